@@ -1,0 +1,50 @@
+/*
+ * codebook.h - the consortium's dictionary of one dataset, compiled and checked.
+ *
+ * People write YAML (node/admin); here it is protobuf already. Shared by pointer, never changed.
+ */
+#pragma once
+
+#include "protocol/base/bytes.h"
+#include "protocol/cohortium.pb-c.h"
+
+enum {
+    CODEBOOK_VARIABLES_MAX = 4096,
+    CODEBOOK_LEVELS_MAX = 1000,
+    CODEBOOK_GRID_MAX = 1000,
+    CODEBOOK_BYTES_MAX = 1024 * 1024
+};
+
+struct codebook {
+    const Cohortium__Codebook *body;
+    uint8_t digest[32]; /* SHA-256 of the packed body without its text */
+    struct bytes packed;
+};
+
+/* Strict unpack and check. FAULT_FORMAT with the variable and what was expected. */
+CHECKED enum fault codebook_open(struct cx *cx, struct bytes packed, struct codebook **ret);
+/* Names unique and valid; levels non-empty, unique, present exactly for categorical and ordered;
+ * bounds finite, lower < upper, required for integer, real and date that are not hidden or
+ * direct identifiers; grid strictly ascending within bounds; count_unit names a direct
+ * identifier; at least one other variable; roles and types set. */
+CHECKED enum fault codebook_check(struct cx *cx, const Cohortium__Codebook *body);
+CHECKED enum fault codebook_from_body(struct cx *cx, const Cohortium__Codebook *body,
+                                      struct codebook **ret);
+
+/* Index or -1. Direct identifiers and hidden variables are found too: see variable_is_usable. */
+int codebook_find(const struct codebook *cb, const char *name);
+static inline const Cohortium__Variable *codebook_variable(const struct codebook *cb, int i)
+{
+    return cb->body->variables[i];
+}
+/* May a question name it? (not a direct identifier, not hidden) */
+bool variable_is_usable(const Cohortium__Variable *v);
+bool variable_is_quasi(const Cohortium__Variable *v);
+bool variable_has_levels(const Cohortium__Variable *v); /* categorical or ordered */
+/* Index of a level or -1. */
+int variable_level(const Cohortium__Variable *v, const char *level);
+/* The numbers a row may hold: bounds; 0..1 for binary; 0..levels-1 for level codes. */
+void variable_range(const Cohortium__Variable *v, double *ret_lower, double *ret_upper);
+/* ", did you mean `age`?" or "; it has: a, b, c" or "". In cx. */
+const char *codebook_hint(struct cx *cx, const struct codebook *cb, const char *name);
+const char *level_hint(struct cx *cx, const Cohortium__Variable *v, const char *level);

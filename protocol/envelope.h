@@ -3,8 +3,8 @@
  *
  *   signed = "DSSEv1" SP len(type) SP type SP len(body) SP body
  *
- * Verify, then parse the same bytes once, strictly. A body is stored and hashed as it came and
- * never re-encoded. One type per message kind: the domain separator.
+ * Verify, then parse the same bytes once, strictly. A body is stored and hashed as it came
+ * and never re-encoded. One type per message kind: the domain separator.
  */
 #pragma once
 
@@ -35,19 +35,22 @@ size_t envelope_bound(enum envelope_kind kind);
 
 struct envelope {
     enum envelope_kind kind;
-    struct bytes packed;  /* the Envelope as it came: store this */
-    struct bytes body;    /* points into packed's parse; parse this once */
-    uint8_t digest[32];   /* SHA-256 of body */
+    struct bytes packed;       /* the caller's bytes, the Envelope as it came: store this */
+    struct bytes signed_bytes; /* what a signature covers; in cx */
+    struct bytes body;         /* points into signed_bytes; parse this once */
+    uint8_t digest[32];        /* SHA-256 of body */
     size_t n_signatures;
     Cohortium__Signature **signatures;
 };
 
-/* Parses the envelope, checks kind and bounds; NO signature is checked yet. Everything in it is
- * claimed until envelope_is_signed_by says so. */
-CHECKED enum fault envelope_open(struct cx *cx, enum envelope_kind kind, struct bytes packed,
-                                 struct envelope *ret_claimed);
+/* Parses the envelope, checks kind and bounds; NO signature is checked yet. Everything in
+ * it is claimed until envelope_is_signed_by says so. */
+CHECKED enum fault envelope_open(struct cx *cx, enum envelope_kind kind,
+                                 struct bytes packed, struct envelope *ret_claimed);
 
-/* Whether one of the signatures is valid for this key (key_id is only a hint). */
+/* Whether one of the signatures is valid for this key. key_id is only a hint, but a
+ * signature whose hint names another key is not tried (that bounds the work that a peer can
+ * cause). */
 CHECKED bool envelope_is_signed_by(const struct envelope *envelope, const uint8_t key[32]);
 /* How many distinct keys of the list have a valid signature. Duplicate keys count once. */
 size_t envelope_count_signers(const struct envelope *envelope, const uint8_t *const *keys,
@@ -61,10 +64,13 @@ CHECKED enum fault envelope_seal(struct cx *cx, enum envelope_kind kind,
 CHECKED enum fault envelope_seal_body(struct cx *cx, enum envelope_kind kind,
                                       struct bytes body, const struct keys *keys,
                                       struct bytes *ret_packed);
-/* Adds a signature to an envelope (permits, policies, manifests, releases); a key signs once. */
-CHECKED enum fault envelope_cosign(struct cx *cx, enum envelope_kind kind, struct bytes packed,
-                                   const struct keys *keys, struct bytes *ret_packed);
-/* Joins the signatures of two envelopes with identical bodies (FAULT_CONFLICT if they differ). */
+/* Adds a signature to an envelope (permits, policies, manifests, releases); a key signs
+ * once. */
+CHECKED enum fault envelope_cosign(struct cx *cx, enum envelope_kind kind,
+                                   struct bytes packed, const struct keys *keys,
+                                   struct bytes *ret_packed);
+/* Joins the signatures of two envelopes with identical bodies (FAULT_CONFLICT if they
+ * differ). */
 CHECKED enum fault envelope_join(struct cx *cx, enum envelope_kind kind, struct bytes a,
                                  struct bytes b, struct bytes *ret_packed);
 
@@ -73,8 +79,8 @@ struct manifest;
 CHECKED enum fault stamp_fill(struct cx *cx, Cohortium__Stamp *stamp,
                               const struct manifest *manifest, const uint8_t issuer[32],
                               const uint8_t *request_id, int64_t ttl_ms);
-/* Consortium, version, window (skew +-120 s, at most 24 h), audience (own must be there unless
- * NULL), id lengths. `now` is UTC ms. FAULT_DENIED, FAULT_EXPIRED, FAULT_FORMAT. */
+/* Consortium, version, window (skew +-120 s, at most 24 h), audience (own must be there
+ * unless NULL), id lengths. `now` is UTC ms. FAULT_DENIED, FAULT_EXPIRED, FAULT_FORMAT. */
 CHECKED enum fault stamp_check(struct cx *cx, const Cohortium__Stamp *stamp,
                                const struct manifest *manifest, const uint8_t *own_node,
                                int64_t now);

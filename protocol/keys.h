@@ -29,8 +29,8 @@ const uint8_t *keys_link_secret(const struct keys *keys);     /* 32, guarded */
 const uint8_t *keys_seed(const struct keys *keys);            /* 32, guarded */
 void keys_sign(const struct keys *keys, struct bytes message, uint8_t signature[64]);
 
-/* Writes / reads a key file. passphrase: NUL-terminated, guarded memory preferred; an empty one
- * is refused unless `lab`. Write: new file only (O_EXCL), mode 0600, fsynced, never half there.
+/* Writes / reads a key file. passphrase: NUL-terminated, guarded memory preferred. NULL: none
+ * (keys of a lab only); an empty text is refused when writing. use NULL: any. Write: new file only (O_EXCL), mode 0600, fsynced, never half there.
  * FAULT_DENIED for a wrong passphrase ("wrong passphrase for NAME"), FAULT_FORMAT for a broken
  * file, FAULT_DENIED for a file that others may read. */
 CHECKED enum fault keys_write(struct cx *cx, const struct keys *keys, const char *passphrase,

@@ -1,0 +1,57 @@
+/*
+ * papers_store.h - permits, policies, issued credentials, replay ids and final answers in the
+ * vault's database. Rows hold signed envelopes as they came; they are verified again when read.
+ */
+#pragma once
+
+#include "node/vault/db.h"
+#include "node/vault/policy.h"
+
+/* Permits. add: verified already. */
+CHECKED enum fault permits_add(struct cx *cx, sqlite3 *sql, const struct permit *p);
+CHECKED enum fault permits_find(struct cx *cx, sqlite3 *sql, const uint8_t id[16],
+                                struct bytes *ret_packed); /* FAULT_MISSING */
+CHECKED enum fault permits_list(struct cx *cx, sqlite3 *sql, struct bytes **ret, size_t *ret_n);
+
+/* Policy in force: the newest; none: FAULT_MISSING ("no policy is in force: ..."). */
+CHECKED enum fault policies_add(struct cx *cx, sqlite3 *sql, struct bytes packed,
+                                uint64_t serial, int64_t now);
+CHECKED enum fault policies_current(struct cx *cx, sqlite3 *sql, struct bytes *ret_packed);
+CHECKED enum fault policies_list(struct cx *cx, sqlite3 *sql, struct bytes **ret,
+                                 size_t *ret_n); /* oldest first */
+
+/* Credentials that this node issued, and their revocation (the home's own list). */
+CHECKED enum fault researchers_add(struct cx *cx, sqlite3 *sql, const uint8_t subject[32],
+                                   const uint8_t serial[16], struct bytes packed);
+CHECKED enum fault researchers_revoke(struct cx *cx, sqlite3 *sql, const char *name_or_hex,
+                                      const char *reason, int64_t now, size_t *ret_n);
+/* FAULT_DENIED when the serial is revoked or was not issued here. */
+CHECKED enum fault researchers_check(struct cx *cx, sqlite3 *sql, const uint8_t serial[16]);
+struct researcher_row {
+    const char *name;
+    uint8_t subject[32], serial[16];
+    struct bytes credential;
+    uint64_t issued_at, not_after, revoked_at; /* 0: not revoked */
+    const char *reason;
+};
+CHECKED enum fault researchers_list(struct cx *cx, sqlite3 *sql, struct researcher_row **ret,
+                                    size_t *ret_n);
+
+/* Replay ids: FAULT_REPLAY when (issuer, request id) was seen with another digest; the same
+ * digest again is fine (resume). Kept until expiry + skew, then purged. */
+CHECKED enum fault replay_note(struct cx *cx, sqlite3 *sql, const uint8_t issuer[32],
+                               const uint8_t request_id[16], const uint8_t digest[32],
+                               uint64_t expires_at, int64_t now);
+
+/* Final answers by question digest: release body, our packed signed envelope, transcript. */
+struct answer_row {
+    struct bytes release;  /* packed Envelope with our signature */
+    struct bytes transcript;
+};
+CHECKED enum fault answers_add(struct cx *cx, sqlite3 *sql, const uint8_t question[32],
+                               const struct answer_row *row, int64_t now);
+CHECKED enum fault answers_find(struct cx *cx, sqlite3 *sql, const uint8_t question[32],
+                                struct answer_row *ret); /* FAULT_MISSING */
+/* Questions already charged to a permit. */
+CHECKED enum fault permits_charge(struct cx *cx, sqlite3 *sql, const uint8_t id[16],
+                                  uint64_t budget, const uint8_t question[32]);

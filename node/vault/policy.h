@@ -1,0 +1,77 @@
+/*
+ * policy.h - what may leave, as numbers with names: one table, the strictest by field, fail
+ * closed.
+ *
+ * Fields, defaults and ranges: DISCLOSURE.md 4.1 as amended by 0.13. Only the fields that this
+ * version enforces are in the table; an unknown key in a file is an error, never ignored.
+ */
+#pragma once
+
+#include "analyses/codebook.h"
+#include "protocol/papers.h"
+
+enum policy_field {
+    POLICY_MINIMUM_FREQUENCY_THRESHOLD, /* R1 */
+    POLICY_MINIMUM_COMPLEMENT,          /* R2 */
+    POLICY_MINIMUM_POPULATION,          /* R21 */
+    POLICY_ZEROS_ARE_DISCLOSIVE,        /* R3; 0 or 1 */
+    POLICY_CLASS_DISCLOSURE_MAX_SHARE,  /* R3 */
+    POLICY_DOMINANCE_K,                 /* R4: n = 1 here, see DISCLOSURE.md 0.12 */
+    POLICY_DOMINANCE_N,
+    POLICY_RESIDUAL_DOF_MIN,            /* R6 */
+    POLICY_MAX_PARAMETER_RATIO,         /* R7 */
+    POLICY_MODEL_MAX_LEVERAGE,          /* R9 */
+    POLICY_MAX_LEVELS,                  /* R13 static */
+    POLICY_MAX_LEVEL_DENSITY,           /* R13 pooled */
+    POLICY_ROUNDING_BASE,               /* R17 */
+    POLICY_MIN_SITES,                   /* R20 */
+    POLICY_LOCAL_MINIMUM,
+    POLICY_RESPONSE_QUANTUM_MS,
+    POLICY_BY_SITE,                     /* 0 or 1: by-site answers allowed */
+    POLICY_COLLUSION_ASSUMED,           /* 0 none, 1 all_other_members */
+    POLICY_MEMBERS_SEE_TIME_CELLS,      /* 0 or 1 */
+    POLICY_FIELDS
+};
+
+struct policy {
+    double number[POLICY_FIELDS];
+    bool testing;               /* policy class testing: lab manifests only */
+    size_t n_allowed;           /* allowed_statistics; 0 with all_allowed */
+    const char **allowed;
+    bool all_allowed;
+    uint64_t not_before, not_after;
+};
+
+struct policy_field_info {
+    const char *name;
+    double standard, testing, lowest, highest; /* default; value of the testing class; range */
+    int stricter;               /* +1: larger is stricter, -1: smaller, 0: affects form only */
+    bool whole;
+    const char *words[2];       /* for 0/1 fields: "no","yes" or "none","all_other_members" */
+    const char *meaning;        /* one plain sentence for officers */
+};
+const struct policy_field_info *policy_field(enum policy_field f);
+int policy_field_find(const char *name); /* -1 */
+
+void policy_cautious(struct policy *p);
+void policy_testing(struct policy *p);
+/* From and to the packed form. open: every field present once, in order, in range, whole where
+ * whole, class known, testing only when `lab`. FAULT_INVALID names field, value and range. */
+CHECKED enum fault policy_open(struct cx *cx, const Cohortium__Policy *body, bool lab,
+                               struct policy *ret);
+CHECKED enum fault policy_to_pb(struct cx *cx, const struct policy *p, Cohortium__Policy *ret);
+
+/* Strictest by field, between the manifest's floor and ceiling. The session is testing only if
+ * all of them are. */
+CHECKED enum fault policy_session(struct cx *cx, const struct manifest *m,
+                                  const struct policy *const *sites, size_t n,
+                                  struct policy *ret);
+/* Signatures: tightening one officer, loosening two (one where one_officer). before: NULL for
+ * the first, which counts as loosening. */
+CHECKED enum fault policy_verify(struct cx *cx, const struct manifest *m,
+                                 const Cohortium__Member *member, struct bytes packed,
+                                 const struct policy *before, int64_t now, struct policy *ret,
+                                 const Cohortium__Policy **ret_body);
+/* In plain words: each field with its meaning; and what changes between two. In cx. */
+const char *policy_words(struct cx *cx, const struct policy *p);
+const char *policy_difference(struct cx *cx, const struct policy *a, const struct policy *b);

@@ -105,11 +105,18 @@ CHECKED enum fault question_open(struct cx *cx, const struct codebook *cb,
 /* For show: adds a released or derived item; a table; a line. */
 Cohortium__Item *report_put(struct report *r, const char *name, Cohortium__ItemKind kind,
                             size_t rows, size_t columns, const double *values);
+/* The same with a state a value: 0 given, 1 withheld, 2 not defined. */
+Cohortium__Item *report_states(struct report *r, const char *name, Cohortium__ItemKind kind,
+                               size_t rows, size_t columns, const double *values,
+                               const uint8_t *states);
+/* A released item as it is. NULL when there is none, too. */
+Cohortium__Item *report_copy(struct report *r, const Cohortium__Item *released);
 Cohortium__Item *report_words(struct report *r, const char *name, const char *const *words,
                               size_t n);
 struct report_table *report_table(struct report *r, const char *title, size_t columns,
                                   size_t rows);
 void report_line(struct report *r, const char *text);
-/* A number for people: given digits, "withheld", "-" for not defined. */
+/* A number for people with that many significant digits (whole numbers whole), "withheld", "-"
+ * for not defined. */
 const char *report_number(struct cx *cx, double value, int state, int digits);
 const char *report_p(struct cx *cx, double p); /* "<0.001", "0.042" */

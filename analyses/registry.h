@@ -1,0 +1,9 @@
+/* registry.h - the analyses that exist: one line each. */
+#pragma once
+
+#include "analyses/analysis.h"
+
+extern const struct analysis
+    analysis_count_patients; /* count.c; analysis_count() is taken */
+extern const struct analysis analysis_table;
+extern const struct analysis analysis_describe;

@@ -13,14 +13,16 @@
  * over groups become further node kinds and block fields here; nothing else changes.
  *
  * One number of a tally = one cell x one of: patients, rows (counts); sums[] then, for each
- * weight, the upper triangle of D'wD by rows, then, for each rhs, D'z (sums).
+ * weight, the upper triangle of D'wD by rows, then, for each rhs, D'z (sums). In the tally a
+ * cell's counts are patients, then rows (first_count + 2 * cell); its sums follow each other
+ * (first_sum + n_numbers * cell).
  */
 #pragma once
 
 #include "analyses/ast.h"
 #include "protocol/tally.h"
 
-enum { MEASURE_NODES_MAX = 4096, MEASURE_BLOCKS_MAX = 64, MEASURE_CELLS_MAX = 65536 };
+enum { MEASURE_NODES_MAX = 16384, MEASURE_BLOCKS_MAX = 64, MEASURE_CELLS_MAX = 65536 };
 
 typedef uint32_t ref; /* a node; 0 is "none" */
 
@@ -34,6 +36,7 @@ enum measure_op {
     M_EQ, M_NE, M_LT, M_LE, M_AND, M_OR, M_NOT, /* 0 or 1 */
     M_SELECT,                                 /* a ? b : c */
     M_EXP, M_LOG, M_LOG1P, M_EXPM1, M_SQRT,
+    M_LGAMMA,                                 /* log Gamma(a), a > 0 */
     M_LINK                                    /* link, part, a = eta (clamped inside) */
 };
 
@@ -100,6 +103,9 @@ struct measure {
     struct block *blocks;
     size_t n_counts, n_sums;
     enum fault fault;            /* first failure of a builder call; measure_close returns it */
+    bool guard_domain;           /* m_value: log and sqrt clamp what they do not take ... */
+    ref domain;                  /* ... and here gathers the condition that nothing was clamped */
+    double *narrow_lower, *narrow_upper; /* by variable; NULL: the codebook's bounds */
     /* private to measure.c: */
     uint32_t *table;
     size_t table_size, nodes_size, blocks_size;
@@ -126,6 +132,9 @@ ref m_is_true(struct measure *m, const struct ast *ast);
 /* A numeric expression's value; rows where a variable is missing must be excluded by
  * m_is_complete in `where`. */
 ref m_value(struct measure *m, const struct ast *ast);
+/* Narrows what m_value takes a variable to be by the comparisons with numbers that a row must
+ * pass to be in `cohort` (which must stand in `where`). */
+CHECKED enum fault m_narrow(struct measure *m, const struct ast *cohort);
 /* 1 where every variable that the tree names is valid. */
 ref m_is_complete(struct measure *m, const struct ast *ast);
 
@@ -148,5 +157,12 @@ size_t block_rhs(const struct block *b, size_t r, size_t i);
 /* One row, plainly: for tests and for the engine's slow path. values/valid by variable. */
 double measure_eval(const struct measure *m, ref node, const double *values,
                     const bool *valid);
-/* The link functions themselves (engine, measure_eval and tests share them). */
+/* The same for all nodes at once: out has n_nodes places. */
+void measure_eval_all(const struct measure *m, const double *values, const bool *valid,
+                      double *out);
+/* One operation on its operands' values (all but M_CONST, M_COLUMN, M_VALID). */
+double measure_apply(const struct measure_node *node, double a, double b, double c);
+/* The link functions themselves (engine, measure_eval and tests share them). eta is clamped to
+ * the link's range (links.c has the table). */
 double link_part(enum measure_link link, enum measure_part part, double eta);
+void link_range(enum measure_link link, double *ret_lower, double *ret_upper);

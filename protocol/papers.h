@@ -7,7 +7,10 @@
 
 #include "protocol/manifest.h"
 
-enum { CREDENTIAL_LIFE_MAX_MS = 30 * 24 * 3600 * 1000LL / 1 };
+enum {
+    CREDENTIAL_LIFE_MAX_MS = 30 * 24 * 3600 * 1000LL,
+    SESSION_LIFE_MAX_MS = 24 * 3600 * 1000, /* from a request's expiry to its log record */
+};
 
 struct credential {
     const Cohortium__Credential *body;
@@ -18,7 +21,8 @@ struct credential {
 /* Signed by the home member's node, in its window, at most 30 days long, home issues
  * researchers. Revocation is the home's own list: asked there. */
 CHECKED enum fault credential_verify(struct cx *cx, const struct manifest *m,
-                                     struct bytes packed, int64_t now, struct credential *ret);
+                                     struct bytes packed, int64_t now,
+                                     struct credential *ret);
 
 struct permit {
     const Cohortium__Permit *body;
@@ -26,8 +30,8 @@ struct permit {
 };
 /* Shape and signatures: signed by officers of at least max(1, manifest.permit_signatures)
  * distinct members named in it. Dates are NOT judged here (permit_complaints does). */
-CHECKED enum fault permit_verify(struct cx *cx, const struct manifest *m, struct bytes packed,
-                                 struct permit *ret);
+CHECKED enum fault permit_verify(struct cx *cx, const struct manifest *m,
+                                 struct bytes packed, struct permit *ret);
 /* Whether an officer of this member signed it: a site honours it only then. */
 bool permit_is_signed_for(const struct permit *p, const Cohortium__Member *member);
 
@@ -53,12 +57,13 @@ struct request {
     struct envelope envelope;
     struct credential who;
 };
-/* Envelope, stamp (audience must hold own_node; expiry), credential, researcher's signature,
- * issuer, home = credential's home, sites: sorted, unique, members that hold data, each in the
- * audience. FAULT_DENIED, FAULT_EXPIRED, FAULT_FORMAT. */
-CHECKED enum fault request_verify(struct cx *cx, const struct manifest *m, struct bytes packed,
-                                  const uint8_t own_node[32], int64_t now,
-                                  struct request *ret);
-/* The same without a clock: for receipts. at = the time of the log record. */
+/* Envelope, stamp (audience must hold own_node; expiry), credential, researcher's
+ * signature, issuer, home = credential's home, sites: sorted, unique, members that hold
+ * data, each in the audience. FAULT_DENIED, FAULT_EXPIRED, FAULT_FORMAT. */
+CHECKED enum fault request_verify(struct cx *cx, const struct manifest *m,
+                                  struct bytes packed, const uint8_t own_node[32],
+                                  int64_t now, struct request *ret);
+/* The same without a clock: for receipts. at = the time of the log record, which may lie up
+ * to SESSION_LIFE_MAX_MS after the request's expiry: it was begun in time. */
 CHECKED enum fault request_verify_at(struct cx *cx, const struct manifest *m,
                                      struct bytes packed, int64_t at, struct request *ret);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "analyses/ast_build.h"
+#include "analyses/ast_set.h"
 
 struct judge {
     struct complaints *c;
@@ -93,22 +94,6 @@ static void off_grid(struct judge *j, const struct ast *a, const struct ast *var
         ast_text(j->cx, j->cb, a), name, name, name, grid_text(j, variable));
 }
 
-static Cohortium__AstOp mirrored(Cohortium__AstOp op)
-{
-    switch (op) {
-    case COHORTIUM__AST_OP__AST_LT:
-        return COHORTIUM__AST_OP__AST_GT;
-    case COHORTIUM__AST_OP__AST_LE:
-        return COHORTIUM__AST_OP__AST_GE;
-    case COHORTIUM__AST_OP__AST_GT:
-        return COHORTIUM__AST_OP__AST_LT;
-    case COHORTIUM__AST_OP__AST_GE:
-        return COHORTIUM__AST_OP__AST_LE;
-    default:
-        return op;
-    }
-}
-
 /* Both edges of low <= x <= high on the grid? */
 static bool range_is_on_grid(const Cohortium__Variable *v, double low, double high)
 {
@@ -155,7 +140,7 @@ static bool leaf_is_on_grid(struct judge *j, const struct ast *a,
 {
     const Cohortium__Variable *v = codebook_variable(j->cb, variable->variable);
     bool left = a->args[0] == variable;
-    Cohortium__AstOp op = left ? a->op : mirrored(a->op);
+    Cohortium__AstOp op = left ? a->op : ast_mirrored(a->op);
     double x;
 
     if (a->op == COHORTIUM__AST_OP__AST_IN)

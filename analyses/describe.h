@@ -24,5 +24,19 @@ static inline bool is_binary(const struct codebook *cb, const struct described *
     return codebook_variable(cb, d->variable)->type == COHORTIUM__VAR_TYPE__BINARY;
 }
 
+struct cell { /* one variable in one group */
+    uint64_t used_rows, used_patients, missing_rows, missing_patients;
+    struct dd sum, squares; /* of x; of x - m */
+};
+
+struct described_state {
+    uint64_t *all_rows, *all_patients; /* groups */
+    struct cell *cells;                /* variable * groups + group */
+    uint64_t **level_rows,
+        **level_patients; /* by variable: level * groups + group, or NULL */
+};
+
+enum fault describe_finish(struct cx *cx, const struct asked *asked,
+                           const struct state *state, struct result **ret);
 enum fault describe_show(struct cx *cx, const struct asked *asked,
                          const Cohortium__Release *release, struct report *report);

@@ -168,39 +168,63 @@ static void test_describe__keeps_digits_far_from_zero(void **state)
     CHECK_("mean", fabs(mean - 10000000.2) < 2e-9);
 }
 
-/* R1: behind the mean of a binary variable stand the fewer of the zeros and the ones. */
-static void test_describe__R1_a_binary_mean_is_its_smaller_count(void **state)
+static uint64_t support(const struct result *r, const char *name, size_t i)
 {
-    AUTO_CX struct cx *cx = cx_new(1 << 28, CX_NO_DEADLINE);
-    struct complaints c = complaints_new(cx);
-    char *variables[] = {"ht", "bwt"};
-    const struct analysis *analysis;
-    Cohortium__Question *q;
-    struct naive data;
-    struct asked asked;
-    struct plan plan;
-    struct regions regions;
-    struct result *result;
+    for (size_t k = 0; k < r->n_items; k++)
+        if (strcmp(r->items[k].name, name) == 0)
+            return r->items[k].support[i];
+    fail_msg("no item %s", name);
+    return 0;
+}
+
+/* R1, R25: in production n is released beside a variable's levels. One small level takes
+ * the next smallest with it, and a binary variable's mean is judged by its smaller side. */
+static void test_describe__R1_R25_who_stands_behind(void **state)
+{
+    static const struct {
+        const char *what, *item;
+        size_t i;
+        uint64_t production, testing;
+    } rows[] = {
+        {"mean of ht: 177 without, 12 with", "mean", 0, 12, 189},
+        {"mean of bwt: everybody", "mean", 1, 189, 189},
+        {"white, 96: the largest of three", "counts:race", 0, 93, 96},
+        {"black, 26: the smallest", "counts:race", 1, 26, 26},
+        {"other, 67: goes with the smallest", "counts:race", 2, 26, 67},
+        {"rows like patients", "row_counts:race", 2, 26, 67},
+        {"ht 0: goes with ht 1", "counts:ht", 0, 12, 177},
+        {"ht 1", "counts:ht", 1, 12, 12},
+    };
+    char *variables[] = {"ht", "bwt", "race"};
 
     (void)state;
-    CHECK_OK_("open", cx, naive_open(cx, "birthwt", "", &data));
-    CHECK_OK_("question", cx, naive_question(cx, data.cb, "describe", &q));
-    q->params->n_variables = 2;
-    q->params->variables = variables;
-    CHECK_OK_(
-        "open", cx,
-        question_open(cx, data.cb, q, true, 20, &c, &asked, &plan, &regions, &analysis));
-    assert_non_null(analysis);
-    CHECK_OK_("run", cx, naive_run(cx, analysis, &asked, &data, 2, &result, NULL));
-    for (size_t i = 0; i < result->n_items; i++)
-        if (strcmp(result->items[i].name, "mean") == 0) {
-            CHECK_EQ_("ht: 12 with, 177 without", result->items[i].support[0], 12);
-            CHECK_EQ_("bwt: everybody", result->items[i].support[1], 189);
-            CHECK_("step", result->items[i].steps[0] == 1.0);
-        }
-    for (size_t i = 0; i < result->n_items; i++)
-        CHECK_("no extremes", strcmp(result->items[i].name, "min") != 0 &&
-                                  strcmp(result->items[i].name, "max") != 0);
+    for (int testing = 0; testing <= 1; testing++) {
+        AUTO_CX struct cx *cx = cx_new(1 << 28, CX_NO_DEADLINE);
+        struct complaints c = complaints_new(cx);
+        const struct analysis *analysis;
+        Cohortium__Question *q;
+        struct naive data;
+        struct asked asked;
+        struct plan plan;
+        struct regions regions;
+        struct result *result;
+
+        CHECK_OK_("open", cx, naive_open(cx, "birthwt", "", &data));
+        CHECK_OK_("question", cx, naive_question(cx, data.cb, "describe", &q));
+        q->params->n_variables = COUNT(variables);
+        q->params->variables = variables;
+        CHECK_OK_("open", cx,
+                  question_open(cx, data.cb, q, testing == 1, 20, &c, &asked, &plan,
+                                &regions, &analysis));
+        assert_non_null(analysis);
+        CHECK_OK_("run", cx, naive_run(cx, analysis, &asked, &data, 2, &result, NULL));
+        for (size_t i = 0; i < COUNT(rows); i++)
+            CHECK_EQ_(rows[i].what, support(result, rows[i].item, rows[i].i),
+                      testing ? rows[i].testing : rows[i].production);
+        for (size_t i = 0; i < result->n_items; i++)
+            CHECK_("no extremes", strcmp(result->items[i].name, "min") != 0 &&
+                                      strcmp(result->items[i].name, "max") != 0);
+    }
 }
 
 int main(void)
@@ -210,7 +234,7 @@ int main(void)
         cmocka_unit_test(test_describe__by_group_equals_R),
         cmocka_unit_test(test_describe__splits_are_bit_identical),
         cmocka_unit_test(test_describe__keeps_digits_far_from_zero),
-        cmocka_unit_test(test_describe__R1_a_binary_mean_is_its_smaller_count),
+        cmocka_unit_test(test_describe__R1_R25_who_stands_behind),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

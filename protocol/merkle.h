@@ -25,6 +25,8 @@ CHECKED enum fault merkle_root(struct cx *cx, const struct merkle_store *s, uint
 CHECKED enum fault merkle_inclusion(struct cx *cx, const struct merkle_store *s,
                                     uint64_t index, uint64_t size, uint8_t path[][32],
                                     size_t *ret_n);
+/* 0 < size1 <= size2: an empty log begins every log, so nothing is to be proved of it and
+ * merkle_consistency_holds never holds. */
 CHECKED enum fault merkle_consistency(struct cx *cx, const struct merkle_store *s,
                                       uint64_t size1, uint64_t size2, uint8_t path[][32],
                                       size_t *ret_n);

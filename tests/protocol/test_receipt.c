@@ -1,0 +1,734 @@
+/* What receipt.h promises: every part is checked, and the first that is wrong is named. */
+#include "protocol/receipt.h"
+
+#include <unistd.h>
+
+#include "protocol/merkle.h"
+#include "tests/check.h"
+#include "tests/protocol/consortium.h"
+
+enum { SITES = CONSORTIUM_SITES };
+
+static struct cx *cx;
+static struct consortium c;
+
+/* The parts of a receipt before they are signed: a row changes one, then all is sealed. */
+struct draft {
+    bool by_site, repeat, not_released;
+    Cohortium__Request *request;
+    struct bytes permit; /* packed */
+    Cohortium__Preflight preflights[SITES];
+    Cohortium__Accept accepts[SITES];
+    size_t n_accepts;
+    Cohortium__Policy policy;
+    Cohortium__Result result;
+    Cohortium__Release releases[SITES];                /* pooled: the first */
+    size_t release_signers;                            /* pooled: how many sign */
+    struct keys *preflight_key, *accept_key, *log_key; /* of site 1 */
+    Cohortium__LogRecord records[SITES];
+    ProtobufCBinaryData participants[SITES], versions[SITES];
+    uint8_t version_ids[SITES][16];
+    /* filled by seal_* */
+    uint8_t request_digest[32], question[32], policy_digest[32], who[32];
+    uint8_t questions[SITES][32], outcomes[SITES][32];
+    Cohortium__LogProof proofs[SITES], *proof_list[SITES];
+    ProtobufCBinaryData sealed_permits[1], sealed_preflights[SITES], sealed_accepts[SITES];
+    ProtobufCBinaryData sealed_releases[SITES], manifests[1], path[SITES][1];
+    uint8_t siblings[SITES][32];
+    Cohortium__Receipt receipt;
+};
+
+static int set_up(void **state)
+{
+    (void)state;
+    cx = cx_new(1 << 27, CX_NO_DEADLINE);
+    if (cx == NULL)
+        return 1;
+    consortium_new(cx, &c);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    consortium_free(&c);
+    cx_free(&cx);
+    return 0;
+}
+
+static Cohortium__Stamp *stamp_of(int site)
+{
+    Cohortium__Stamp *s = cx_alloc(cx, sizeof *s);
+
+    assert_non_null(s);
+    cohortium__stamp__init(s);
+    CHECK_OK_("stamp", cx, stamp_fill(cx, s, c.manifest, c.id[site], NULL, 60000));
+    return s;
+}
+
+static struct bytes seal(enum envelope_kind kind, const ProtobufCMessage *m,
+                         struct keys *key)
+{
+    return consortium_seal(cx, kind, m, &key, 1);
+}
+
+static void body_digest(enum envelope_kind kind, struct bytes packed, uint8_t ret[32])
+{
+    struct envelope e;
+
+    CHECK_OK_("open", cx, envelope_open(cx, kind, packed, &e));
+    memcpy(ret, e.digest, 32);
+}
+
+static void draft_new(struct draft *d, bool by_site)
+{
+    memset(d, 0, sizeof *d);
+    d->by_site = by_site;
+    d->request = consortium_request(cx, &c);
+    d->request->question->by_site = by_site;
+    d->permit = c.permit;
+    cohortium__policy__init(&d->policy);
+    d->policy.version = 1;
+    d->policy.policy_class = (char *)"cautious";
+    cohortium__result__init(&d->result);
+    for (int i = 0; i < SITES; i++) {
+        memset(d->version_ids[i], 0x10 + i, 16);
+        d->participants[i] = PB_DATA(bytes_of(c.id[i], 32));
+        d->versions[i] = PB_DATA(bytes_of(d->version_ids[i], 16));
+        cohortium__preflight__init(&d->preflights[i]);
+        cohortium__accept__init(&d->accepts[i]);
+        cohortium__release__init(&d->releases[i]);
+        cohortium__log_record__init(&d->records[i]);
+        cohortium__log_proof__init(&d->proofs[i]);
+    }
+    d->n_accepts = SITES;
+    d->release_signers = SITES;
+    d->preflight_key = d->accept_key = d->log_key = c.node[1];
+}
+
+static void draft_question(struct draft *d)
+{
+    struct bytes versions[SITES];
+
+    CHECK_OK_("policy", cx, policy_digest(cx, &d->policy, d->policy_digest));
+    for (size_t i = 0; i < SITES; i++)
+        versions[i] = bytes_of(d->version_ids[i], 16);
+    for (size_t i = 0; i < SITES; i++)
+        CHECK_OK_(
+            "question", cx,
+            question_digest(cx, d->request->question, d->by_site ? versions + i : versions,
+                            d->by_site ? 1 : SITES, d->policy_digest, d->questions[i]));
+}
+
+/* Everything that a session would have put into its messages. */
+static void draft_fill(struct draft *d)
+{
+    struct bytes request = seal(ENVELOPE_REQUEST, &d->request->base, c.researcher);
+
+    body_digest(ENVELOPE_REQUEST, request, d->request_digest);
+    digest_of(bytes_of(keys_signing_public(c.researcher), 32), d->who);
+    draft_question(d);
+    for (int i = 0; i < SITES; i++) {
+        Cohortium__Preflight *p = &d->preflights[i];
+        Cohortium__Accept *a = &d->accepts[i];
+        Cohortium__Release *r = &d->releases[i];
+        Cohortium__LogRecord *l = &d->records[i];
+
+        p->stamp = stamp_of(i);
+        p->request = PB_DATA(bytes_of(d->request_digest, 32));
+        p->version = d->versions[i];
+        p->policy = &d->policy;
+        p->by_site = true;
+        p->permit_envelope = PB_DATA(d->permit);
+        a->stamp = stamp_of(i);
+        a->request = p->request;
+        a->question = PB_DATA(bytes_of(d->questions[i], 32));
+        a->participants = d->by_site ? &d->participants[i] : d->participants;
+        a->versions = d->by_site ? &d->versions[i] : d->versions;
+        a->n_participants = a->n_versions = d->by_site ? 1 : SITES;
+        a->policy = PB_DATA(bytes_of(d->policy_digest, 32));
+        r->question = d->request->question;
+        r->question_digest = a->question;
+        r->participants = a->participants;
+        r->versions = a->versions;
+        r->n_participants = r->n_versions = a->n_participants;
+        r->policy = &d->policy;
+        r->released = !d->not_released;
+        r->result = d->not_released ? NULL : &d->result;
+        if (d->not_released)
+            r->reference = PB_DATA(bytes_of("12345678", 8));
+        l->kind = (char *)(d->repeat ? "repeat" : "question");
+        l->time = d->request->stamp->issued_at + 1000 + (uint64_t)i;
+        l->subject = p->request;
+        l->question = a->question;
+        l->decision = (char *)(d->repeat         ? "answered_before"
+                               : d->not_released ? "not_released"
+                                                 : "released");
+        l->outcome = PB_DATA(bytes_of(d->outcomes[d->by_site ? i : 0], 32));
+        l->who = PB_DATA(bytes_of(d->who, 32));
+        l->permit = d->request->permit;
+    }
+}
+
+/* The release's digest goes into the records, so it is sealed before they are changed. */
+static void seal_releases(struct draft *d)
+{
+    size_t n = d->by_site ? SITES : 1;
+
+    for (size_t i = 0; i < n; i++) {
+        struct bytes packed =
+            d->by_site ? seal(ENVELOPE_RELEASE, &d->releases[i].base, c.node[i])
+                       : consortium_seal(cx, ENVELOPE_RELEASE, &d->releases[0].base, c.node,
+                                         d->release_signers);
+
+        body_digest(ENVELOPE_RELEASE, packed, d->outcomes[i]);
+        d->sealed_releases[i] = PB_DATA(packed);
+    }
+}
+
+/* Each site's log: two records, ours is the second. */
+static void seal_logs(struct draft *d)
+{
+    for (int i = 0; i < SITES; i++) {
+        uint8_t root[32], leaf[32];
+        const char *name = c.manifest->body->members[i]->name, *note;
+        struct bytes record;
+        Cohortium__LogProof *p = &d->proofs[i];
+
+        CHECK_OK_("pack", cx, pb_pack(cx, &d->records[i].base, &record));
+        merkle_leaf(bytes_of("start", 5), d->siblings[i]);
+        merkle_leaf(record, leaf);
+        merkle_node(d->siblings[i], leaf, root);
+        CHECK_OK_("checkpoint", cx,
+                  checkpoint_sign(cx, checkpoint_origin(cx, c.manifest->consortium, name),
+                                  2, root, i == 1 ? d->log_key : c.node[i], &note));
+        p->node_id = PB_DATA(bytes_of(c.id[i], 32));
+        p->record = PB_DATA(record);
+        p->index = 1;
+        p->size = 2;
+        d->path[i][0] = PB_DATA(bytes_of(d->siblings[i], 32));
+        p->path = d->path[i];
+        p->n_path = 1;
+        p->checkpoint = (char *)(uintptr_t)note;
+        d->proof_list[i] = p;
+    }
+}
+
+static void seal_rest(struct draft *d)
+{
+    Cohortium__Receipt *r = &d->receipt;
+
+    cohortium__receipt__init(r);
+    r->version = 1;
+    d->manifests[0] = PB_DATA(c.genesis);
+    r->manifests = d->manifests;
+    r->n_manifests = 1;
+    r->request = PB_DATA(seal(ENVELOPE_REQUEST, &d->request->base, c.researcher));
+    d->sealed_permits[0] = PB_DATA(d->permit);
+    r->permits = d->sealed_permits;
+    r->n_permits = 1;
+    for (int i = 0; i < SITES; i++) {
+        d->sealed_preflights[i] = PB_DATA(seal(ENVELOPE_PREFLIGHT, &d->preflights[i].base,
+                                               i == 1 ? d->preflight_key : c.node[i]));
+        d->sealed_accepts[i] = PB_DATA(
+            seal(ENVELOPE_ACCEPT, &d->accepts[i].base, i == 1 ? d->accept_key : c.node[i]));
+    }
+    r->preflights = d->sealed_preflights;
+    r->n_preflights = SITES;
+    r->accepts = d->sealed_accepts;
+    r->n_accepts = d->n_accepts;
+    r->releases = d->sealed_releases;
+    r->n_releases = d->by_site ? SITES : 1;
+    r->proofs = d->proof_list;
+    r->n_proofs = SITES;
+}
+
+static void draft_seal(struct draft *d)
+{
+    seal_releases(d);
+    seal_logs(d);
+    seal_rest(d);
+}
+
+static void refused(const char *row, struct draft *d, const char *words)
+{
+    struct receipt_facts facts;
+    enum fault fault = receipt_verify(cx, &d->receipt, c.manifest->consortium, &facts);
+
+    if (fault != FAULT_DENIED || strstr(cx_message(cx), words) == NULL)
+        fail_msg("%s: %s: \"%s\", expected denied and \"%s\"", row, fault_name(fault),
+                 cx_message(cx), words);
+}
+
+static void test_receipt__holds(void **state)
+{
+    static const struct {
+        const char *what;
+        bool by_site, repeat, not_released, accepts;
+    } rows[] = {
+        {"pooled", false, false, false, true},
+        {"not released", false, false, true, true},
+        {"a repeat", false, true, false, false},
+        {"a repeat beside a rerun", false, true, false, true},
+        {"by site", true, false, false, true},
+        {"by site, not released", true, false, true, true},
+        {"by site, without ACCEPTs", true, false, false, false},
+    };
+    static struct draft d;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct receipt_facts facts;
+
+        draft_new(&d, rows[i].by_site);
+        d.repeat = rows[i].repeat;
+        d.not_released = rows[i].not_released;
+        d.n_accepts = rows[i].accepts ? SITES : 0;
+        draft_fill(&d);
+        draft_seal(&d);
+        CHECK_OK_(rows[i].what, cx,
+                  receipt_verify(cx, &d.receipt, c.manifest->consortium, &facts));
+        CHECK_EQ_(rows[i].what, facts.n_sites, SITES);
+        CHECK_EQ_(rows[i].what, facts.release == NULL, rows[i].by_site);
+        CHECK_EQ_(rows[i].what, facts.site_releases != NULL, rows[i].by_site);
+        CHECK_EQ_(rows[i].what, facts.answered_at, (int64_t)d.records[2].time);
+        CHECK_EQ_(rows[i].what, facts.exact_for_testing, false);
+        CHECK_(rows[i].what, facts.n_statements >= 7);
+        CHECK_(rows[i].what, strstr(facts.statements[1], "pinned") != NULL);
+        CHECK_OK_("its own genesis", cx, receipt_verify(cx, &d.receipt, NULL, &facts));
+        CHECK_(rows[i].what, strstr(facts.statements[1], "compare") != NULL);
+    }
+}
+
+static void test_receipt__testing_class_is_said(void **state)
+{
+    static struct draft d;
+    struct receipt_facts facts;
+
+    (void)state;
+    draft_new(&d, false);
+    d.policy.policy_class = (char *)"testing";
+    draft_fill(&d);
+    for (int i = 0; i < SITES; i++)
+        d.releases[i].exact_for_testing = true;
+    draft_seal(&d);
+    CHECK_OK_("testing", cx, receipt_verify(cx, &d.receipt, NULL, &facts));
+    assert_true(facts.exact_for_testing);
+    d.releases[0].exact_for_testing = false;
+    draft_seal(&d);
+    refused("a hidden mark", &d, "exact_for_testing");
+}
+
+/* What a cheat could sign anew: each row lies in one part, before the sealing. */
+static void test_receipt__lies_are_named(void **state)
+{
+    static const struct {
+        const char *what, *words;
+    } rows[] = {
+        {"preflight of another request",
+         "preflight: that of site_b answers another request"},
+        {"preflight with a complaint", "site_b complained"},
+        {"preflight of another version", "ACCEPT: that of site_a names another version"},
+        {"preflight signed by another", "preflight: that of site_b does not carry"},
+        {"preflight by an outsider", "preflight: one was issued by a node"},
+        {"preflight without by-site", "does not allow answers by site"},
+        {"ACCEPT of another request", "ACCEPT: that of site_b accepts another request"},
+        {"ACCEPT of another question", "ACCEPT: that of site_b accepts another question"},
+        {"ACCEPT of other participants", "ACCEPT: that of site_b names 2 participants"},
+        {"ACCEPT of other versions",
+         "ACCEPT: that of site_b names another version of site_a"},
+        {"ACCEPT of another policy", "ACCEPT: that of site_b names another session policy"},
+        {"ACCEPT signed by another", "ACCEPT: that of site_b does not carry"},
+        {"release of another question", "ACCEPT: that of site_a accepts another question"},
+        {"release with a made-up digest", "release: its question digest"},
+        {"release one signature short", "release: site_c has not signed"},
+        {"release without a result", "release: it says released"},
+        {"NOT_RELEASED with a result", "release: a NOT_RELEASED"},
+        {"record of another kind", "log: the record of site_b is of kind"},
+        {"record of another request", "log: the record of site_b is of another request"},
+        {"record of another question", "log: the record of site_b is of another question"},
+        {"record of another release", "log: the record of site_b is of another release"},
+        {"record of another decision", "log: the record of site_b says"},
+        {"record of another researcher",
+         "log: the record of site_b is of another researcher"},
+        {"record of another permit", "log: the record of site_b is of another permit"},
+        {"checkpoint signed by another", "checkpoint of cohortium/"},
+        {"record long after the manifest", "not valid any more"},
+        {"record before the request", "request: "},
+    };
+    static struct draft d;
+    Cohortium__Complaint complaint = COHORTIUM__COMPLAINT__INIT,
+                         *complaints[] = {&complaint};
+    ProtobufCBinaryData wrong = PB_DATA(bytes_of(c.id[2], 32)), short_wrong = wrong;
+    Cohortium__Question other;
+    uint8_t changed[16] = {0x10};
+    ProtobufCBinaryData versions[SITES];
+
+    (void)state;
+    short_wrong.len = 16;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        draft_new(&d, i == 5);
+        if (i == 11)
+            d.accept_key = c.node[2];
+        if (i == 3)
+            d.preflight_key = c.node[2];
+        if (i == 24)
+            d.log_key = c.node[2];
+        draft_fill(&d);
+        memcpy(versions, d.versions, sizeof versions);
+        versions[0] = PB_DATA(bytes_of(changed, 16));
+        Cohortium__Preflight *p = &d.preflights[1];
+        Cohortium__Accept *a = &d.accepts[1];
+        Cohortium__Release *r = &d.releases[0];
+        switch (i) {
+        case 0:
+            p->request = wrong;
+            break;
+        case 1:
+            p->complaints = complaints;
+            p->n_complaints = 1;
+            break;
+        case 2:
+            p->version = short_wrong;
+            break;
+        case 4:
+            p->stamp->issuer = PB_DATA(bytes_of(d.who, 32));
+            break;
+        case 5:
+            p->by_site = false;
+            break;
+        case 6:
+            a->request = wrong;
+            break;
+        case 7:
+            a->question = wrong;
+            break;
+        case 8:
+            a->n_participants = 2;
+            break;
+        case 9:
+            a->versions = versions;
+            break;
+        case 10:
+            a->policy = wrong;
+            break;
+        case 12:
+            other = *r->question;
+            other.analysis = (char *)"table";
+            r->question = &other;
+            break;
+        case 13:
+            r->question_digest = wrong;
+            break;
+        case 14:
+            d.release_signers = 2;
+            break;
+        case 15:
+            r->result = NULL;
+            break;
+        case 16:
+            r->released = false;
+            break;
+        default:
+            break;
+        }
+        seal_releases(&d);
+        Cohortium__LogRecord *l = &d.records[1];
+        switch (i) {
+        case 17:
+            l->kind = (char *)"import";
+            break;
+        case 18:
+            l->subject = wrong;
+            break;
+        case 19:
+            l->question = wrong;
+            break;
+        case 20:
+            l->outcome = wrong;
+            break;
+        case 21:
+            l->decision = (char *)"not_released";
+            break;
+        case 22:
+            l->who = wrong;
+            break;
+        case 23:
+            l->permit = short_wrong;
+            break;
+        case 25:
+            l->time = c.body.valid_until + 1;
+            break;
+        case 26:
+            l->time -= 1000000;
+            break;
+        default:
+            break;
+        }
+        seal_logs(&d);
+        seal_rest(&d);
+        refused(rows[i].what, &d, rows[i].words);
+    }
+}
+
+/* What anyone can do to a true receipt without a key: each part damaged, missing, doubled.
+ */
+static void test_receipt__tampering_is_named(void **state)
+{
+    static const struct {
+        const char *what, *words;
+    } rows[] = {
+        {"manifest", "manifest chain: "},
+        {"no manifest", "manifest chain: "},
+        {"request", "request: "},
+        {"permit", "permit: "},
+        {"no permit", "permit: no officer of site_a"},
+        {"preflight", "preflight: "},
+        {"a missing preflight", "preflight: that of site_c is missing"},
+        {"a preflight twice", "preflight: site_a has two"},
+        {"ACCEPT", "ACCEPT: "},
+        {"a missing ACCEPT", "ACCEPT: that of site_c is missing"},
+        {"no ACCEPTs", "ACCEPT: that of site_a is missing"},
+        {"release", "release"},
+        {"a second release", "release: 2 in it"},
+        {"leaf", "log"},
+        {"path", "log: the record of site_b is not in the log"},
+        {"a short path", "log: the record of site_b is not in the log"},
+        {"index", "log: the record of site_b is not in the log"},
+        {"size", "log: the proof of site_b is for a log of 3"},
+        {"checkpoint", "checkpoint of cohortium/"},
+        {"another site's checkpoint", "a checkpoint of another log"},
+        {"proofs out of order", "log: record 1 is not that of site_a"},
+        {"a missing proof", "log: 2 records"},
+        {"no proofs", "log: it holds no record"},
+        {"version", "version 2, expected 1"},
+    };
+    static struct draft d;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        Cohortium__Receipt *r = &d.receipt;
+        ProtobufCBinaryData *part = NULL;
+        Cohortium__LogProof *proof;
+
+        draft_new(&d, false);
+        draft_fill(&d);
+        seal_releases(&d);
+        seal_logs(&d);
+        seal_rest(&d);
+        proof = d.proof_list[1];
+        switch (i) {
+        case 0:
+            part = &r->manifests[0];
+            break;
+        case 1:
+            r->n_manifests = 0;
+            break;
+        case 2:
+            part = &r->request;
+            break;
+        case 3:
+            part = &r->permits[0];
+            break;
+        case 4:
+            r->n_permits = 0;
+            break;
+        case 5:
+            part = &r->preflights[1];
+            break;
+        case 6:
+            r->n_preflights = 2;
+            break;
+        case 7:
+            r->preflights[1] = r->preflights[0];
+            break;
+        case 8:
+            part = &r->accepts[1];
+            break;
+        case 9:
+            r->n_accepts = 2;
+            break;
+        case 10:
+            r->n_accepts = 0;
+            break;
+        case 11:
+            part = &r->releases[0];
+            break;
+        case 12:
+            r->releases[1] = r->releases[0];
+            r->n_releases = 2;
+            break;
+        case 13:
+            part = &proof->record;
+            break;
+        case 14:
+            part = &proof->path[0];
+            break;
+        case 15:
+            proof->n_path = 0;
+            break;
+        case 16:
+            proof->index = 0;
+            break;
+        case 17:
+            proof->size = 3;
+            break;
+        case 18:
+            proof->checkpoint = cx_strdup(cx, proof->checkpoint);
+            assert_non_null(proof->checkpoint);
+            proof->checkpoint[strlen(proof->checkpoint) - 20] ^= 1;
+            break;
+        case 19:
+            proof->checkpoint = d.proof_list[0]->checkpoint;
+            break;
+        case 20:
+            d.proof_list[1] = d.proof_list[0];
+            d.proof_list[0] = proof;
+            break;
+        case 21:
+            r->n_proofs = 2;
+            break;
+        case 22:
+            r->n_proofs = 0;
+            break;
+        default:
+            r->version = 2;
+            break;
+        }
+        if (part != NULL) { /* a bit near the end: within the signature or the last field */
+            uint8_t *copy = cx_memdup(cx, part->data, part->len);
+
+            assert_non_null(copy);
+            copy[part->len - 10] ^= 1;
+            *part = PB_DATA(bytes_of(copy, part->len));
+        }
+        /* The pooled release loses only the signature that was hit. */
+        refused(rows[i].what, &d, rows[i].words);
+    }
+}
+
+static void test_receipt__permit_of_its_time(void **state)
+{
+    static struct draft d;
+    struct receipt_facts facts;
+    Cohortium__Permit *ended = consortium_permit(cx, &c),
+                      *stranger = consortium_permit(cx, &c);
+
+    (void)state;
+    ended->not_after = (uint64_t)c.now - 1;
+    draft_new(&d, false);
+    d.permit = consortium_seal(cx, ENVELOPE_PERMIT, &ended->base, c.officer, SITES);
+    draft_fill(&d);
+    draft_seal(&d);
+    refused("an expired permit", &d, "ended at");
+    stranger->researchers[0] = PB_DATA(bytes_of(keys_signing_public(c.officer[0]), 32));
+    draft_new(&d, false);
+    d.permit = consortium_seal(cx, ENVELOPE_PERMIT, &stranger->base, c.officer, SITES);
+    draft_fill(&d);
+    draft_seal(&d);
+    refused("another researcher's permit", &d, "does not name researcher ada");
+    draft_new(&d, false);
+    draft_fill(&d);
+    d.permit = consortium_seal(cx, ENVELOPE_PERMIT, &consortium_permit(cx, &c)->base,
+                               c.officer, 2);
+    draft_seal(&d);
+    refused("a permit one signature short", &d, "officers of 2");
+    draft_new(&d, false);
+    d.request->dry_run = true;
+    draft_fill(&d);
+    draft_seal(&d);
+    CHECK_EQ_("a dry run", receipt_verify(cx, &d.receipt, NULL, &facts), FAULT_INVALID);
+}
+
+static void test_receipt__question_digest(void **state)
+{
+    Cohortium__Question *q = consortium_request(cx, &c)->question;
+    Cohortium__Model model = COHORTIUM__MODEL__INIT;
+    struct bytes versions[2] = {bytes_of("0123456789abcdef", 16),
+                                bytes_of("fedcba9876543210", 16)};
+    struct bytes swapped[2] = {versions[1], versions[0]}, bad = bytes_of("x", 1);
+    uint8_t a[32], b[32], policy[32] = {1};
+
+    (void)state;
+    q->params->model = &model;
+    model.formula = (char *)"y ~ x";
+    CHECK_OK_("a", cx, question_digest(cx, q, versions, 2, policy, a));
+    model.formula = (char *)"y ~ 1 + x";
+    CHECK_OK_("b", cx, question_digest(cx, q, versions, 2, policy, b));
+    assert_memory_equal(a, b, 32);
+    assert_string_equal(model.formula, "y ~ 1 + x");
+    CHECK_OK_("swapped", cx, question_digest(cx, q, swapped, 2, policy, b));
+    assert_memory_not_equal(a, b, 32);
+    model.family = (char *)"binomial";
+    CHECK_OK_("another family", cx, question_digest(cx, q, versions, 2, policy, b));
+    assert_memory_not_equal(a, b, 32);
+    model.family = (char *)"";
+    policy[0] = 2;
+    CHECK_OK_("another policy", cx, question_digest(cx, q, versions, 2, policy, b));
+    assert_memory_not_equal(a, b, 32);
+    CHECK_EQ_("a short version", question_digest(cx, q, &bad, 1, policy, b), FAULT_FORMAT);
+
+    Cohortium__Policy p = COHORTIUM__POLICY__INIT;
+    CHECK_OK_("policy", cx, policy_digest(cx, &p, a));
+    p.text = (char *)"# words for people";
+    CHECK_OK_("with its text", cx, policy_digest(cx, &p, b));
+    assert_memory_equal(a, b, 32);
+    p.serial = 1;
+    CHECK_OK_("another serial", cx, policy_digest(cx, &p, b));
+    assert_memory_not_equal(a, b, 32);
+}
+
+static void test_receipt__file(void **state)
+{
+    char path[] = "/tmp/cohortium-receipt-XXXXXX";
+    static struct draft d;
+    struct bytes packed, back;
+    Cohortium__Receipt *parsed;
+    struct receipt_facts facts;
+
+    (void)state;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    draft_new(&d, false);
+    draft_fill(&d);
+    draft_seal(&d);
+    CHECK_OK_("pack", cx, pb_pack(cx, &d.receipt.base, &packed));
+    for (size_t less = 0; less < 3; less++) { /* every kind of base64 padding */
+        CHECK_OK_("write", cx,
+                  receipt_write(cx, bytes_of(packed.p, packed.n - less), path));
+        CHECK_OK_("read", cx, receipt_read(cx, path, &back));
+        assert_true(bytes_equal(back, bytes_of(packed.p, packed.n - less)));
+    }
+    CHECK_OK_("write", cx, receipt_write(cx, packed, path));
+    CHECK_OK_("read", cx, receipt_read(cx, path, &back));
+    CHECK_OK_("parse", cx,
+              pb_unpack(cx, &cohortium__receipt__descriptor, back, RECEIPT_MAX, &parsed));
+    CHECK_OK_("verify", cx, receipt_verify(cx, parsed, c.manifest->consortium, &facts));
+    FILE *f = fopen(path, "a");
+    assert_non_null(f);
+    (void)fputs("!\n", f);
+    (void)fclose(f);
+    CHECK_EQ_("a line that is no base64", receipt_read(cx, path, &back), FAULT_FORMAT);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    (void)fputs("cohortium receipt 2\nAAAA\n", f);
+    (void)fclose(f);
+    CHECK_EQ_("another first line", receipt_read(cx, path, &back), FAULT_FORMAT);
+    (void)unlink(path);
+    CHECK_EQ_("no file", receipt_read(cx, path, &back), FAULT_MISSING);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_receipt__holds),
+        cmocka_unit_test(test_receipt__testing_class_is_said),
+        cmocka_unit_test(test_receipt__lies_are_named),
+        cmocka_unit_test(test_receipt__tampering_is_named),
+        cmocka_unit_test(test_receipt__permit_of_its_time),
+        cmocka_unit_test(test_receipt__question_digest),
+        cmocka_unit_test(test_receipt__file),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

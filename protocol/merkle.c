@@ -128,11 +128,12 @@ enum fault merkle_consistency(struct cx *cx, const struct merkle_store *s, uint6
     bool whole = true; /* the old tree is a complete left part so far */
     size_t count = 0;
 
-    if (size1 > size2 || size2 > INT64_MAX)
+    if (size1 == 0 || size1 > size2 || size2 > INT64_MAX)
         return cx_fail(cx, FAULT_INVALID,
-                       "a log of %" PRIu64 " records cannot come before one of %" PRIu64,
+                       "a log of %" PRIu64
+                       " records cannot be proved to begin one of %" PRIu64,
                        size1, size2);
-    if (size1 == 0 || size1 == size2) {
+    if (size1 == size2) {
         *ret_n = 0;
         return FAULT_NONE;
     }

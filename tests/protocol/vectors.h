@@ -53,3 +53,38 @@ static inline struct bytes vectors_hex(struct cx *cx, const json_t *test, const 
     }
     return bytes_of(p, n);
 }
+
+/* Whether a vector of a group holds. */
+typedef bool (*vector_holds)(struct cx *cx, const json_t *group, const json_t *t);
+
+/* Runs wycheproof/<name>_test.json; an exit status. "acceptable" vectors must hold too. */
+static inline int vectors_run(const char *name, vector_holds holds, size_t least)
+{
+    size_t wrong = 0, n = 0, i, j;
+    char file[128];
+    const json_t *group, *t;
+
+    (void)snprintf(file, sizeof file, "wycheproof/%s_test.json", name);
+    json_t *root = vectors_open(file, 0);
+    if (root == NULL)
+        return TEST_SKIPPED;
+    json_array_foreach(json_object_get(root, "testGroups"), i, group)
+    {
+        json_array_foreach(json_object_get(group, "tests"), j, t)
+        {
+            AUTO_CX struct cx *cx = cx_new(1 << 24, CX_NO_DEADLINE);
+            bool want = strcmp(vectors_text(t, "result"), "invalid") != 0;
+
+            n++;
+            if (cx == NULL || holds(cx, group, t) != want) {
+                printf("%s %lld (%s): expected %s\n", name,
+                       (long long)json_integer_value(json_object_get(t, "tcId")),
+                       vectors_text(t, "comment"), want ? "valid" : "invalid");
+                wrong++;
+            }
+        }
+    }
+    printf("%s: %zu vectors, %zu wrong\n", name, n, wrong);
+    json_decref(root);
+    return wrong > 0 || n < least;
+}

@@ -1,0 +1,160 @@
+/* ipc.c - frames between net and vault, and the table of what may pass. */
+#include "node/ipc.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "protocol/link.h"
+
+enum { ANY = 0xffff, SMALL = 64 * 1024, LARGE = LINK_MESSAGE_MAX, CHUNK = 64 * 1024 };
+
+static const struct {
+    enum ipc_side sender;
+    unsigned kind, code;
+    size_t bound;
+} allowed[] = {
+    {IPC_VAULT, IPC_HELLO, 0, LARGE},
+    {IPC_VAULT, IPC_REPLY, 0, LARGE},
+    {IPC_VAULT, IPC_FAIL, ANY, SMALL},
+    {IPC_NET, IPC_CALL, SERVICE_CATALOG, SMALL},
+    {IPC_NET, IPC_CALL, SERVICE_CODEBOOK, SMALL},
+    {IPC_NET, IPC_CALL, SERVICE_SITES, SMALL},
+    {IPC_NET, IPC_CALL, SERVICE_PREFLIGHT, LARGE},
+    {IPC_NET, IPC_CALL, SERVICE_BEGIN, LARGE},
+    {IPC_NET, IPC_CALL, SERVICE_STEP, LARGE},
+    {IPC_NET, IPC_CALL, SERVICE_ABORT, SMALL},
+    {IPC_NET, IPC_ADMIT, 0, SMALL},
+    {IPC_NET, IPC_LINKS, 0, LARGE},
+};
+
+bool ipc_is_allowed(enum ipc_side sender, unsigned kind, unsigned code, size_t size)
+{
+    for (size_t i = 0; i < COUNT(allowed); i++)
+        if (allowed[i].sender == sender && allowed[i].kind == kind &&
+            (allowed[i].code == ANY || allowed[i].code == code))
+            return size <= allowed[i].bound;
+    return false;
+}
+
+static void put_le(uint8_t *p, uint64_t v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = (uint8_t)(v >> 8 * i);
+}
+
+static uint64_t get_le(const uint8_t *p, int n)
+{
+    uint64_t v = 0;
+
+    for (int i = 0; i < n; i++)
+        v |= (uint64_t)p[i] << 8 * i;
+    return v;
+}
+
+static enum fault write_all(struct cx *cx, int fd, const uint8_t *p, size_t n, int more)
+{
+    while (n > 0) {
+        ssize_t k = send(fd, p, n, MSG_NOSIGNAL | more);
+
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            struct pollfd ready = {.fd = fd, .events = POLLOUT};
+
+            if (poll(&ready, 1, -1) < 0 && errno != EINTR)
+                return cx_fail(cx, FAULT_UNAVAILABLE, "the node's other process is gone");
+            continue;
+        }
+        if (k <= 0)
+            return cx_fail(cx, FAULT_UNAVAILABLE, "the node's other process is gone");
+        p += k;
+        n -= (size_t)k;
+    }
+    return FAULT_NONE;
+}
+
+enum fault ipc_send(struct cx *cx, int fd, enum ipc_side sender,
+                    const struct ipc_message *message)
+{
+    uint8_t header[IPC_HEADER];
+
+    if (!ipc_is_allowed(sender, message->kind, message->code, message->body.n))
+        return cx_fail(cx, FAULT_INTERNAL, "a message between net and vault that is not allowed");
+    put_le(header, message->body.n, 4);
+    put_le(header + 4, message->kind, 2);
+    put_le(header + 6, message->code, 2);
+    put_le(header + 8, message->id, 8);
+    TRY(write_all(cx, fd, header, sizeof header, message->body.n > 0 ? MSG_MORE : 0));
+    return write_all(cx, fd, message->body.p, message->body.n, 0);
+}
+
+/* The header at the front is allowed, or there is not yet a whole header. */
+static bool front_is_allowed(const struct ipc_reader *r)
+{
+    return r->n < IPC_HEADER ||
+           ipc_is_allowed(r->sender, (unsigned)get_le(r->p + 4, 2),
+                          (unsigned)get_le(r->p + 6, 2), get_le(r->p, 4));
+}
+
+enum fault ipc_read(struct cx *cx, struct ipc_reader *r, int fd)
+{
+    if (r->size - r->n < CHUNK) {
+        size_t size = r->n + CHUNK > 2 * r->size ? r->n + CHUNK : 2 * r->size;
+        uint8_t *p = realloc(r->p, size);
+
+        if (p == NULL)
+            return cx_fail(cx, FAULT_MEMORY, "out of memory for a message");
+        r->p = p;
+        r->size = size;
+    }
+    ssize_t k = recv(fd, r->p + r->n, r->size - r->n, 0);
+    if (k < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK))
+        return FAULT_NONE;
+    if (k <= 0)
+        return cx_fail(cx, FAULT_UNAVAILABLE, "the node's other process is gone");
+    r->n += (size_t)k;
+    if (!front_is_allowed(r))
+        return cx_fail(cx, FAULT_FORMAT, "a message between net and vault that is not allowed");
+    return FAULT_NONE;
+}
+
+bool ipc_next(struct ipc_reader *r, struct ipc_message *ret, uint8_t **ret_memory)
+{
+    if (r->n < IPC_HEADER || !front_is_allowed(r))
+        return false;
+    size_t length = get_le(r->p, 4), whole = IPC_HEADER + length;
+    if (r->n < whole)
+        return false;
+    uint8_t *memory = malloc(length ? length : 1);
+    if (memory == NULL)
+        return false;
+    memcpy(memory, r->p + IPC_HEADER, length);
+    *ret = (struct ipc_message){
+        .kind = (enum ipc_kind)get_le(r->p + 4, 2),
+        .code = (unsigned)get_le(r->p + 6, 2),
+        .id = get_le(r->p + 8, 8),
+        .body = bytes_of(memory, length),
+    };
+    *ret_memory = memory;
+    memmove(r->p, r->p + whole, r->n - whole);
+    r->n -= whole;
+    if (r->size > 4 * CHUNK && r->n < CHUNK) { /* a large message is over: give its room back */
+        uint8_t *p = realloc(r->p, CHUNK);
+
+        if (p != NULL) {
+            r->p = p;
+            r->size = CHUNK;
+        }
+    }
+    return true;
+}
+
+void ipc_reader_free(struct ipc_reader *r)
+{
+    free(r->p);
+    *r = (struct ipc_reader){.sender = r->sender};
+}

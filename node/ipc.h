@@ -1,0 +1,50 @@
+/*
+ * ipc.h - the one conversation between net and vault: length-framed messages over a socketpair.
+ *
+ *   frame = length u32 | kind u16 | code u16 | id u64 | body      (little endian; length: of body)
+ *
+ * What may pass stands in one table (ipc.c); everything else is denied and ends the connection.
+ */
+#pragma once
+
+#include "protocol/base/bytes.h"
+
+enum ipc_kind {
+    IPC_HELLO = 1, /* vault -> net: packed SitesReply (own site first, manifests) */
+    IPC_CALL = 2,  /* net -> vault: code = service; body as in link.h */
+    IPC_REPLY = 3, /* vault -> net */
+    IPC_FAIL = 4,  /* vault -> net: code = fault, body = packed Trouble */
+    IPC_ADMIT = 5, /* net -> vault: packed Envelope(Credential); answered with REPLY or FAIL */
+    IPC_LINKS = 6  /* net -> vault: packed SitesReply, for status; no answer */
+};
+
+enum ipc_side { IPC_VAULT, IPC_NET };
+
+struct ipc_message {
+    enum ipc_kind kind;
+    unsigned code;
+    uint64_t id;
+    struct bytes body;
+};
+
+enum { IPC_HEADER = 16 };
+
+/* Is this message allowed from `sender`, with this code and size? */
+bool ipc_is_allowed(enum ipc_side sender, unsigned kind, unsigned code, size_t size);
+
+/* Writes one frame whole (blocking). FAULT_UNAVAILABLE when the other side is gone;
+ * FAULT_INTERNAL for a message that the table denies. Callers serialise. */
+CHECKED enum fault ipc_send(struct cx *cx, int fd, enum ipc_side sender,
+                            const struct ipc_message *message);
+
+/* Reads what is there into a growing buffer and hands out whole frames. */
+struct ipc_reader {
+    enum ipc_side sender; /* whose messages are read */
+    uint8_t *p;
+    size_t n, size;
+};
+/* One read(2); FAULT_UNAVAILABLE at the end, FAULT_FORMAT for what the table denies. */
+CHECKED enum fault ipc_read(struct cx *cx, struct ipc_reader *r, int fd);
+/* Takes the next whole frame out (body copied to malloc memory, caller frees) or returns false. */
+bool ipc_next(struct ipc_reader *r, struct ipc_message *ret, uint8_t **ret_memory);
+void ipc_reader_free(struct ipc_reader *r);

@@ -1,0 +1,9 @@
+/*
+ * log.h - what a running node says to its operator: one line each on stderr, UTC stamped.
+ * Never a patient's value, a key, or text that a peer chose without a bound.
+ */
+#pragma once
+
+void log_open(const char *process); /* "vault", "net", "node" */
+void log_notice(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -1,0 +1,339 @@
+/*
+ * begin.c - from everybody's preflight to an ACCEPT, an answer given before, or a site's own
+ * answer; and the steps of a running session.
+ */
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "node/vault/session.h"
+#include "protocol/base/clock.h"
+
+enum { ACCEPT_TTL_MS = 15 * 60 * 1000, CALL_MAX = LINK_MESSAGE_MAX };
+
+/* One site's preflight: signed by it, of this request, without complaint. */
+static enum fault check_preflight(struct cx *cx, struct vault *v, const struct request *r,
+                                  const Cohortium__Member *who, struct bytes packed,
+                                  Cohortium__Preflight **ret)
+{
+    struct envelope e;
+    Cohortium__Preflight *p;
+
+    TRY(envelope_open(cx, ENVELOPE_PREFLIGHT, packed, &e));
+    TRY(pb_unpack(cx, &cohortium__preflight__descriptor, e.body,
+                  envelope_bound(ENVELOPE_PREFLIGHT), &p));
+    if (!envelope_is_signed_by(&e, who->signing_key.data))
+        return cx_fail(cx, FAULT_DENIED, "the preflight of %s does not carry its signature",
+                       who->name);
+    if (p->stamp == NULL)
+        return cx_fail(cx, FAULT_FORMAT, "the preflight of %s has no stamp", who->name);
+    TRY(stamp_check(cx, p->stamp, v->manifest, NULL, clock_utc_ms()));
+    if (!bytes_equal(PB_BYTES(p->stamp->issuer), PB_BYTES(who->node_id)) ||
+        !bytes_equal(PB_BYTES(p->request), bytes_of(r->envelope.digest, DIGEST_BYTES)))
+        return cx_fail(cx, FAULT_CONFLICT, "the preflight of %s is of another request",
+                       who->name);
+    if (p->n_complaints > 0 || p->version.len != ID_BYTES || p->policy == NULL)
+        return cx_fail(cx, FAULT_INVALID, "%s has not found the request valid", who->name);
+    *ret = p;
+    return FAULT_NONE;
+}
+
+/* Everybody's versions and the session's policy, in session memory. */
+static enum fault gather(struct cx *cx, struct vault *v, struct session *s,
+                         const Cohortium__BeginCall *call, const struct request *r,
+                         const uint8_t **ret_own_version)
+{
+    const Cohortium__Question *q = r->body->question;
+    struct policy *policies;
+    const struct policy **list;
+    Cohortium__Policy *packed;
+
+    if (call->n_preflights != q->n_sites)
+        return cx_fail(cx, FAULT_CONFLICT, "%zu preflights for %zu sites", call->n_preflights,
+                       q->n_sites);
+    s->n = q->n_sites;
+    s->self = s->home = s->n;
+    CX_NEW(s->cx, s->who, s->n);
+    CX_NEW(s->cx, s->ids, s->n);
+    CX_NEW(s->cx, s->versions, s->n);
+    CX_NEW(s->cx, policies, s->n);
+    CX_NEW(s->cx, list, s->n);
+    for (size_t i = 0; i < s->n; i++) {
+        Cohortium__Preflight *p;
+
+        s->who[i] = manifest_find(v->manifest, q->sites[i].data);
+        if (s->who[i] == NULL)
+            return cx_fail(cx, FAULT_DENIED, "a site that is not a member");
+        TRY(check_preflight(cx, v, r, s->who[i], PB_BYTES(call->preflights[i]), &p));
+        s->ids[i] = bytes_of(s->who[i]->node_id.data, DIGEST_BYTES);
+        s->versions[i] =
+            bytes_of(cx_memdup(s->cx, p->version.data, p->version.len), p->version.len);
+        if (s->versions[i].p == NULL)
+            return cx_fail(cx, FAULT_MEMORY, "out of memory for a session");
+        TRY(policy_open(cx, p->policy, manifest_is_lab(v->manifest), &policies[i]));
+        list[i] = &policies[i];
+        if (s->who[i] == v->self)
+            s->self = i;
+        if (bytes_equal(s->ids[i], PB_BYTES(r->body->home)))
+            s->home = i;
+    }
+    if (s->self == s->n || s->home == s->n)
+        return cx_fail(cx, FAULT_DENIED, "this node or the home node is not among the sites");
+    TRY(policy_session(s->cx, v->manifest, list, s->n, &s->policy));
+    CX_NEW(s->cx, packed, 1);
+    *packed = (Cohortium__Policy)COHORTIUM__POLICY__INIT;
+    TRY(policy_to_pb(s->cx, &s->policy, packed));
+    TRY(policy_digest(cx, packed, s->policy_digest));
+    *ret_own_version = s->versions[s->self].p;
+    return FAULT_NONE;
+}
+
+/* The question as this session sees it: opened against the pinned version, judged once more
+ * under the session's policy. */
+static enum fault reopen(struct cx *cx, struct vault *v, struct session *s,
+                         const uint8_t *version, struct bytes request)
+{
+    struct complaints c = complaints_new(s->cx);
+    struct bytes kept = bytes_of(cx_memdup(s->cx, request.p, request.n), request.n);
+
+    if (kept.p == NULL)
+        return cx_fail(cx, FAULT_MEMORY, "out of memory for a session");
+    TRY(question_prepare(s->cx, v, kept, version, s->policy.testing, &c, &s->o));
+    if (c.n == 0) {
+        s->o.asked.testing = s->policy.testing;
+        TRY(gate_preflight(s->cx, &s->policy, &s->o.asked, &s->o.plan, s->o.analysis, &c));
+    }
+    if (c.n == 0 && s->policy.testing != s->o.policy->numbers.testing)
+        complain(&c, "mixed_policies",
+                 "some sites answer exactly for testing and %s does not; use one class",
+                 v->self->name);
+    if (c.n > 0)
+        return cx_fail(s->cx, FAULT_INVALID, "%s", c.list[0]->text);
+    TRY(c.fault);
+    memcpy(s->request, s->o.request.envelope.digest, DIGEST_BYTES);
+    bool by_site = s->o.request.body->question->by_site;
+    return question_digest(s->cx, s->o.request.body->question,
+                           by_site ? &s->versions[s->self] : s->versions, by_site ? 1 : s->n,
+                           s->policy_digest, s->question);
+}
+
+struct find_answer {
+    const uint8_t *question;
+    struct answer_row row;
+};
+
+static enum fault find_answer(struct cx *cx, sqlite3 *sql, void *user)
+{
+    struct find_answer *f = user;
+
+    return answers_find(cx, sql, f->question, &f->row);
+}
+
+/* An answer held already: the same bytes again, one more leaf. */
+static enum fault repeat_answer(struct cx *cx, struct vault *v, struct session *s,
+                                const struct answer_row *row, Cohortium__Answer **ret)
+{
+    struct envelope e;
+    Cohortium__Release *r;
+
+    TRY(envelope_open(cx, ENVELOPE_RELEASE, row->release, &e));
+    TRY(pb_unpack(cx, &cohortium__release__descriptor, e.body,
+                  envelope_bound(ENVELOPE_RELEASE), &r));
+    struct decision d = {
+        .kind = "repeat",
+        .opened = &s->o,
+        .question = s->question,
+        .policy_digest = s->policy_digest,
+        .release_body = e.body,
+        .released = r->released,
+        .details = "the same question was answered before: the same bytes, no charge",
+        .transcript = row->transcript,
+        .release_envelope = row->release,
+    };
+    TRY(decision_record(cx, v, &d, ret));
+    if (s->self == s->home)
+        answer_hold(v, &s->policy, s->arrival_us);
+    return FAULT_NONE;
+}
+
+static enum fault answer_alone(struct cx *cx, struct vault *v, struct session *s,
+                               Cohortium__Answer **ret)
+{
+    struct release *release;
+    Cohortium__Release *r;
+    const char *details;
+
+    TRY(bysite_answer(s->cx, v, &s->o, &s->policy, s->question, &release, &details));
+    TRY(pb_unpack(s->cx, &cohortium__release__descriptor, release_body(release),
+                  envelope_bound(ENVELOPE_RELEASE), &r));
+    struct decision d = {
+        .kind = "question",
+        .opened = &s->o,
+        .question = s->question,
+        .policy_digest = s->policy_digest,
+        .release_body = release_body(release),
+        .released = r->released,
+        .details = details,
+    };
+    TRY(decision_record(cx, v, &d, ret));
+    answer_hold(v, &s->policy, s->arrival_us);
+    return FAULT_NONE;
+}
+
+static enum fault accept(struct cx *cx, struct vault *v, struct session *s,
+                         struct bytes *ret_accept)
+{
+    Cohortium__Accept a = COHORTIUM__ACCEPT__INIT;
+    Cohortium__Stamp stamp = COHORTIUM__STAMP__INIT;
+    uint8_t nonce[32], head[32];
+    uint64_t rows;
+    struct envelope e;
+
+    s->secret = sodium_malloc(KEY_BYTES);
+    if (s->secret == NULL)
+        return cx_fail(cx, FAULT_MEMORY, "out of guarded memory");
+    randombytes_buf(s->secret, KEY_BYTES);
+    if (crypto_scalarmult_base(s->public_key, s->secret) != 0)
+        return cx_fail(cx, FAULT_INTERNAL, "a key could not be made");
+    randombytes_buf(nonce, sizeof nonce);
+    TRY(stamp_fill(cx, &stamp, v->manifest, v->self->node_id.data,
+                   s->o.request.body->stamp->request_id.data, ACCEPT_TTL_MS));
+    TRY(vault_ledger_head(cx, v, s->o.dataset->cb->body->patient_namespace, head, &rows));
+    a.stamp = &stamp;
+    a.request = PB_DATA(bytes_of(s->request, DIGEST_BYTES));
+    a.question = PB_DATA(bytes_of(s->question, DIGEST_BYTES));
+    a.policy = PB_DATA(bytes_of(s->policy_digest, DIGEST_BYTES));
+    a.n_participants = a.n_versions = s->n;
+    CX_NEW(cx, a.participants, s->n);
+    CX_NEW(cx, a.versions, s->n);
+    for (size_t i = 0; i < s->n; i++) {
+        a.participants[i] = PB_DATA(s->ids[i]);
+        a.versions[i] = PB_DATA(s->versions[i]);
+    }
+    a.ledger_head = PB_DATA(bytes_of(head, sizeof head));
+    a.ephemeral_key = PB_DATA(bytes_of(s->public_key, KEY_BYTES));
+    a.nonce = PB_DATA(bytes_of(nonce, sizeof nonce));
+    TRY(envelope_seal(cx, ENVELOPE_ACCEPT, &a.base, v->signing, ret_accept));
+    TRY(envelope_open(cx, ENVELOPE_ACCEPT, *ret_accept, &e));
+    memcpy(s->accept_digest, e.digest, DIGEST_BYTES);
+    return FAULT_NONE;
+}
+
+/* Fills a new session and answers; *ret_keep: it goes on with rounds. */
+static enum fault begin(struct cx *cx, struct vault *v, struct session *s,
+                        const Cohortium__BeginCall *call, Cohortium__BeginReply *reply,
+                        bool *ret_keep)
+{
+    struct request r;
+    const uint8_t *version;
+    struct find_answer held = {.question = s->question};
+    struct bytes packed;
+
+    *ret_keep = false;
+    TRY(request_verify(cx, v->manifest, PB_BYTES(call->request), v->self->node_id.data,
+                       clock_utc_ms(), &r));
+    if (r.body->dry_run)
+        return cx_fail(cx, FAULT_INVALID, "a dry run ends with preflight");
+    enum fault fault = gather(cx, v, s, call, &r, &version);
+    if (fault == FAULT_NONE)
+        fault = reopen(cx, v, s, version, PB_BYTES(call->request));
+    if (fault != FAULT_NONE)
+        return cx_fail(cx, fault, "%s",
+                       cx_fault(s->cx) == fault ? cx_message(s->cx) : cx_message(cx));
+    fault = db_read(cx, v->db, find_answer, &held);
+    if (fault != FAULT_NONE && fault != FAULT_MISSING)
+        return fault;
+    if (fault == FAULT_NONE && !call->rerun)
+        return repeat_answer(cx, v, s, &held.row, &reply->answer);
+    if (r.body->question->by_site) {
+        fault = answer_alone(cx, v, s, &reply->answer);
+        return fault == FAULT_NONE || cx_fault(cx) == fault
+                   ? fault
+                   : cx_fail(cx, fault, "%s", cx_message(s->cx));
+    }
+    TRY(s->o.analysis->begin(s->cx, &s->o.asked, &s->state));
+    TRY(accept(cx, v, s, &packed));
+    reply->accept = PB_DATA(packed);
+    TRY(session_enter(cx, v, s));
+    *ret_keep = true;
+    return FAULT_NONE;
+}
+
+enum fault vault_begin(struct cx *cx, struct vault *v, struct bytes body, struct bytes *ret)
+{
+    Cohortium__BeginCall *call;
+    Cohortium__BeginReply reply = COHORTIUM__BEGIN_REPLY__INIT;
+    struct session *s;
+    bool keep;
+
+    int64_t arrival = clock_mono_us();
+    TRY(pb_unpack(cx, &cohortium__begin_call__descriptor, body, CALL_MAX, &call));
+    TRY(session_new(cx, v, &s));
+    s->arrival_us = arrival;
+    enum fault fault = begin(cx, v, s, call, &reply, &keep);
+    if (fault == FAULT_NONE)
+        fault = pb_pack(cx, &reply.base, ret);
+    s->over = !keep;
+    session_unlock(v, s);
+    return fault;
+}
+
+static enum fault step(struct cx *cx, struct vault *v, struct session *s,
+                       const Cohortium__StepCall *call, Cohortium__StepReply *reply)
+{
+    struct bytes out;
+
+    if (call->n_accepts > 0)
+        TRY(session_start(cx, v, s, call->accepts, call->n_accepts));
+    if (s->mask == NULL)
+        return cx_fail(cx, FAULT_CONFLICT, "this session has not started");
+    if (call->n_vectors > 0)
+        TRY(session_absorb(cx, v, s, call->vectors, call->n_vectors));
+    if (s->awaiting)
+        return cx_fail(cx, FAULT_CONFLICT, "the vectors of the round before are missing");
+    if (call->proposal.len == 0) {
+        TRY(session_propose(cx, v, s, &out));
+        reply->proposal = PB_DATA(out);
+        return FAULT_NONE;
+    }
+    TRY(session_adopt(cx, v, s, PB_BYTES(call->proposal)));
+    if (s->kind == COHORTIUM__ROUND_KIND__RELEASE)
+        return session_release(cx, v, s, &reply->answer);
+    TRY(session_vector(cx, v, s, &out));
+    reply->vector = PB_DATA(out);
+    return FAULT_NONE;
+}
+
+enum fault vault_step(struct cx *cx, struct vault *v, struct bytes body, struct bytes *ret)
+{
+    Cohortium__StepCall *call;
+    Cohortium__StepReply reply = COHORTIUM__STEP_REPLY__INIT;
+    struct session *s;
+
+    TRY(pb_unpack(cx, &cohortium__step_call__descriptor, body, CALL_MAX, &call));
+    if (call->request.len != DIGEST_BYTES)
+        return cx_fail(cx, FAULT_FORMAT, "a step names its session by 32 bytes");
+    TRY(session_find(cx, v, call->request.data, &s));
+    enum fault fault = step(cx, v, s, call, &reply);
+    if (fault == FAULT_NONE)
+        fault = pb_pack(cx, &reply.base, ret);
+    else
+        s->over = true; /* a session with a fault is never taken up again */
+    session_unlock(v, s);
+    return fault;
+}
+
+void answer_hold(struct vault *v, const struct policy *session, int64_t arrival_us)
+{
+    int64_t quantum = (int64_t)session->number[POLICY_RESPONSE_QUANTUM_MS] * 1000;
+    int64_t spent = clock_mono_us() - arrival_us;
+
+    (void)v;
+    if (quantum <= 0)
+        return;
+    int64_t rest = quantum - spent % quantum;
+    struct timespec t = {.tv_sec = rest / 1000000, .tv_nsec = rest % 1000000 * 1000};
+    while (nanosleep(&t, &t) != 0)
+        ;
+}

@@ -1,0 +1,243 @@
+/* desk.c - the table of admin commands, and the ones about the node itself. */
+#include "node/vault/desk.h"
+
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "node/log.h"
+#include "protocol/base/clock.h"
+
+enum { TEXT_MAX = 4 * 1024 * 1024, MANY = 1000, SOON_MS = 14 * 24 * 3600 * 1000 };
+
+static const struct {
+    const char *words;
+    desk_command *run;
+} commands[] = {
+    {"policy apply", desk_policy_apply},
+    {"policy show", desk_policy_show},
+    {"policy history", desk_policy_history},
+    {"permit add", desk_permit_add},
+    {"permit list", desk_permit_list},
+    {"permit show", desk_permit_show},
+    {"researcher issue", desk_researcher_issue},
+    {"researcher list", desk_researcher_list},
+    {"researcher revoke", desk_researcher_revoke},
+    {"codebook add", desk_codebook_add},
+    {"codebook show", desk_codebook_show},
+    {"data begin", desk_data_begin},
+    {"data publish", desk_data_publish},
+    {"data list", desk_data_list},
+    {"data drop", desk_data_drop},
+    {"audit verify", desk_audit_verify},
+    {"audit show", desk_audit_show},
+    {"audit explain", desk_audit_explain},
+    {"status", desk_status},
+    {"doctor", desk_doctor},
+    {"manifest", desk_manifest},
+};
+
+enum fault desk_word(struct desk *d, size_t i, const char *what, const char **ret)
+{
+    if (i >= d->call->n_arguments || d->call->arguments[i][0] == '\0')
+        return cx_fail(d->cx, FAULT_USAGE, "%s: expected %s", d->call->command, what);
+    *ret = d->call->arguments[i];
+    return FAULT_NONE;
+}
+
+enum fault desk_blob(struct desk *d, size_t i, const char *what, struct bytes *ret)
+{
+    if (i >= d->call->n_blobs || d->call->blobs[i].len == 0)
+        return cx_fail(d->cx, FAULT_USAGE, "%s: expected %s", d->call->command, what);
+    *ret = PB_BYTES(d->call->blobs[i]);
+    return FAULT_NONE;
+}
+
+enum fault desk_give(struct desk *d, struct bytes blob)
+{
+    if (d->reply->blobs == NULL)
+        CX_NEW(d->cx, d->reply->blobs, MANY);
+    if (d->reply->n_blobs == MANY)
+        return cx_fail(d->cx, FAULT_BOUND, "%s: more than %d documents", d->call->command, MANY);
+    d->reply->blobs[d->reply->n_blobs++] = PB_DATA(blob);
+    return FAULT_NONE;
+}
+
+static unsigned status_of(enum fault fault)
+{
+    return fault == FAULT_NONE ? 0 : fault == FAULT_USAGE ? 2 : fault == FAULT_REFUSED ? 3 : 1;
+}
+
+void desk_answer(struct cx *cx, struct vault *v, const Cohortium__AdminCall *call,
+                 Cohortium__AdminReply *reply)
+{
+    struct desk d = {cx, v, call, reply, buffer_new(cx, TEXT_MAX)};
+    enum fault fault = FAULT_USAGE;
+    size_t i = 0;
+
+    while (i < COUNT(commands) && strcmp(commands[i].words, call->command) != 0)
+        i++;
+    if (i < COUNT(commands))
+        fault = commands[i].run(&d);
+    else
+        (void)cx_fail(cx, FAULT_USAGE, "no command `%.60s`", call->command);
+    if (fault == FAULT_NONE && d.text.fault != FAULT_NONE)
+        fault = d.text.fault;
+    reply->status = status_of(fault);
+    if (fault == FAULT_NONE) {
+        char *text = buffer_string(&d.text);
+
+        reply->text = text != NULL ? text : "";
+        return;
+    }
+    reply->n_blobs = 0;
+    reply->text = (char *)cx_message(cx);
+    log_notice("vault: %s: %s", i < COUNT(commands) ? call->command : "admin", cx_message(cx));
+}
+
+enum fault desk_manifest(struct desk *d)
+{
+    for (size_t i = 0; i < d->v->manifest->n_chain; i++)
+        TRY(desk_give(d, d->v->manifest->chain[i]));
+    return FAULT_NONE;
+}
+
+/* ---- status ---- */
+
+static void put_links(struct desk *d, const Cohortium__SitesReply *links)
+{
+    for (size_t i = 0; i < links->n_sites; i++) {
+        const Cohortium__Site *s = links->sites[i];
+
+        if (strcmp(s->state, "this") != 0)
+            buffer_printf(&d->text, "  %-20s %-8s %s\n", s->name, s->state, s->detail);
+    }
+}
+
+static enum fault put_peers(struct desk *d)
+{
+    Cohortium__SitesReply *links;
+    struct bytes copy;
+
+    (void)pthread_mutex_lock(&d->v->lock);
+    copy = bytes_of(cx_memdup(d->cx, d->v->links.p, d->v->links.n), d->v->links.n);
+    (void)pthread_mutex_unlock(&d->v->lock);
+    buffer_text(&d->text, "peers\n");
+    if (copy.n == 0) {
+        buffer_text(&d->text, "  nothing heard from the net process yet\n");
+        return FAULT_NONE;
+    }
+    TRY(pb_unpack(d->cx, &cohortium__sites_reply__descriptor, copy, LINK_MESSAGE_MAX, &links));
+    put_links(d, links);
+    return FAULT_NONE;
+}
+
+static enum fault put_datasets(struct desk *d)
+{
+    struct store_row *rows;
+    size_t n;
+
+    TRY(store_list(d->cx, d->v->store, false, &rows, &n));
+    buffer_text(&d->text, "datasets\n");
+    if (n == 0)
+        buffer_text(&d->text, "  none yet; import one with `cohortiumd data import`\n");
+    for (size_t i = 0; i < n; i++)
+        buffer_printf(&d->text, "  %-20s %-10s %llu rows of %llu patients%s%s\n", rows[i].name,
+                      rows[i].state, (unsigned long long)rows[i].rows,
+                      (unsigned long long)rows[i].patients, rows[i].why[0] ? ": " : "",
+                      rows[i].why);
+    return FAULT_NONE;
+}
+
+enum fault desk_status(struct desk *d)
+{
+    struct vault *v = d->v;
+    char until[32], since[32];
+    enum fault ready = vault_is_ready(d->cx, v);
+
+    buffer_printf(&d->text, "%s of %s (%s)\n", v->self->name, v->manifest->body->consortium_name,
+                  manifest_is_lab(v->manifest) ? "a lab" : "production");
+    if (ready == FAULT_NONE)
+        buffer_text(&d->text, "ready: it answers questions\n");
+    else
+        buffer_printf(&d->text, "NOT READY, it answers nothing: %s\n", cx_message(d->cx));
+    buffer_printf(&d->text, "manifest version %llu, valid until %s\n",
+                  (unsigned long long)v->manifest->body->version,
+                  clock_format((int64_t)v->manifest->body->valid_until, until, sizeof until));
+    buffer_printf(&d->text, "since %s: %llu answers, %llu of them with numbers\n",
+                  clock_format(v->started_at, since, sizeof since),
+                  (unsigned long long)v->questions, (unsigned long long)v->released);
+    TRY(put_datasets(d));
+    return put_peers(d);
+}
+
+/* ---- doctor ---- */
+
+static void check(struct desk *d, bool ok, const char *what, const char *remedy)
+{
+    buffer_printf(&d->text, "%-8s %s%s%s\n", ok ? "ok" : "PROBLEM", what,
+                  ok || remedy[0] == '\0' ? "" : "\n         -> ", ok ? "" : remedy);
+    if (!ok)
+        d->reply->status = 1;
+}
+
+static enum fault check_disk(struct desk *d)
+{
+    struct statvfs s;
+
+    if (statvfs(d->v->folder, &s) != 0) {
+        check(d, false, "free space cannot be read", "look at the folder's file system");
+        return FAULT_NONE;
+    }
+    unsigned long long mb = (unsigned long long)s.f_bavail * s.f_frsize / 1000000;
+    check(d, mb >= 500, cx_printf(d->cx, "%llu MB free", mb),
+          "free some space: a full disk refuses every question");
+    return FAULT_NONE;
+}
+
+struct log_state {
+    struct vault *v;
+    uint64_t size;
+    uint8_t root[32];
+};
+
+static enum fault verify_log(struct cx *cx, sqlite3 *sql, void *user)
+{
+    struct log_state *s = user;
+
+    return audit_verify(cx, sql, s->v->self->signing_key.data, s->v->origin, &s->size, s->root);
+}
+
+enum fault desk_doctor(struct desk *d)
+{
+    struct vault *v = d->v;
+    struct log_state log = {.v = v};
+    size_t withdrawn = 0;
+    int64_t now = clock_utc_ms();
+
+    check(d, vault_is_ready(d->cx, v) == FAULT_NONE, "this node may answer questions",
+          cx_message(d->cx));
+    check(d, now < (int64_t)v->manifest->body->fresh_until, "the manifest is fresh",
+          "ask the other members for the newer version");
+    const struct policy_now *policy;
+    if (vault_policy(d->cx, v, &policy) == FAULT_NONE)
+        check(d, (int64_t)policy->numbers.not_after - now > SOON_MS,
+              "the policy does not expire within two weeks",
+              "apply a new one with `cohortiumd policy apply`");
+    enum fault fault = store_check(d->cx, v->store, &withdrawn);
+    check(d, fault == FAULT_NONE && withdrawn == 0, "every data file is as it was imported",
+          fault != FAULT_NONE ? cx_message(d->cx)
+                              : "see `cohortiumd data list`; import the dataset again");
+    fault = db_read(d->cx, v->db, verify_log, &log);
+    check(d, fault == FAULT_NONE,
+          cx_printf(d->cx, "the log of %llu records is whole", (unsigned long long)log.size),
+          cx_message(d->cx));
+    TRY(check_disk(d));
+    TRY(put_peers(d));
+    /* The text is the answer even where there are problems; d->reply->status tells. */
+    unsigned status = d->reply->status;
+    char *text = buffer_string(&d->text);
+    d->reply->json = "";
+    if (status != 0 && text != NULL)
+        return cx_fail(d->cx, FAULT_IO, "%s", text);
+    return FAULT_NONE;
+}

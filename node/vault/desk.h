@@ -1,0 +1,33 @@
+/*
+ * desk.h - the commands of officers and operators, inside the vault.
+ *
+ * Each is one function in one table (desk.c). A call brings words and blobs, the reply takes
+ * text for people and blobs for the admin program. Officers' acts are signed documents: the desk
+ * verifies them, writes log and paper in one transaction, then reloads.
+ */
+#pragma once
+
+#include "node/vault/vault.h"
+
+struct desk { /* one command at work */
+    struct cx *cx;
+    struct vault *v;
+    const Cohortium__AdminCall *call;
+    Cohortium__AdminReply *reply;
+    struct buffer text;
+};
+
+typedef enum fault desk_command(struct desk *d);
+
+/* The i-th word, or a FAULT_USAGE that names it. */
+CHECKED enum fault desk_word(struct desk *d, size_t i, const char *what, const char **ret);
+CHECKED enum fault desk_blob(struct desk *d, size_t i, const char *what, struct bytes *ret);
+CHECKED enum fault desk_give(struct desk *d, struct bytes blob);
+
+desk_command desk_policy_apply, desk_policy_show, desk_policy_history;
+desk_command desk_permit_add, desk_permit_list, desk_permit_show;
+desk_command desk_researcher_issue, desk_researcher_list, desk_researcher_revoke;
+desk_command desk_codebook_add, desk_codebook_show;
+desk_command desk_data_begin, desk_data_publish, desk_data_list, desk_data_drop;
+desk_command desk_audit_verify, desk_audit_show, desk_audit_explain;
+desk_command desk_status, desk_doctor, desk_manifest;

@@ -1,0 +1,172 @@
+/*
+ * preflight.c - is this question valid here? Decided from request, manifest, permit, policy and
+ * codebook; no row is touched. Everything that is wrong is said at once.
+ */
+#include <string.h>
+
+#include "node/vault/vault.h"
+#include "protocol/base/clock.h"
+
+enum { ANSWER_TTL_MS = 15 * 60 * 1000 };
+
+/* What the permit does not cover of the variables that the question reads. */
+static void complain_variables(struct complaints *c, const struct permit *p,
+                               const struct codebook *cb, const struct plan *plan)
+{
+    const Cohortium__Permit *b = p->body;
+
+    for (size_t v = 0; v < cb->body->n_variables && b->n_variables > 0; v++) {
+        const char *name = codebook_variable(cb, (int)v)->name;
+        bool covered = !plan->used[v];
+
+        for (size_t i = 0; i < b->n_variables && !covered; i++)
+            covered = strcmp(b->variables[i], name) == 0;
+        if (!covered)
+            complain(c, "variable_not_permitted",
+                     "permit \"%s\" does not cover variable `%s`; ask for a permit that does",
+                     b->title, name);
+    }
+}
+
+static enum fault open_permit(struct cx *cx, struct vault *v, const Cohortium__Request *r,
+                              struct complaints *c, struct opened *o, int64_t now)
+{
+    if (r->permit.len != ID_BYTES) {
+        complain(c, "no_permit", "the request names no permit; give one with --permit");
+        return FAULT_NONE;
+    }
+    enum fault fault = vault_find_permit(cx, v, r->permit.data, &o->permit_packed);
+    if (fault == FAULT_MISSING) {
+        complain(c, "unknown_permit",
+                 "%s does not hold this permit; its officer must sign it and add it with "
+                 "`cohortiumd permit add`",
+                 v->self->name);
+        return FAULT_NONE;
+    }
+    TRY(fault);
+    TRY(permit_verify(cx, v->manifest, o->permit_packed, &o->permit));
+    if (!permit_is_signed_for(&o->permit, v->self))
+        complain(c, "permit_not_signed_here", "no officer of %s has signed permit \"%s\"",
+                 v->self->name, o->permit.body->title);
+    permit_complaints(c, &o->permit, v->manifest, r, &o->request.who, now);
+    return FAULT_NONE;
+}
+
+/* The dataset: the newest version, or the one pinned. */
+static enum fault open_dataset(struct cx *cx, struct vault *v, const uint8_t *version,
+                               struct complaints *c, struct opened *o)
+{
+    const char *name = o->request.body->question->dataset;
+    enum fault fault = version == NULL
+                           ? store_current(cx, v->store, name, &o->dataset)
+                           : store_version(cx, v->store, name, version, &o->dataset);
+
+    if (fault == FAULT_MISSING || (fault == FAULT_STORAGE && version == NULL)) {
+        complain(c, fault == FAULT_MISSING ? "unknown_dataset" : "dataset_withdrawn", "%s: %s",
+                 v->self->name, cx_message(cx));
+        return FAULT_NONE;
+    }
+    return fault;
+}
+
+static bool home_takes_part(const Cohortium__Request *r)
+{
+    for (size_t i = 0; i < r->question->n_sites; i++)
+        if (bytes_equal(PB_BYTES(r->home), PB_BYTES(r->question->sites[i])))
+            return true;
+    return false;
+}
+
+enum fault question_prepare(struct cx *cx, struct vault *v, struct bytes request,
+                            const uint8_t *version, bool testing, struct complaints *c,
+                            struct opened *o)
+{
+    int64_t now = clock_utc_ms();
+
+    *o = (struct opened){0};
+    TRY(manifest_is_current(cx, v->manifest, now));
+    TRY(request_verify(cx, v->manifest, request, v->self->node_id.data, now, &o->request));
+    const Cohortium__Request *r = o->request.body;
+    if (o->request.who.home == v->self)
+        TRY(vault_admit(cx, v, PB_BYTES(r->credential)));
+    if (!home_takes_part(r))
+        complain(c, "home_not_asked",
+                 "your home node must be among the sites asked: it coordinates the answer");
+    enum fault fault = vault_policy(cx, v, &o->policy);
+    if (fault == FAULT_REFUSED) {
+        complain(c, "not_ready", "%s answers nothing at present: %s", v->self->name,
+                 cx_message(cx));
+        return c->fault;
+    }
+    TRY(fault);
+    TRY(open_permit(cx, v, r, c, o, now));
+    TRY(open_dataset(cx, v, version, c, o));
+    if (o->dataset == NULL)
+        return c->fault;
+    TRY(question_open(cx, o->dataset->cb, r->question, testing || o->policy->numbers.testing,
+                      v->manifest->body->rows_log2, c, &o->asked, &o->plan, &o->regions,
+                      &o->analysis));
+    if (o->analysis == NULL)
+        return c->fault;
+    if (o->permit.body != NULL)
+        complain_variables(c, &o->permit, o->dataset->cb, &o->plan);
+    if (r->question->by_site && o->policy->numbers.number[POLICY_BY_SITE] < 1)
+        complain(c, "by_site_not_allowed",
+                 "%s does not allow answers by site; leave out --by-site", v->self->name);
+    TRY(gate_preflight(cx, &o->policy->numbers, &o->asked, &o->plan, o->analysis, c));
+    return c->fault;
+}
+
+/* A refused request is a decision too: it is logged before it is told. */
+static enum fault log_complaints(struct cx *cx, struct vault *v, const struct opened *o,
+                                 const struct complaints *c)
+{
+    struct buffer text = buffer_new(cx, 64 * 1024);
+    Cohortium__LogRecord record = COHORTIUM__LOG_RECORD__INIT;
+
+    for (size_t i = 0; i < c->n; i++)
+        buffer_printf(&text, "%s%s", i > 0 ? "; " : "", c->list[i]->text);
+    record.kind = "invalid";
+    record.decision = "refused";
+    record.subject = PB_DATA(bytes_of(o->request.envelope.digest, DIGEST_BYTES));
+    record.who = PB_DATA(bytes_of(o->request.who.subject, DIGEST_BYTES));
+    record.permit = o->request.body->permit;
+    const char *details = buffer_string(&text);
+    TRY(text.fault);
+    return vault_log(cx, v, &record, details);
+}
+
+enum fault vault_preflight(struct cx *cx, struct vault *v, struct bytes request,
+                           struct bytes *ret)
+{
+    struct complaints c = complaints_new(cx);
+    struct opened o;
+    Cohortium__Preflight reply = COHORTIUM__PREFLIGHT__INIT;
+    Cohortium__Stamp stamp = COHORTIUM__STAMP__INIT;
+    Cohortium__Policy policy = COHORTIUM__POLICY__INIT;
+    uint8_t head[32];
+    uint64_t rows;
+
+    enum fault fault = question_prepare(cx, v, request, NULL, false, &c, &o);
+    AUTO_DATASET struct dataset *held = o.dataset;
+    TRY(fault);
+    if (c.n > 0 && !o.request.body->dry_run)
+        TRY(log_complaints(cx, v, &o, &c));
+    TRY(stamp_fill(cx, &stamp, v->manifest, v->self->node_id.data,
+                   o.request.body->stamp->request_id.data, ANSWER_TTL_MS));
+    reply.stamp = &stamp;
+    reply.request = PB_DATA(bytes_of(o.request.envelope.digest, DIGEST_BYTES));
+    reply.n_complaints = c.n;
+    reply.complaints = c.list;
+    if (c.n == 0) {
+        reply.version = PB_DATA(bytes_of(held->version, ID_BYTES));
+        TRY(policy_to_pb(cx, &o.policy->numbers, &policy));
+        reply.policy = &policy;
+        TRY(vault_ledger_head(cx, v, held->cb->body->patient_namespace, head, &rows));
+        reply.ledger_head = PB_DATA(bytes_of(head, sizeof head));
+        reply.by_site = o.policy->numbers.number[POLICY_BY_SITE] >= 1;
+        reply.rounds = o.plan.rounds_max;
+        reply.permit_envelope = PB_DATA(o.permit_packed);
+    }
+    return envelope_seal(cx, ENVELOPE_PREFLIGHT, &reply.base, v->signing, ret);
+}

@@ -1,0 +1,547 @@
+/* session.c - the rounds of one masked question at one vault (session.h draws them). */
+#include "node/vault/session.h"
+
+#include <math.h>
+#include <sodium.h>
+#include <string.h>
+
+#include "node/vault/ledger.h"
+#include "protocol/base/clock.h"
+
+enum { STEP_TTL_MS = 15 * 60 * 1000 };
+static const double INPUT_TOLERANCE = 1e-9; /* DESIGN.md section 4 */
+
+static enum fault stamp_of(struct cx *cx, struct vault *v, const struct session *s,
+                           Cohortium__Stamp *stamp)
+{
+    *stamp = (Cohortium__Stamp)COHORTIUM__STAMP__INIT;
+    return stamp_fill(cx, stamp, v->manifest, v->self->node_id.data,
+                      s->o.request.body->stamp->request_id.data, STEP_TTL_MS);
+}
+
+/* A message of this session from participant i: signature, stamp, request id. */
+static enum fault check_sender(struct cx *cx, struct vault *v, const struct session *s,
+                               const struct envelope *e, const Cohortium__Stamp *stamp,
+                               size_t i)
+{
+    const char *name = s->who[i]->name;
+
+    if (!envelope_is_signed_by(e, s->who[i]->signing_key.data))
+        return cx_fail(cx, FAULT_DENIED, "a message of %s does not carry its signature", name);
+    if (stamp == NULL)
+        return cx_fail(cx, FAULT_FORMAT, "a message of %s has no stamp", name);
+    TRY(stamp_check(cx, stamp, v->manifest, NULL, clock_utc_ms()));
+    if (!bytes_equal(PB_BYTES(stamp->issuer), PB_BYTES(s->who[i]->node_id)) ||
+        !bytes_equal(PB_BYTES(stamp->request_id),
+                     PB_BYTES(s->o.request.body->stamp->request_id)))
+        return cx_fail(cx, FAULT_CONFLICT, "a message of %s belongs to another session", name);
+    return FAULT_NONE;
+}
+
+/* ---- start: all ACCEPTs are the same but for who and which key ---- */
+
+static enum fault check_accept(struct cx *cx, struct vault *v, const struct session *s,
+                               struct bytes packed, size_t i, const uint8_t **ret_key)
+{
+    struct envelope e;
+    Cohortium__Accept *a;
+    const char *name = s->who[i]->name;
+
+    TRY(envelope_open(cx, ENVELOPE_ACCEPT, packed, &e));
+    TRY(pb_unpack(cx, &cohortium__accept__descriptor, e.body, envelope_bound(ENVELOPE_ACCEPT),
+                  &a));
+    TRY(check_sender(cx, v, s, &e, a->stamp, i));
+    if (i == s->self && memcmp(e.digest, s->accept_digest, DIGEST_BYTES) != 0)
+        return cx_fail(cx, FAULT_CONFLICT, "our own ACCEPT came back changed");
+    if (!bytes_equal(PB_BYTES(a->request), bytes_of(s->request, DIGEST_BYTES)) ||
+        !bytes_equal(PB_BYTES(a->question), bytes_of(s->question, DIGEST_BYTES)) ||
+        !bytes_equal(PB_BYTES(a->policy), bytes_of(s->policy_digest, DIGEST_BYTES)))
+        return cx_fail(cx, FAULT_CONFLICT, "%s accepted another question or policy", name);
+    if (a->n_participants != s->n || a->n_versions != s->n ||
+        a->ephemeral_key.len != KEY_BYTES || a->nonce.len != 32)
+        return cx_fail(cx, FAULT_CONFLICT, "%s accepted other participants", name);
+    for (size_t j = 0; j < s->n; j++)
+        if (!bytes_equal(PB_BYTES(a->participants[j]), s->ids[j]) ||
+            !bytes_equal(PB_BYTES(a->versions[j]), s->versions[j]))
+            return cx_fail(cx, FAULT_CONFLICT, "%s accepted other participants", name);
+    *ret_key = a->ephemeral_key.data;
+    return FAULT_NONE;
+}
+
+enum fault session_start(struct cx *cx, struct vault *v, struct session *s,
+                         ProtobufCBinaryData *accepts, size_t n)
+{
+    const uint8_t **ids, **keys;
+    struct bytes *packed;
+
+    if (s->mask != NULL)
+        return cx_fail(cx, FAULT_REPLAY, "this session has started already");
+    if (n != s->n)
+        return cx_fail(cx, FAULT_CONFLICT, "%zu ACCEPTs for %zu participants", n, s->n);
+    CX_NEW(cx, ids, n);
+    CX_NEW(cx, keys, n);
+    CX_NEW(cx, packed, n);
+    for (size_t i = 0; i < n; i++) {
+        packed[i] = PB_BYTES(accepts[i]);
+        ids[i] = s->ids[i].p;
+        TRY(check_accept(cx, v, s, packed[i], i, &keys[i]));
+    }
+    struct mask_setup setup = {
+        .n = n, .self = s->self, .ids = ids, .ephemeral = keys, .own_secret = s->secret};
+    session_id(packed, n, setup.session);
+    TRY(mask_new(cx, &setup, &s->mask));
+    memcpy(s->session_id, setup.session, DIGEST_BYTES);
+    memcpy(s->transcript, setup.session, DIGEST_BYTES);
+    sodium_free(s->secret); /* wiped: only the pair keys are needed from here on */
+    s->secret = NULL;
+    s->kind = COHORTIUM__ROUND_KIND__REGIONS;
+    return FAULT_NONE;
+}
+
+/* ---- absorbing the vectors of a round ---- */
+
+static struct bytes box_context(const struct session *s, uint8_t context[64])
+{
+    memcpy(context, s->proposal, 32);
+    memcpy(context + 32, s->transcript, 32);
+    return bytes_of(context, 64);
+}
+
+static enum fault absorb_one(struct cx *cx, struct vault *v, struct session *s,
+                             struct bytes packed, size_t i, struct tally *sum,
+                             uint8_t ret_digest[32])
+{
+    struct envelope e;
+    Cohortium__Vector *x;
+    const char *name = s->who[i]->name;
+    uint8_t context[64];
+    struct bytes plain;
+    struct tally *theirs;
+
+    TRY(envelope_open(cx, ENVELOPE_VECTOR, packed, &e));
+    TRY(pb_unpack(cx, &cohortium__vector__descriptor, e.body, envelope_bound(ENVELOPE_VECTOR),
+                  &x));
+    TRY(check_sender(cx, v, s, &e, x->stamp, i));
+    memcpy(ret_digest, e.digest, DIGEST_BYTES);
+    if (!bytes_equal(PB_BYTES(x->session), bytes_of(s->session_id, DIGEST_BYTES)) ||
+        x->round != s->round || x->kind != s->kind ||
+        !bytes_equal(PB_BYTES(x->proposal), bytes_of(s->proposal, DIGEST_BYTES)) ||
+        !bytes_equal(PB_BYTES(x->transcript), bytes_of(s->transcript, DIGEST_BYTES)))
+        return cx_fail(cx, FAULT_CONFLICT, "a vector of %s belongs to another round", name);
+    if (x->n_boxes != s->n - 1)
+        return cx_fail(cx, FAULT_FORMAT, "a vector of %s has %zu boxes, expected %zu", name,
+                       x->n_boxes, s->n - 1);
+    if (i == s->self) {
+        if (memcmp(e.digest, s->own_vector, DIGEST_BYTES) != 0)
+            return cx_fail(cx, FAULT_CONFLICT, "our own vector came back changed");
+        return tally_add(cx, sum, s->own_masked);
+    }
+    TRY(mask_unbox(cx, s->mask, i, s->round, box_context(s, context),
+                   PB_BYTES(x->boxes[s->self < i ? s->self : s->self - 1]), &plain));
+    TRY(tally_unpack(cx, plain, s->round, sum->n_counts, sum->n_sums, &theirs));
+    return tally_add(cx, sum, theirs);
+}
+
+static enum fault learn_regions(struct session *s, const struct tally *pooled)
+{
+    const char *why = NULL;
+
+    TRY(gate_regions(s->cx, &s->policy, &s->o.regions, pooled->counts,
+                     pooled->counts[s->o.regions.n], &why));
+    if (why != NULL && s->objection == NULL)
+        s->objection = why;
+    return FAULT_NONE;
+}
+
+/* The pooled sum of each guard's expression, where the block sums the same expression. */
+static enum fault pool_guards(struct session *s, const struct tally *pooled)
+{
+    const struct measure *m = s->guards_measure;
+    size_t k = 0;
+
+    CX_NEW(s->cx, s->pooled_guard_sums, s->guards.n_guards);
+    for (size_t b = 0; b < m->n_blocks; b++)
+        for (size_t g = 0; g < m->blocks[b].n_guards; g++)
+            for (size_t c = 0; c < m->blocks[b].n_cells; c++, k++) {
+                const struct block *block = &m->blocks[b];
+
+                s->pooled_guard_sums[k] = NAN;
+                for (size_t i = 0; i < block->n_sums; i++)
+                    if (block->sums[i] == block->guards[g].expr)
+                        s->pooled_guard_sums[k] = pooled_number(m, pooled, b, c, i).hi;
+            }
+    if (k != s->guards.n_guards)
+        return cx_fail(s->cx, FAULT_INTERNAL, "the engine's guards do not fit the measure");
+    return FAULT_NONE;
+}
+
+/* A fault of a fit never stops a session early: it becomes this vault's objection. */
+static enum fault object_if_numeric(struct session *s, enum fault fault)
+{
+    if (fault != FAULT_NUMERIC && fault != FAULT_INVALID)
+        return fault;
+    if (s->objection == NULL)
+        s->objection = cx_printf(s->cx, "numbers: %s", cx_message(s->cx));
+    return FAULT_NONE;
+}
+
+static enum fault learn_sums(struct session *s, const struct tally *pooled)
+{
+    const struct analysis *a = s->o.analysis;
+    struct state *next = NULL;
+
+    if (s->guards_measure == s->measure && s->guards.n_guards > 0)
+        TRY(pool_guards(s, pooled));
+    enum fault fault = a->learn(s->cx, &s->o.asked, s->state, s->measure, pooled, &next);
+    if (fault == FAULT_NONE)
+        s->state = next;
+    else
+        TRY(object_if_numeric(s, fault));
+    if (fault != FAULT_NONE || s->state->done) {
+        s->kind = COHORTIUM__ROUND_KIND__VETO;
+        if (fault == FAULT_NONE)
+            TRY(object_if_numeric(
+                s, a->finish(s->cx, &s->o.asked, s->state, &s->result)));
+        const char *why = NULL;
+        if (s->result != NULL && !s->refused)
+            TRY(gate_judge(s->cx, &s->policy, &s->o.asked, &s->o.plan, s->result,
+                           s->guards.guards, s->guards.n_guards, s->pooled_guard_sums, &why));
+        if (s->objection == NULL)
+            s->objection = why;
+    } else {
+        s->kind = s->state->kind;
+    }
+    return FAULT_NONE;
+}
+
+/* What follows from the pooled sum of the round just absorbed; sets the next kind. */
+static enum fault learn(struct session *s, const struct tally *pooled)
+{
+    switch (s->kind) {
+    case COHORTIUM__ROUND_KIND__REGIONS:
+        TRY(learn_regions(s, pooled));
+        s->kind = COHORTIUM__ROUND_KIND__VERDICT;
+        return FAULT_NONE;
+    case COHORTIUM__ROUND_KIND__VERDICT:
+        s->refused = pooled->counts[0] != 0;
+        s->kind = s->state->kind;
+        return FAULT_NONE;
+    case COHORTIUM__ROUND_KIND__VETO:
+        s->refused = s->refused || pooled->counts[0] != 0;
+        s->kind = COHORTIUM__ROUND_KIND__RELEASE;
+        return FAULT_NONE;
+    default:
+        return learn_sums(s, pooled);
+    }
+}
+
+enum fault session_absorb(struct cx *cx, struct vault *v, struct session *s,
+                          ProtobufCBinaryData *vectors, size_t n)
+{
+    struct tally *sum;
+    crypto_hash_sha256_state h;
+    uint8_t digest[32];
+    static const char label[] = "cohortium/transcript/1";
+
+    if (!s->awaiting || n != s->n)
+        return cx_fail(cx, FAULT_CONFLICT, "%zu vectors where %zu were expected", n,
+                       s->awaiting ? s->n : 0);
+    TRY(tally_new(cx, s->own_masked->n_counts, s->own_masked->n_sums, &sum));
+    (void)crypto_hash_sha256_init(&h);
+    (void)crypto_hash_sha256_update(&h, (const uint8_t *)label, sizeof label);
+    (void)crypto_hash_sha256_update(&h, s->transcript, 32);
+    (void)crypto_hash_sha256_update(&h, s->proposal, 32);
+    for (size_t i = 0; i < n; i++) {
+        TRY(absorb_one(cx, v, s, PB_BYTES(vectors[i]), i, sum, digest));
+        (void)crypto_hash_sha256_update(&h, digest, 32);
+    }
+    (void)crypto_hash_sha256_final(&h, s->transcript);
+    s->awaiting = false;
+    s->round++;
+    enum fault fault = learn(s, sum);
+    if (fault != FAULT_NONE)
+        return cx_fail(cx, fault, "%s", cx_message(s->cx));
+    return FAULT_NONE;
+}
+
+/* ---- home proposes, everybody checks and adopts ---- */
+
+static bool is_sum(Cohortium__RoundKind kind)
+{
+    return kind == COHORTIUM__ROUND_KIND__OPENING || kind == COHORTIUM__ROUND_KIND__SUM;
+}
+
+static enum fault make_release(struct session *s)
+{
+    uint8_t hash[32], reference[8];
+    static const char label[] = "cohortium/reference/1";
+    crypto_hash_sha256_state h;
+
+    if (s->release != NULL)
+        return FAULT_NONE;
+    (void)crypto_hash_sha256_init(&h);
+    (void)crypto_hash_sha256_update(&h, (const uint8_t *)label, sizeof label);
+    (void)crypto_hash_sha256_update(&h, s->session_id, 32);
+    (void)crypto_hash_sha256_final(&h, hash);
+    memcpy(reference, hash, sizeof reference);
+    return gate_release(s->cx, &s->policy, &s->o.asked, s->question, s->ids, s->versions,
+                        s->n, s->refused ? NULL : s->result, reference, &s->release);
+}
+
+enum fault session_propose(struct cx *cx, struct vault *v, struct session *s,
+                           struct bytes *ret_proposal)
+{
+    Cohortium__Proposal p = COHORTIUM__PROPOSAL__INIT;
+    Cohortium__Stamp stamp;
+
+    if (s->self != s->home)
+        return cx_fail(cx, FAULT_DENIED, "only the home vault proposes");
+    TRY(stamp_of(cx, v, s, &stamp));
+    p.stamp = &stamp;
+    p.session = PB_DATA(bytes_of(s->session_id, DIGEST_BYTES));
+    p.round = s->round;
+    p.kind = s->kind;
+    p.transcript = PB_DATA(bytes_of(s->transcript, DIGEST_BYTES));
+    if (is_sum(s->kind)) {
+        p.n_input = s->state->n_input;
+        p.input = s->state->input;
+        for (size_t i = 0; i < p.n_input; i++) /* one encoding: no negative zero */
+            p.input[i] += 0.0;
+    } else if (s->kind == COHORTIUM__ROUND_KIND__RELEASE) {
+        enum fault fault = make_release(s);
+        if (fault != FAULT_NONE)
+            return cx_fail(cx, fault, "%s", cx_message(s->cx));
+        p.release = PB_DATA(release_body(s->release));
+    }
+    return envelope_seal(cx, ENVELOPE_PROPOSAL, &p.base, v->signing, ret_proposal);
+}
+
+static enum fault adopt_input(struct cx *cx, struct session *s, const Cohortium__Proposal *p)
+{
+    struct state *t = s->state;
+
+    if (p->n_input != t->n_input)
+        return cx_fail(cx, FAULT_CONFLICT, "the coordinator proposes a step of another form");
+    for (size_t i = 0; i < p->n_input; i++) {
+        double scale = t->input_scale != NULL ? fabs(t->input_scale[i]) : 0;
+
+        scale = fmax(scale, fabs(t->input[i]));
+        if (!(fabs(p->input[i] - t->input[i]) <= INPUT_TOLERANCE * scale))
+            return cx_fail(cx, FAULT_CONFLICT,
+                           "the coordinator proposes a step that does not follow from the sums");
+    }
+    for (size_t i = 0; i < p->n_input; i++)
+        t->input[i] = p->input[i];
+    return FAULT_NONE;
+}
+
+enum fault session_adopt(struct cx *cx, struct vault *v, struct session *s,
+                         struct bytes packed)
+{
+    struct envelope e;
+    Cohortium__Proposal *p;
+
+    TRY(envelope_open(cx, ENVELOPE_PROPOSAL, packed, &e));
+    TRY(pb_unpack(cx, &cohortium__proposal__descriptor, e.body,
+                  envelope_bound(ENVELOPE_PROPOSAL), &p));
+    TRY(check_sender(cx, v, s, &e, p->stamp, s->home));
+    if (!bytes_equal(PB_BYTES(p->session), bytes_of(s->session_id, DIGEST_BYTES)) ||
+        p->round != s->round || p->kind != s->kind ||
+        !bytes_equal(PB_BYTES(p->transcript), bytes_of(s->transcript, DIGEST_BYTES)))
+        return cx_fail(cx, FAULT_CONFLICT, "the coordinator's proposal is of another round");
+    if (p->n_input > 0 && !is_sum(p->kind))
+        return cx_fail(cx, FAULT_FORMAT, "a proposal with numbers that its round has no use for");
+    if (is_sum(p->kind)) {
+        TRY(adopt_input(cx, s, p));
+    } else if (p->kind == COHORTIUM__ROUND_KIND__RELEASE) {
+        enum fault fault = make_release(s);
+
+        if (fault == FAULT_NONE)
+            fault = gate_adopt(s->cx, s->release, PB_BYTES(p->release));
+        if (fault != FAULT_NONE)
+            return cx_fail(cx, fault, "%s", cx_message(s->cx));
+    }
+    memcpy(s->proposal, e.digest, DIGEST_BYTES);
+    return FAULT_NONE;
+}
+
+/* ---- our own vector ---- */
+
+/* Sizes of the regions, then of the population. The site's own sizes are judged too where its
+ * policy assumes that the others collude, or asks for a local minimum. */
+static enum fault sum_regions(struct session *s, struct tally **ret)
+{
+    const struct regions *r = &s->o.regions;
+    const double *number = s->o.policy->numbers.number;
+    uint64_t population;
+    const char *why = NULL;
+
+    TRY(tally_new(s->cx, r->n + 1, 0, ret));
+    TRY(engine_regions(s->cx, s->o.dataset, r, (*ret)->counts, &population, NULL));
+    (*ret)->counts[r->n] = population;
+    if (number[POLICY_COLLUSION_ASSUMED] >= 1)
+        TRY(gate_regions(s->cx, &s->o.policy->numbers, r, (*ret)->counts, population, &why));
+    for (size_t i = 0; i <= r->n && why == NULL; i++)
+        if ((double)(*ret)->counts[i] < number[POLICY_LOCAL_MINIMUM])
+            why = "local_minimum: fewer patients here than this site takes part with";
+    if (s->objection == NULL)
+        s->objection = why;
+    return FAULT_NONE;
+}
+
+static enum fault sum_measure(struct session *s, struct tally **ret)
+{
+    const struct analysis *a = s->o.analysis;
+    enum fault fault = FAULT_NONE;
+
+    if (!(s->state->reuse && s->measure != NULL && s->sums.tally != NULL)) {
+        TRY(a->ask(s->cx, &s->o.asked, s->state, &s->measure));
+        TRY(tally_new(s->cx, s->measure->n_counts, s->measure->n_sums, &s->sums.tally));
+        if (!s->refused && s->objection == NULL) {
+            struct site_sums sums = {0};
+
+            fault = engine_run(s->cx, s->o.dataset, s->measure, &sums);
+            TRY(object_if_numeric(s, fault));
+            if (fault == FAULT_NONE)
+                s->sums = sums;
+            if (fault == FAULT_NONE && sums.n_guards > 0) {
+                s->guards = sums;
+                s->guards_measure = s->measure;
+            }
+        }
+    }
+    *ret = s->sums.tally;
+    return FAULT_NONE;
+}
+
+struct begin_work {
+    struct vault *v;
+    struct session *s;
+    uint64_t **bitmaps;
+};
+
+static enum fault write_ledger(struct cx *cx, sqlite3 *sql, void *user)
+{
+    const struct begin_work *w = user;
+    const struct session *s = w->s;
+    const Cohortium__Request *r = s->o.request.body;
+
+    TRY(ledger_add(cx, sql, s->o.dataset->cb, s->o.dataset->version, s->question,
+                   &s->o.regions, w->bitmaps, s->o.dataset->patients.count,
+                   s->o.plan.quasi_columns, s->o.plan.n_quasi_columns));
+    TRY(permits_charge(cx, sql, r->permit.data, s->o.permit.body->budget, s->question));
+    return replay_note(cx, sql, r->stamp->issuer.data, r->stamp->request_id.data, s->request,
+                       r->stamp->expires_at, clock_utc_ms());
+}
+
+/* Before the first vector after a verdict without objection: regions, charge and "used" mark
+ * are durable. From here on an abort does not undo them. */
+static enum fault enter_ledger(struct cx *cx, struct vault *v, struct session *s)
+{
+    struct begin_work w = {.v = v, .s = s};
+    size_t words = ((size_t)s->o.dataset->patients.count + 63) / 64;
+    uint64_t *sizes, population;
+
+    CX_NEW(cx, w.bitmaps, s->o.regions.n);
+    CX_NEW(cx, sizes, s->o.regions.n);
+    for (size_t i = 0; i < s->o.regions.n; i++)
+        CX_NEW(cx, w.bitmaps[i], words);
+    TRY(engine_regions(cx, s->o.dataset, &s->o.regions, sizes, &population, w.bitmaps));
+    return db_write(cx, v->db, write_ledger, &w);
+}
+
+static enum fault own_tally(struct session *s, struct tally **ret, bool *ret_zeros)
+{
+    *ret_zeros = s->refused || s->objection != NULL;
+    switch (s->kind) {
+    case COHORTIUM__ROUND_KIND__REGIONS:
+        TRY(sum_regions(s, ret));
+        *ret_zeros = s->objection != NULL;
+        return FAULT_NONE;
+    case COHORTIUM__ROUND_KIND__VERDICT:
+    case COHORTIUM__ROUND_KIND__VETO:
+        TRY(gate_word(s->cx, s->objection != NULL, ret));
+        *ret_zeros = false;
+        return FAULT_NONE;
+    default:
+        TRY(sum_measure(s, ret));
+        *ret_zeros = s->refused || s->objection != NULL;
+        return FAULT_NONE;
+    }
+}
+
+enum fault session_vector(struct cx *cx, struct vault *v, struct session *s,
+                          struct bytes *ret_vector)
+{
+    Cohortium__Vector x = COHORTIUM__VECTOR__INIT;
+    Cohortium__Stamp stamp;
+    struct tally *tally;
+    struct sealed *sealed;
+    uint8_t context[64];
+    bool zeros;
+
+    enum fault fault = own_tally(s, &tally, &zeros);
+    if (fault == FAULT_NONE)
+        fault = gate_seal(s->cx, s->mask, s->round, s->proposal, box_context(s, context), s->n,
+                          s->self, tally, zeros, &sealed);
+    if (fault != FAULT_NONE)
+        return cx_fail(cx, fault, "%s", cx_message(s->cx));
+    if (s->round == 2 && !s->refused) /* regions and verdict are rounds 0 and 1 */
+        TRY(enter_ledger(cx, v, s));
+    TRY(stamp_of(cx, v, s, &stamp));
+    x.stamp = &stamp;
+    x.session = PB_DATA(bytes_of(s->session_id, DIGEST_BYTES));
+    x.round = s->round;
+    x.kind = s->kind;
+    x.proposal = PB_DATA(bytes_of(s->proposal, DIGEST_BYTES));
+    x.transcript = PB_DATA(bytes_of(s->transcript, DIGEST_BYTES));
+    x.n_boxes = s->n - 1;
+    CX_NEW(cx, x.boxes, x.n_boxes);
+    for (size_t i = 0; i < x.n_boxes; i++)
+        x.boxes[i] = PB_DATA(sealed_boxes(sealed)[i]);
+    TRY(envelope_seal(cx, ENVELOPE_VECTOR, &x.base, v->signing, ret_vector));
+    struct envelope e;
+    TRY(envelope_open(cx, ENVELOPE_VECTOR, *ret_vector, &e));
+    memcpy(s->own_vector, e.digest, DIGEST_BYTES);
+    TRY(tally_new(s->cx, tally->n_counts, tally->n_sums, &s->own_masked));
+    TRY(tally_add(cx, s->own_masked, sealed_own(sealed)));
+    s->awaiting = true;
+    return FAULT_NONE;
+}
+
+/* ---- the end ---- */
+
+enum fault session_release(struct cx *cx, struct vault *v, struct session *s,
+                           Cohortium__Answer **ret)
+{
+    struct buffer why = buffer_new(cx, 16 * 1024);
+    Cohortium__Release *r;
+
+    TRY(pb_unpack(cx, &cohortium__release__descriptor, release_body(s->release),
+                  envelope_bound(ENVELOPE_RELEASE), &r));
+    buffer_printf(&why, "%s; ", s->o.analysis->name);
+    if (!r->released)
+        buffer_printf(&why, "NOT_RELEASED, reference %s; %s",
+                      bytes_hex(cx, r->reference.data, r->reference.len),
+                      s->objection != NULL ? "this site objected: "
+                                           : "another site objected, or the rules of the pool");
+    if (s->objection != NULL)
+        buffer_text(&why, s->objection);
+    buffer_text(&why, release_details(s->release));
+    struct decision d = {
+        .kind = "question",
+        .opened = &s->o,
+        .question = s->question,
+        .policy_digest = s->policy_digest,
+        .release_body = release_body(s->release),
+        .released = r->released,
+        .details = buffer_string(&why),
+        .transcript = bytes_of(s->transcript, DIGEST_BYTES),
+    };
+    TRY(why.fault);
+    TRY(decision_record(cx, v, &d, ret));
+    s->over = true;
+    if (s->self == s->home)
+        answer_hold(v, &s->policy, s->arrival_us);
+    return FAULT_NONE;
+}

@@ -1,0 +1,72 @@
+/*
+ * session.h - one masked question at one vault, between its rounds.
+ *
+ *   ACCEPTED -> REGIONS -> VERDICT -> OPENING/SUM ... -> VETO -> RELEASE -> over
+ *
+ * A step absorbs the vectors of the round before, checks and adopts home's proposal for the next
+ * and answers with this vault's own vector. Nothing of a session is on disk but the ledger row
+ * written before the first vector after the verdict, so a crash ends it: keys are ephemeral, and
+ * other data can never be masked under an old key.
+ */
+#pragma once
+
+#include "node/vault/vault.h"
+
+struct session {
+    struct cx *cx;                  /* everything of this session */
+    pthread_mutex_t lock;           /* held by the worker that runs a step */
+    bool over;
+    uint8_t request[32];            /* names it */
+    int64_t arrival_us, touched_ms; /* monotonic */
+    struct opened o;
+    struct policy policy;           /* of the session */
+    uint8_t policy_digest[32], question[32];
+    size_t n, self, home;           /* participants, own place, the coordinator's place */
+    const Cohortium__Member **who;
+    struct bytes *ids, *versions;
+    uint8_t *secret;                /* ephemeral, sodium_malloc */
+    uint8_t public_key[32];
+    uint8_t accept_digest[32];
+    uint8_t session_id[32];         /* T0 */
+    struct mask *mask;
+
+    uint32_t round;
+    Cohortium__RoundKind kind;      /* of the round that comes next, or whose vectors we await */
+    bool awaiting;                  /* our vector is out; the others' are to come */
+    uint8_t transcript[32];
+    uint8_t proposal[32];           /* digest of the adopted proposal's body */
+    uint8_t own_vector[32];         /* digest of our vector's body */
+    struct tally *own_masked;       /* our share of the masked sum */
+
+    struct state *state;
+    struct measure *measure;        /* of the current OPENING or SUM round */
+    struct site_sums sums, guards;  /* newest scan; newest scan with guards */
+    const struct measure *guards_measure;
+    double *pooled_guard_sums;
+    const char *objection;          /* ours; NULL: none. For our own log only */
+    bool refused;                   /* the pooled verdict or veto said no */
+    struct result *result;
+    struct release *release;        /* ours, before and after adoption */
+};
+
+/* Expected input of the next round, for home's proposal and everybody's check. */
+CHECKED enum fault session_absorb(struct cx *cx, struct vault *v, struct session *s,
+                                  ProtobufCBinaryData *vectors, size_t n);
+CHECKED enum fault session_propose(struct cx *cx, struct vault *v, struct session *s,
+                                   struct bytes *ret_proposal);
+CHECKED enum fault session_adopt(struct cx *cx, struct vault *v, struct session *s,
+                                 struct bytes proposal);
+CHECKED enum fault session_vector(struct cx *cx, struct vault *v, struct session *s,
+                                  struct bytes *ret_vector);
+CHECKED enum fault session_release(struct cx *cx, struct vault *v, struct session *s,
+                                   Cohortium__Answer **ret);
+CHECKED enum fault session_start(struct cx *cx, struct vault *v, struct session *s,
+                                 ProtobufCBinaryData *accepts, size_t n);
+
+/* sessions.c: the table. find locks it (unlock with session_unlock). */
+CHECKED enum fault session_new(struct cx *cx, struct vault *v, struct session **ret);
+/* Puts a locked session in the table (FAULT_REPLAY: it runs already; FAULT_UNAVAILABLE: full). */
+CHECKED enum fault session_enter(struct cx *cx, struct vault *v, struct session *s);
+CHECKED enum fault session_find(struct cx *cx, struct vault *v, const uint8_t request[32],
+                                struct session **ret);
+void session_unlock(struct vault *v, struct session *s); /* frees it when it is over */

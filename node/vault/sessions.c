@@ -1,0 +1,176 @@
+/* sessions.c - the table of running sessions: bounded, each with one owner at a time. */
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/vault/session.h"
+#include "protocol/base/clock.h"
+
+static void session_free(struct session *s)
+{
+    mask_free(&s->mask);
+    if (s->secret != NULL)
+        sodium_free(s->secret);
+    dataset_release(&s->o.dataset);
+    (void)pthread_mutex_destroy(&s->lock);
+    struct cx *cx = s->cx;
+    free(s);
+    cx_free(&cx);
+}
+
+enum fault session_new(struct cx *cx, struct vault *v, struct session **ret)
+{
+    struct session *s = calloc(1, sizeof *s);
+
+    (void)v;
+    if (s == NULL || (s->cx = cx_new(JOB_MEMORY, CX_NO_DEADLINE)) == NULL) {
+        free(s);
+        return cx_fail(cx, FAULT_MEMORY, "out of memory for a session");
+    }
+    if (pthread_mutex_init(&s->lock, NULL) != 0) {
+        cx_free(&s->cx);
+        free(s);
+        return cx_fail(cx, FAULT_MEMORY, "out of memory for a session");
+    }
+    (void)pthread_mutex_lock(&s->lock); /* new: nobody else knows it */
+    s->touched_ms = clock_mono_ms();
+    *ret = s;
+    return FAULT_NONE;
+}
+
+/* Puts a locked, accepted session in the table. A request begun again replaces a session that
+ * has not started (its coordinator lost our ACCEPT); a started one stays. */
+enum fault session_enter(struct cx *cx, struct vault *v, struct session *s)
+{
+    enum fault fault = FAULT_NONE;
+    struct session *old = NULL;
+    size_t place = SESSIONS_MAX;
+
+    (void)pthread_mutex_lock(&v->sessions_lock);
+    for (size_t i = 0; i < SESSIONS_MAX; i++) {
+        struct session *t = v->sessions[i];
+
+        if (t == NULL) {
+            if (place == SESSIONS_MAX)
+                place = i;
+        } else if (memcmp(t->request, s->request, DIGEST_BYTES) == 0) {
+            if (t->mask != NULL || pthread_mutex_trylock(&t->lock) != 0)
+                fault = cx_fail(cx, FAULT_REPLAY, "this request's session is running already");
+            else
+                old = t;
+            place = i;
+            break;
+        }
+    }
+    if (fault == FAULT_NONE && place == SESSIONS_MAX)
+        fault = cx_fail(cx, FAULT_UNAVAILABLE,
+                        "this node runs %d sessions already; ask again in a while",
+                        SESSIONS_MAX);
+    if (fault == FAULT_NONE)
+        v->sessions[place] = s;
+    (void)pthread_mutex_unlock(&v->sessions_lock);
+    if (old != NULL) {
+        (void)pthread_mutex_unlock(&old->lock);
+        session_free(old);
+    }
+    return fault;
+}
+
+enum fault session_find(struct cx *cx, struct vault *v, const uint8_t request[32],
+                        struct session **ret)
+{
+    struct session *found = NULL;
+    bool busy = false;
+
+    (void)pthread_mutex_lock(&v->sessions_lock);
+    for (size_t i = 0; i < SESSIONS_MAX && found == NULL && !busy; i++)
+        if (v->sessions[i] != NULL &&
+            memcmp(v->sessions[i]->request, request, DIGEST_BYTES) == 0) {
+            busy = pthread_mutex_trylock(&v->sessions[i]->lock) != 0;
+            found = busy ? NULL : v->sessions[i];
+        }
+    (void)pthread_mutex_unlock(&v->sessions_lock);
+    if (busy)
+        return cx_fail(cx, FAULT_CONFLICT, "two steps of one session at once");
+    if (found == NULL)
+        return cx_fail(cx, FAULT_MISSING, "no such session: it ended, or this node restarted");
+    found->touched_ms = clock_mono_ms();
+    *ret = found;
+    return FAULT_NONE;
+}
+
+static void take_out(struct vault *v, const struct session *s)
+{
+    for (size_t i = 0; i < SESSIONS_MAX; i++)
+        if (v->sessions[i] == s)
+            v->sessions[i] = NULL;
+}
+
+void session_unlock(struct vault *v, struct session *s)
+{
+    if (!s->over) {
+        (void)pthread_mutex_unlock(&s->lock);
+        return;
+    }
+    (void)pthread_mutex_lock(&v->sessions_lock);
+    take_out(v, s);
+    (void)pthread_mutex_unlock(&v->sessions_lock);
+    (void)pthread_mutex_unlock(&s->lock);
+    session_free(s);
+}
+
+/* Frees what `dead` says and nobody works on. */
+static void sweep(struct vault *v, bool (*dead)(const struct session *, const void *),
+                  const void *what)
+{
+    struct session *gone[SESSIONS_MAX];
+    size_t n = 0;
+
+    (void)pthread_mutex_lock(&v->sessions_lock);
+    for (size_t i = 0; i < SESSIONS_MAX; i++) {
+        struct session *s = v->sessions[i];
+
+        if (s != NULL && dead(s, what) && pthread_mutex_trylock(&s->lock) == 0) {
+            v->sessions[i] = NULL;
+            gone[n++] = s;
+        }
+    }
+    (void)pthread_mutex_unlock(&v->sessions_lock);
+    for (size_t i = 0; i < n; i++) {
+        (void)pthread_mutex_unlock(&gone[i]->lock);
+        session_free(gone[i]);
+    }
+}
+
+static bool is_named(const struct session *s, const void *request)
+{
+    return memcmp(s->request, request, DIGEST_BYTES) == 0;
+}
+
+static bool is_idle(const struct session *s, const void *now)
+{
+    return *(const int64_t *)now - s->touched_ms > SESSION_IDLE_MS;
+}
+
+static bool is_any(const struct session *s, const void *unused)
+{
+    (void)s;
+    (void)unused;
+    return true;
+}
+
+void vault_abort(struct vault *v, struct bytes request_digest)
+{
+    if (request_digest.n == DIGEST_BYTES)
+        sweep(v, is_named, request_digest.p);
+}
+
+void sessions_purge(struct vault *v, int64_t now_mono)
+{
+    sweep(v, is_idle, &now_mono);
+}
+
+void sessions_free(struct vault *v)
+{
+    sweep(v, is_any, NULL);
+}

@@ -1,0 +1,542 @@
+/*
+ * vault.c - start, the loop over net's socketpair and the admin socket, worker threads.
+ */
+#include "node/vault/vault.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "node/folder.h"
+#include "node/ipc.h"
+#include "node/log.h"
+#include "protocol/base/clock.h"
+
+enum {
+    WORKERS = 8,
+    JOBS_MAX = 512,
+    ADMIN_CLIENTS_MAX = 16,
+    ADMIN_CALL_MAX = 4 * 1024 * 1024,
+    ADMIN_READ_MS = 5000,
+    TICK_MS = 1000,
+};
+
+struct job {
+    struct job *next;
+    struct ipc_message message; /* from net; kind 0: an admin client */
+    uint8_t *memory;
+    int client;
+};
+
+struct queue {
+    struct vault *v;
+    int net_fd;
+    pthread_mutex_t lock, send_lock;
+    pthread_cond_t some;
+    struct job *first, **last;
+    size_t n, clients;
+    bool closing;
+};
+
+/* ---- policy and readiness ---- */
+
+struct policies {
+    struct bytes *list; /* oldest first */
+    size_t n;
+};
+
+static enum fault all_policies(struct cx *cx, sqlite3 *sql, void *user)
+{
+    struct policies *p = user;
+
+    return policies_list(cx, sql, &p->list, &p->n);
+}
+
+/* The numbers of an envelope that was verified when it was applied. */
+static enum fault numbers_of(struct cx *cx, struct vault *v, struct bytes packed,
+                             struct policy *ret)
+{
+    struct envelope e;
+    Cohortium__Policy *body;
+
+    TRY(envelope_open(cx, ENVELOPE_POLICY, packed, &e));
+    TRY(pb_unpack(cx, &cohortium__policy__descriptor, e.body, envelope_bound(ENVELOPE_POLICY),
+                  &body));
+    return policy_open(cx, body, manifest_is_lab(v->manifest), ret);
+}
+
+/* The newest policy, its signatures judged against what was in force before it. */
+static enum fault load_policy(struct cx *own, struct vault *v, struct policy_now *fresh)
+{
+    struct policies all = {0};
+    struct policy before;
+
+    TRY(db_read(own, v->db, all_policies, &all));
+    if (all.n == 0)
+        return cx_fail(own, FAULT_MISSING,
+                       "no policy is in force; write one and apply it with `cohortiumd policy "
+                       "apply`");
+    if (all.n > 1)
+        TRY(numbers_of(own, v, all.list[all.n - 2], &before));
+    fresh->packed = all.list[all.n - 1];
+    TRY(policy_verify(own, v->manifest, v->self, fresh->packed, all.n > 1 ? &before : NULL,
+                      clock_utc_ms(), &fresh->numbers, &fresh->body));
+    return policy_digest(own, fresh->body, fresh->digest);
+}
+
+enum fault vault_load_policy(struct cx *cx, struct vault *v)
+{
+    struct policy_now *fresh = NULL;
+    struct cx *own = cx_new(16 * 1024 * 1024, CX_NO_DEADLINE);
+    enum fault fault = FAULT_MEMORY;
+
+    if (own != NULL && (fresh = cx_alloc(own, sizeof *fresh)) != NULL) {
+        fresh->cx = own;
+        fault = load_policy(own, v, fresh);
+    }
+    (void)pthread_mutex_lock(&v->lock);
+    v->policy = fault == FAULT_NONE ? fresh : NULL; /* an old one stays: sessions read it */
+    v->why_not[0] = '\0';
+    if (fault != FAULT_NONE)
+        (void)snprintf(v->why_not, sizeof v->why_not, "%s",
+                       own != NULL ? cx_message(own) : "out of memory");
+    (void)pthread_mutex_unlock(&v->lock);
+    if (fault != FAULT_NONE) {
+        (void)cx_fail(cx, fault, "%s", own != NULL ? cx_message(own) : "out of memory");
+        cx_free(&own);
+    }
+    return fault;
+}
+
+enum fault vault_policy(struct cx *cx, struct vault *v, const struct policy_now **ret)
+{
+    int64_t now = clock_utc_ms();
+    enum fault fault = FAULT_NONE;
+
+    (void)pthread_mutex_lock(&v->lock);
+    if (v->policy == NULL)
+        fault = cx_fail(cx, FAULT_REFUSED, "%s", v->why_not);
+    else if (now < (int64_t)v->policy->numbers.not_before ||
+             now > (int64_t)v->policy->numbers.not_after)
+        fault = cx_fail(cx, FAULT_REFUSED,
+                        "the policy in force has expired; apply a new one with `cohortiumd "
+                        "policy apply`");
+    else
+        *ret = v->policy;
+    (void)pthread_mutex_unlock(&v->lock);
+    return fault;
+}
+
+struct last_time {
+    uint64_t time;
+};
+
+static enum fault last_time(struct cx *cx, sqlite3 *sql, void *user)
+{
+    ((struct last_time *)user)->time = audit_last_time(cx, sql);
+    return FAULT_NONE;
+}
+
+enum fault vault_is_ready(struct cx *cx, struct vault *v)
+{
+    const struct policy_now *policy;
+    struct last_time last = {0};
+
+    TRY(manifest_is_current(cx, v->manifest, clock_utc_ms()));
+    TRY(db_read(cx, v->db, last_time, &last));
+    if (clock_utc_ms() < (int64_t)last.time - CLOCK_SKEW_MS)
+        return cx_fail(cx, FAULT_REFUSED,
+                       "the clock stands before this node's own log; set the clock right");
+    return vault_policy(cx, v, &policy);
+}
+
+/* ---- jobs ---- */
+
+static void send_net(struct cx *cx, struct queue *q, const struct ipc_message *m)
+{
+    (void)pthread_mutex_lock(&q->send_lock);
+    if (ipc_send(cx, q->net_fd, IPC_VAULT, m) != FAULT_NONE)
+        log_warning("vault: an answer to net was lost: %s", cx_message(cx));
+    (void)pthread_mutex_unlock(&q->send_lock);
+}
+
+/* A peer hears the kind of fault; the words only where the fault was decided without data. */
+static void send_failure(struct cx *cx, struct queue *q, uint64_t id, enum fault fault)
+{
+    Cohortium__Trouble t = COHORTIUM__TROUBLE__INIT;
+    struct bytes packed = {0};
+    bool about_papers = fault == FAULT_INVALID || fault == FAULT_DENIED ||
+                        fault == FAULT_EXPIRED || fault == FAULT_REPLAY ||
+                        fault == FAULT_MISSING || fault == FAULT_CONFLICT ||
+                        fault == FAULT_FORMAT || fault == FAULT_REFUSED;
+
+    t.fault = (char *)fault_name(fault);
+    t.text = (char *)(about_papers ? cx_message(cx) : "see this site's own log");
+    t.site = q->v->self->node_id;
+    if (pb_pack(cx, &t.base, &packed) != FAULT_NONE)
+        packed = (struct bytes){0};
+    send_net(cx, q, &(struct ipc_message){.kind = IPC_FAIL, .code = fault, .id = id,
+                                          .body = packed});
+}
+
+static enum fault serve(struct cx *cx, struct vault *v, const struct ipc_message *m,
+                        struct bytes *ret)
+{
+    Cohortium__CatalogReply catalog = COHORTIUM__CATALOG_REPLY__INIT;
+    Cohortium__Site site;
+
+    *ret = (struct bytes){0};
+    if (m->kind == IPC_ADMIT)
+        return vault_admit(cx, v, m->body);
+    switch (m->code) {
+    case SERVICE_PREFLIGHT:
+        return vault_preflight(cx, v, m->body, ret);
+    case SERVICE_BEGIN:
+        return vault_begin(cx, v, m->body, ret);
+    case SERVICE_STEP:
+        return vault_step(cx, v, m->body, ret);
+    case SERVICE_ABORT:
+        vault_abort(v, m->body);
+        return FAULT_NONE;
+    case SERVICE_CATALOG:
+        TRY(vault_catalog(cx, v, &site));
+        catalog.site = &site;
+        return pb_pack(cx, &catalog.base, ret);
+    case SERVICE_CODEBOOK:
+        return vault_codebook(cx, v, m->body, ret);
+    case SERVICE_SITES:
+        return vault_sites(cx, v, m->body, ret);
+    default:
+        return cx_fail(cx, FAULT_INVALID, "no such service");
+    }
+}
+
+static void run_net_job(struct cx *cx, struct queue *q, const struct ipc_message *m)
+{
+    struct bytes reply;
+    enum fault fault = serve(cx, q->v, m, &reply);
+
+    if (fault == FAULT_NONE) {
+        send_net(cx, q, &(struct ipc_message){.kind = IPC_REPLY, .id = m->id, .body = reply});
+        return;
+    }
+    log_notice("vault: %s", cx_message(cx));
+    send_failure(cx, q, m->id, fault);
+}
+
+/* ---- the admin socket: one length-framed call, one reply ---- */
+
+static bool peer_is_us(int fd)
+{
+    struct ucred who;
+    socklen_t n = sizeof who;
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) == 0 &&
+           (who.uid == getuid() || who.uid == 0);
+}
+
+static enum fault read_exactly(struct cx *cx, int fd, uint8_t *p, size_t n)
+{
+    int64_t end = clock_mono_ms() + ADMIN_READ_MS;
+
+    while (n > 0) {
+        struct pollfd ready = {.fd = fd, .events = POLLIN};
+        int64_t left = end - clock_mono_ms();
+
+        if (left <= 0 || poll(&ready, 1, (int)left) <= 0)
+            return cx_fail(cx, FAULT_TIMEOUT, "an admin command stopped in the middle");
+        ssize_t k = read(fd, p, n);
+        if (k <= 0)
+            return cx_fail(cx, FAULT_IO, "an admin command stopped in the middle");
+        p += k;
+        n -= (size_t)k;
+    }
+    return FAULT_NONE;
+}
+
+static enum fault read_call(struct cx *cx, int fd, Cohortium__AdminCall **ret)
+{
+    uint8_t head[4], *body;
+
+    TRY(read_exactly(cx, fd, head, sizeof head));
+    size_t n = head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16 | (size_t)head[3] << 24;
+    if (n > ADMIN_CALL_MAX)
+        return cx_fail(cx, FAULT_BOUND, "an admin command of %zu bytes: at most %d", n,
+                       ADMIN_CALL_MAX);
+    CX_NEW(cx, body, n);
+    TRY(read_exactly(cx, fd, body, n));
+    return pb_unpack(cx, &cohortium__admin_call__descriptor, bytes_of(body, n), ADMIN_CALL_MAX,
+                     ret);
+}
+
+static void run_admin_job(struct cx *cx, struct queue *q, int fd)
+{
+    Cohortium__AdminCall *call;
+    Cohortium__AdminReply reply = COHORTIUM__ADMIN_REPLY__INIT;
+    struct bytes packed;
+
+    if (read_call(cx, fd, &call) == FAULT_NONE) {
+        desk_answer(cx, q->v, call, &reply);
+    } else {
+        reply.status = 1;
+        reply.text = (char *)cx_message(cx);
+    }
+    if (pb_pack(cx, &reply.base, &packed) == FAULT_NONE) {
+        struct buffer out = buffer_new(cx, packed.n + 4);
+
+        buffer_u32(&out, (uint32_t)packed.n);
+        buffer_put(&out, packed.p, packed.n);
+        for (size_t at = 0; out.fault == FAULT_NONE && at < out.n;) {
+            ssize_t k = send(fd, out.p + at, out.n - at, MSG_NOSIGNAL);
+
+            if (k <= 0)
+                break;
+            at += (size_t)k;
+        }
+    }
+    (void)close(fd);
+}
+
+static void *worker(void *user)
+{
+    struct queue *q = user;
+
+    for (;;) {
+        (void)pthread_mutex_lock(&q->lock);
+        while (q->first == NULL && !q->closing)
+            (void)pthread_cond_wait(&q->some, &q->lock);
+        struct job *job = q->first;
+        if (job != NULL) {
+            q->first = job->next;
+            if (q->first == NULL)
+                q->last = &q->first;
+            q->n--;
+        }
+        (void)pthread_mutex_unlock(&q->lock);
+        if (job == NULL)
+            return NULL;
+        struct cx *cx = cx_new(JOB_MEMORY, CX_NO_DEADLINE);
+        if (cx != NULL && job->message.kind != 0)
+            run_net_job(cx, q, &job->message);
+        else if (cx != NULL)
+            run_admin_job(cx, q, job->client);
+        if (job->message.kind == 0) {
+            (void)pthread_mutex_lock(&q->lock);
+            q->clients--;
+            (void)pthread_mutex_unlock(&q->lock);
+        }
+        cx_free(&cx);
+        free(job->memory);
+        free(job);
+    }
+}
+
+static bool enqueue(struct queue *q, const struct job *job)
+{
+    struct job *kept = malloc(sizeof *kept);
+    bool room;
+
+    if (kept == NULL)
+        return false;
+    *kept = *job;
+    kept->next = NULL;
+    (void)pthread_mutex_lock(&q->lock);
+    room = q->n < JOBS_MAX;
+    if (room) {
+        *q->last = kept;
+        q->last = &kept->next;
+        q->n++;
+        (void)pthread_cond_signal(&q->some);
+    }
+    (void)pthread_mutex_unlock(&q->lock);
+    if (!room)
+        free(kept);
+    return room;
+}
+
+static void keep_links(struct vault *v, const struct ipc_message *m)
+{
+    uint8_t *p = malloc(m->body.n ? m->body.n : 1);
+
+    if (p == NULL)
+        return;
+    memcpy(p, m->body.p, m->body.n);
+    (void)pthread_mutex_lock(&v->lock);
+    free((void *)v->links.p);
+    v->links = bytes_of(p, m->body.n);
+    (void)pthread_mutex_unlock(&v->lock);
+}
+
+static enum fault take_from_net(struct cx *cx, struct queue *q, struct ipc_reader *reader)
+{
+    struct job job = {0};
+
+    TRY(ipc_read(cx, reader, q->net_fd));
+    while (ipc_next(reader, &job.message, &job.memory)) {
+        if (job.message.kind == IPC_LINKS) {
+            keep_links(q->v, &job.message);
+            free(job.memory);
+        } else if (!enqueue(q, &job)) {
+            (void)cx_fail(cx, FAULT_UNAVAILABLE, "this node is busy; ask again in a while");
+            send_failure(cx, q, job.message.id, FAULT_UNAVAILABLE);
+            free(job.memory);
+        }
+    }
+    return FAULT_NONE;
+}
+
+static void take_admin(struct queue *q, int admin_fd)
+{
+    int fd = accept4(admin_fd, NULL, NULL, SOCK_CLOEXEC);
+    struct job job = {.client = fd};
+
+    if (fd < 0)
+        return;
+    (void)pthread_mutex_lock(&q->lock);
+    bool room = q->clients < ADMIN_CLIENTS_MAX && peer_is_us(fd);
+    q->clients += room;
+    (void)pthread_mutex_unlock(&q->lock);
+    if (!room || !enqueue(q, &job))
+        (void)close(fd);
+}
+
+static enum fault loop(struct cx *cx, struct queue *q, const struct vault_setup *setup)
+{
+    struct ipc_reader reader = {.sender = IPC_NET};
+    enum fault fault = FAULT_NONE;
+    struct pollfd fds[] = {{.fd = setup->net_fd, .events = POLLIN},
+                           {.fd = setup->control_fd, .events = POLLIN},
+                           {.fd = setup->admin_fd, .events = POLLIN}};
+
+    while (fault == FAULT_NONE) {
+        int n = poll(fds, COUNT(fds), TICK_MS);
+
+        if (n < 0 && errno != EINTR)
+            fault = cx_fail(cx, FAULT_IO, "poll: %s", strerror(errno));
+        if (n <= 0) {
+            sessions_purge(q->v, clock_mono_ms());
+            continue;
+        }
+        if (fds[1].revents != 0) /* the supervisor says stop, or is gone */
+            break;
+        if (fds[0].revents != 0)
+            fault = take_from_net(cx, q, &reader);
+        if (fault == FAULT_NONE && fds[2].revents != 0)
+            take_admin(q, setup->admin_fd);
+        cx_reset(cx);
+    }
+    ipc_reader_free(&reader);
+    return fault;
+}
+
+/* ---- start ---- */
+
+static enum fault open_vault(struct cx *cx, struct vault *v, const char *passphrase)
+{
+    struct keys *signing, *patient;
+
+    v->folder_fd = open(v->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    v->data_fd =
+        v->folder_fd < 0 ? -1 : openat(v->folder_fd, "data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (v->data_fd < 0)
+        return cx_fail(cx, FAULT_IO, "%s is not a node's folder: %s; make one with `cohortiumd "
+                                     "init`",
+                       v->folder, strerror(errno));
+    TRY(keys_read(cx, cx_printf(cx, "%s/keys/signing.key", v->folder), "node_signing",
+                  passphrase, &signing));
+    v->signing = signing;
+    TRY(keys_read(cx, cx_printf(cx, "%s/keys/patient.key", v->folder), "patient", passphrase,
+                  &patient));
+    v->patient = patient;
+    TRY(folder_manifest(cx, v->folder, &v->manifest));
+    uint8_t id[32];
+    digest_of(bytes_of(keys_signing_public(signing), KEY_BYTES), id);
+    v->self = manifest_find(v->manifest, id);
+    if (v->self == NULL)
+        return cx_fail(cx, FAULT_DENIED,
+                       "this node's key is not in the manifest; give its member card to the "
+                       "consortium");
+    v->origin = checkpoint_origin(cx, v->manifest->consortium, v->self->name);
+    TRY(db_open(cx, cx_printf(cx, "%s/vault.db", v->folder), &v->db));
+    return store_open(cx, v->db, v->data_fd, &v->store);
+}
+
+static void close_vault(struct vault *v)
+{
+    sessions_free(v);
+    store_close(&v->store);
+    db_close(&v->db);
+    keys_free((struct keys **)&v->signing);
+    keys_free((struct keys **)&v->patient);
+    free((void *)v->links.p);
+    if (v->data_fd >= 0)
+        (void)close(v->data_fd);
+    if (v->folder_fd >= 0)
+        (void)close(v->folder_fd);
+}
+
+static enum fault log_start(struct cx *cx, struct vault *v)
+{
+    Cohortium__LogRecord record = COHORTIUM__LOG_RECORD__INIT;
+
+    record.kind = "start";
+    record.decision = "done";
+    return vault_log(cx, v, &record, "the vault started: cohortiumd " COHORTIUM_VERSION);
+}
+
+static enum fault serve_all(struct cx *cx, struct vault *v, const struct vault_setup *setup)
+{
+    struct queue q = {.v = v, .net_fd = setup->net_fd, .lock = PTHREAD_MUTEX_INITIALIZER,
+                      .send_lock = PTHREAD_MUTEX_INITIALIZER, .some = PTHREAD_COND_INITIALIZER};
+    pthread_t threads[WORKERS];
+    struct bytes hello;
+    size_t n = 0;
+
+    q.last = &q.first;
+    TRY(vault_hello(cx, v, &hello));
+    TRY(ipc_send(cx, setup->net_fd, IPC_VAULT,
+                 &(struct ipc_message){.kind = IPC_HELLO, .body = hello}));
+    while (n < WORKERS && pthread_create(&threads[n], NULL, worker, &q) == 0)
+        n++;
+    enum fault fault = n > 0 ? loop(cx, &q, setup)
+                             : cx_fail(cx, FAULT_MEMORY, "no thread could be started");
+    (void)pthread_mutex_lock(&q.lock);
+    q.closing = true;
+    (void)pthread_cond_broadcast(&q.some);
+    (void)pthread_mutex_unlock(&q.lock);
+    for (size_t i = 0; i < n; i++)
+        (void)pthread_join(threads[i], NULL);
+    return fault;
+}
+
+enum fault vault_run(struct cx *cx, const struct vault_setup *setup)
+{
+    struct vault v = {.folder = setup->folder, .cx = cx, .folder_fd = -1, .data_fd = -1,
+                      .lock = PTHREAD_MUTEX_INITIALIZER,
+                      .sessions_lock = PTHREAD_MUTEX_INITIALIZER,
+                      .started_at = clock_utc_ms()};
+    AUTO_CX struct cx *work = cx_new(64 * 1024 * 1024, CX_NO_DEADLINE);
+
+    if (work == NULL)
+        return cx_fail(cx, FAULT_MEMORY, "out of memory");
+    enum fault fault = open_vault(cx, &v, setup->passphrase);
+    if (fault == FAULT_NONE) {
+        if (vault_load_policy(work, &v) != FAULT_NONE)
+            log_warning("vault: this node answers nothing: %s", cx_message(work));
+        fault = log_start(cx, &v);
+    }
+    if (fault == FAULT_NONE) {
+        fault = serve_all(work, &v, setup);
+        if (fault != FAULT_NONE)
+            (void)cx_fail(cx, fault, "%s", cx_message(work));
+    }
+    close_vault(&v);
+    return fault;
+}

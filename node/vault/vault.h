@@ -1,0 +1,140 @@
+/*
+ * vault.h - the process that holds data, signing key, policy, ledger and log.
+ *
+ *   vault.c      start, the loop over net's socketpair and the admin socket, worker threads
+ *   preflight.c  is this question valid here? signed, decided without data
+ *   session.c    one question's rounds: accept, regions, verdict, sums, veto, release
+ *   bysite.c     the same for one site alone
+ *   catalog.c    what this site has, for peers and researchers
+ *   desk.c       the officers' and operators' commands (admin socket)
+ *
+ * A job belongs to one worker from first byte to answer. Shared: manifest and policy (replaced
+ * whole under `lock`), db and store (own locks), sessions (own lock).
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include "node/vault/audit.h"
+#include "node/vault/gate.h"
+#include "node/vault/papers_store.h"
+#include "node/vault/store.h"
+#include "protocol/link.h"
+#include "protocol/receipt.h"
+
+enum { SESSIONS_MAX = 64, SESSION_IDLE_MS = 10 * 60 * 1000, JOB_MEMORY = 1 << 30 };
+
+struct policy_now { /* the policy in force; immutable once made */
+    struct cx *cx;
+    struct policy numbers;
+    const Cohortium__Policy *body;
+    struct bytes packed;
+    uint8_t digest[32];
+};
+
+struct session;
+
+struct vault {
+    const char *folder;
+    int folder_fd, data_fd;
+    const struct keys *signing, *patient;
+    struct db *db;
+    struct store *store;
+    struct manifest *manifest;          /* in cx; adopted at start */
+    const Cohortium__Member *self;
+    struct cx *cx;                      /* lives as long as the process */
+    const char *origin;                 /* of checkpoints */
+    pthread_mutex_t lock;
+    struct policy_now *policy;          /* NULL: answers nothing; why_not says why */
+    char why_not[512];
+    struct bytes links;                 /* newest IPC_LINKS, malloc memory */
+    pthread_mutex_t sessions_lock;
+    struct session *sessions[SESSIONS_MAX];
+    int64_t started_at;
+    uint64_t questions, released;       /* since start, for status */
+};
+
+/* Runs until net or the supervisor goes away. passphrase: guarded, wiped by the caller. */
+struct vault_setup {
+    const char *folder;
+    const char *passphrase;
+    int net_fd;      /* socketpair to net */
+    int control_fd;  /* from the supervisor: end of file means stop */
+    int admin_fd;    /* listening unix socket */
+};
+CHECKED enum fault vault_run(struct cx *cx, const struct vault_setup *setup);
+
+/* (Re)reads the policy in force, judges it at now; sets policy or why_not. */
+CHECKED enum fault vault_load_policy(struct cx *cx, struct vault *v);
+/* A copy of the pointer, or FAULT_REFUSED with why_not. */
+CHECKED enum fault vault_policy(struct cx *cx, struct vault *v, const struct policy_now **ret);
+/* A fault unless manifest, clock and policy let this node answer. */
+CHECKED enum fault vault_is_ready(struct cx *cx, struct vault *v);
+
+/* One log record on its own. */
+CHECKED enum fault vault_log(struct cx *cx, struct vault *v, Cohortium__LogRecord *record,
+                             const char *details);
+CHECKED enum fault vault_find_permit(struct cx *cx, struct vault *v, const uint8_t id[16],
+                                     struct bytes *ret_packed);
+CHECKED enum fault vault_ledger_head(struct cx *cx, struct vault *v, const char *name_space,
+                                     uint8_t ret[32], uint64_t *ret_rows);
+
+/* ---- services: body in, packed reply out (in cx) ---- */
+CHECKED enum fault vault_preflight(struct cx *cx, struct vault *v, struct bytes request,
+                                   struct bytes *ret);
+CHECKED enum fault vault_begin(struct cx *cx, struct vault *v, struct bytes call,
+                               struct bytes *ret);
+CHECKED enum fault vault_step(struct cx *cx, struct vault *v, struct bytes call,
+                              struct bytes *ret);
+void vault_abort(struct vault *v, struct bytes request_digest);
+void sessions_free(struct vault *v);
+void sessions_purge(struct vault *v, int64_t now_mono);
+
+/* What preflight finds out, again, for begin: everything opened against our codebook. */
+struct opened {
+    struct request request;
+    struct permit permit;
+    struct bytes permit_packed;
+    const struct policy_now *policy;
+    struct dataset *dataset;            /* held: dataset_release */
+    const struct analysis *analysis;
+    struct asked asked;
+    struct plan plan;
+    struct regions regions;
+};
+/* version: NULL for the newest. Complaints about the request; *ret usable only without any. */
+CHECKED enum fault question_prepare(struct cx *cx, struct vault *v, struct bytes request,
+                                    const uint8_t *version, bool testing,
+                                    struct complaints *c, struct opened *ret);
+
+/* One site alone: all rounds on own rows, gate, release. */
+CHECKED enum fault bysite_answer(struct cx *cx, struct vault *v, const struct opened *o,
+                                 const struct policy *session, const uint8_t question[32],
+                                 struct release **ret, const char **ret_details);
+/* The log record of a decision, the answer and its proof. */
+struct decision {
+    const char *kind;                   /* "question" or "repeat" */
+    const struct opened *opened;
+    const uint8_t *question, *policy_digest;
+    struct bytes release_body;
+    bool released;
+    const char *details;
+    struct bytes transcript;
+    struct bytes release_envelope;      /* given: repeat; else it is signed here */
+};
+CHECKED enum fault decision_record(struct cx *cx, struct vault *v, const struct decision *d,
+                                   Cohortium__Answer **ret);
+/* Sleeps to the next multiple of the quantum since arrival, at the home vault only. */
+void answer_hold(struct vault *v, const struct policy *session, int64_t arrival_mono_us);
+
+CHECKED enum fault vault_catalog(struct cx *cx, struct vault *v, Cohortium__Site *ret);
+CHECKED enum fault vault_codebook(struct cx *cx, struct vault *v, struct bytes call,
+                                  struct bytes *ret);
+CHECKED enum fault vault_sites(struct cx *cx, struct vault *v, struct bytes credential,
+                               struct bytes *ret);
+CHECKED enum fault vault_hello(struct cx *cx, struct vault *v, struct bytes *ret);
+CHECKED enum fault vault_admit(struct cx *cx, struct vault *v, struct bytes credential);
+
+/* One admin command. The reply is always filled; a fault becomes its text and status. */
+void desk_answer(struct cx *cx, struct vault *v, const Cohortium__AdminCall *call,
+                 Cohortium__AdminReply *reply);

@@ -1,9 +1,11 @@
 /*
- * db.h - the vault's SQLite file: catalogue, papers, policy history, ledger, replay ids, log.
+ * db.h - the vault's SQLite file: catalogue, papers, policy history, ledger, replay ids,
+ * log.
  *
- * WAL, synchronous=FULL, foreign keys on. One writer thread commits in groups: db_write queues
- * a piece of work, the writer runs all that waits inside one transaction (a savepoint each),
- * commits, then every waiter returns. So what db_write acknowledged is durable.
+ * WAL, synchronous=FULL, foreign keys on. One writer thread commits in groups: db_write
+ * queues a piece of work, the writer runs all that waits inside one transaction (a
+ * savepoint each), commits, then every waiter returns. So what db_write acknowledged is
+ * durable.
  */
 #pragma once
 
@@ -16,19 +18,22 @@ struct db;
 typedef enum fault db_work(struct cx *cx, sqlite3 *sql, void *user);
 
 /* Creates or upgrades the schema (user_version; older files are upgraded, newer refused).
- * Second process on the same file: FAULT_STORAGE "another cohortiumd runs on this folder". */
+ * Second process on the same file: FAULT_STORAGE "another cohortiumd runs on this folder".
+ */
 CHECKED enum fault db_open(struct cx *cx, const char *path, struct db **ret);
 void db_close(struct db **db);
-/* Runs work in the next group; returns after the commit. A failing piece is rolled back alone
- * and its fault returned. Any thread. */
+/* Runs work in the next group; returns after the commit. A failing piece is rolled back
+ * alone and its fault returned. Any thread. */
 CHECKED enum fault db_write(struct cx *cx, struct db *db, db_work *work, void *user);
 /* Runs work on a read connection of the calling thread's own. */
 CHECKED enum fault db_read(struct cx *cx, struct db *db, db_work *work, void *user);
 
-/* Small helpers: prepare with typed binds ("b" bytes, "t" text, "i" int64, "d" double, "n" null).
- * The statement is finalized by db_done on every path. */
-CHECKED enum fault db_prepare(struct cx *cx, sqlite3 *sql, sqlite3_stmt **ret, const char *text,
-                              const char *types, ...);
+/* Small helpers: prepare with typed binds, all copied: "b" a struct bytes (empty: an empty
+ * blob), "t" text (NULL: null), "i" int64_t (cast to it!), "d" double, "n" null (takes no
+ * argument). Give the statement back by db_done on every path; the connection keeps it for
+ * the next call with the same text. */
+CHECKED enum fault db_prepare(struct cx *cx, sqlite3 *sql, sqlite3_stmt **ret,
+                              const char *text, const char *types, ...);
 void db_done(sqlite3_stmt **stmt);
 #define AUTO_STMT __attribute__((cleanup(db_done)))
 /* One step that must not give a row. */

@@ -1,0 +1,89 @@
+/* db_schema.c - the tables of vault.db, by version of the file. */
+#include "node/vault/db_private.h"
+#if __has_include("node/vault/store_schema.h")
+#include "node/vault/store_schema.h"
+#else
+#define STORE_SCHEMA
+#endif
+
+/* Added to the catalogue's own tables (store_schema.h). Rows hold signed envelopes as they
+ * came. Rows of log, log_node and ledger are never changed and never removed; only
+ * log.details and log.salt may be erased (set NULL) when a law asks for it: the leaf keeps
+ * their hash. */
+static const char version_1[] = STORE_SCHEMA
+    "CREATE TABLE permit(id BLOB PRIMARY KEY, packed BLOB NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE permit_charge(permit BLOB NOT NULL, question BLOB NOT NULL,"
+    " PRIMARY KEY(permit, question)) WITHOUT ROWID;"
+    "CREATE TABLE policy(serial INTEGER PRIMARY KEY, packed BLOB NOT NULL,"
+    " applied_at INTEGER NOT NULL);"
+    "CREATE TABLE researcher(row INTEGER PRIMARY KEY, serial BLOB NOT NULL UNIQUE,"
+    " subject BLOB NOT NULL, name TEXT NOT NULL, packed BLOB NOT NULL,"
+    " issued_at INTEGER NOT NULL, not_after INTEGER NOT NULL,"
+    " revoked_at INTEGER NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '');"
+    "CREATE TABLE replay(issuer BLOB NOT NULL, request BLOB NOT NULL, digest BLOB NOT NULL,"
+    " expires_at INTEGER NOT NULL, PRIMARY KEY(issuer, request)) WITHOUT ROWID;"
+    "CREATE INDEX replay_expiry ON replay(expires_at);"
+    "CREATE TABLE answer(question BLOB PRIMARY KEY, release BLOB NOT NULL,"
+    " transcript BLOB NOT NULL, made_at INTEGER NOT NULL);"
+    "CREATE TABLE ledger(row INTEGER PRIMARY KEY, namespace TEXT NOT NULL,"
+    " kind TEXT NOT NULL, dataset TEXT NOT NULL, expression BLOB NOT NULL,"
+    " digest BLOB NOT NULL, name TEXT NOT NULL, version BLOB NOT NULL,"
+    " question BLOB NOT NULL, bitmap BLOB, patients INTEGER NOT NULL,"
+    " prev BLOB NOT NULL, head BLOB NOT NULL, UNIQUE(namespace, digest));"
+    "CREATE TABLE log(idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL, hash BLOB NOT NULL,"
+    " details TEXT, salt BLOB);"
+    "CREATE TABLE log_node(level INTEGER NOT NULL, idx INTEGER NOT NULL, hash BLOB NOT "
+    "NULL,"
+    " PRIMARY KEY(level, idx)) WITHOUT ROWID;"
+    "CREATE TABLE log_checkpoint(size INTEGER PRIMARY KEY, note TEXT NOT NULL);";
+
+/* upgrades[v] takes a file of version v to v + 1. */
+static const char *const upgrades[] = {version_1};
+
+static enum fault read_version(struct cx *cx, sqlite3 *sql, int64_t *ret)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+    bool row = false;
+
+    TRY(db_prepare(cx, sql, &stmt, "PRAGMA user_version", ""));
+    TRY(db_step(cx, sql, stmt, &row));
+    *ret = row ? sqlite3_column_int64(stmt, 0) : 0;
+    return FAULT_NONE;
+}
+
+static enum fault upgrade_from(struct cx *cx, sqlite3 *sql, int64_t version)
+{
+    TRY(db_execute(cx, sql, "BEGIN IMMEDIATE"));
+    for (size_t v = (size_t)version; v < COUNT(upgrades); v++)
+        TRY(db_execute(cx, sql, upgrades[v]));
+    const char *set = cx_printf(cx, "PRAGMA user_version=%zu", COUNT(upgrades));
+
+    if (set == NULL)
+        return FAULT_MEMORY;
+    TRY(db_execute(cx, sql, set));
+    return db_execute(cx, sql, "COMMIT");
+}
+
+enum fault db_upgrade(struct cx *cx, sqlite3 *sql)
+{
+    int64_t version;
+
+    TRY(read_version(cx, sql, &version));
+    if (version > (int64_t)COUNT(upgrades))
+        return cx_fail(cx, FAULT_STORAGE,
+                       "this file was written by a newer cohortiumd (schema %lld, this one "
+                       "knows up to %zu): install that version or newer",
+                       (long long)version, COUNT(upgrades));
+    if (version < 0)
+        return cx_fail(cx, FAULT_STORAGE,
+                       "schema version %lld is none of ours; restore the "
+                       "file from a backup",
+                       (long long)version);
+    if (version == (int64_t)COUNT(upgrades))
+        return FAULT_NONE;
+    enum fault fault = upgrade_from(cx, sql, version);
+
+    if (fault != FAULT_NONE && !sqlite3_get_autocommit(sql))
+        (void)sqlite3_exec(sql, "ROLLBACK", NULL, NULL, NULL);
+    return fault;
+}

@@ -4,8 +4,8 @@
 #include "tests/analyses/naive.h"
 #include "tests/check.h"
 
-static struct report *ask(struct cx *cx, const char *name, char **variables, size_t n,
-                          const char *by, size_t sites)
+static struct report *ask(struct cx *cx, const char *name, const char *const *variables,
+                          size_t n, const char *by, size_t sites)
 {
     Cohortium__Question *q;
     struct naive data;
@@ -13,15 +13,16 @@ static struct report *ask(struct cx *cx, const char *name, char **variables, siz
     CHECK_OK_("open", cx, naive_open(cx, name, "", &data));
     CHECK_OK_("question", cx, naive_question(cx, data.cb, "describe", &q));
     q->params->n_variables = n;
-    q->params->variables = variables;
+    q->params->variables = (char **)variables;
     q->params->by = (char *)by;
     return naive_report(cx, &data, q, sites);
 }
 
-static char *lung[] = {"time",     "status",    "age",      "sex",     "ph_ecog",
-                       "ph_karno", "pat_karno", "meal_cal", "wt_loss", "inst"};
-static char *birthwt[] = {"low", "age", "lwt", "race", "smoke",
-                          "ptl", "ht",  "ui",  "ftv",  "bwt"};
+static const char *const lung[] = {"time",    "status",   "age",       "sex",
+                                   "ph_ecog", "ph_karno", "pat_karno", "meal_cal",
+                                   "wt_loss", "inst"};
+static const char *const birthwt[] = {"low", "age", "lwt", "race", "smoke",
+                                      "ptl", "ht",  "ui",  "ftv",  "bwt"};
 
 static void check_numeric(const char *id, const struct report *r, size_t i,
                           const json_t *want)
@@ -54,7 +55,8 @@ static void check_levels(struct cx *cx, const char *name, const struct report *r
     }
 }
 
-static void check_all(const char *data, char **variables, size_t n, size_t sites)
+static void check_all(const char *data, const char *const *variables, size_t n,
+                      size_t sites)
 {
     AUTO_CX struct cx *cx = cx_new(1 << 28, CX_NO_DEADLINE);
     struct report *r = ask(cx, data, variables, n, "", sites);
@@ -96,7 +98,7 @@ static void test_describe__by_group_equals_R(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         AUTO_CX struct cx *cx = cx_new(1 << 28, CX_NO_DEADLINE);
-        char *variable = (char *)rows[i].variable;
+        const char *variable = rows[i].variable;
         struct report *r = ask(cx, rows[i].data, &variable, 1, rows[i].by, 3);
         const json_t *want = naive_expected(rows[i].data, rows[i].id);
         const json_t *groups = json_object_get(want, "groups");
@@ -141,7 +143,7 @@ static void test_describe__keeps_digits_far_from_zero(void **state)
 {
     AUTO_CX struct cx *cx = cx_new(1 << 28, CX_NO_DEADLINE);
     Cohortium__Question *q;
-    char *variable = "bwt";
+    const char *variable = "bwt";
     struct naive data;
 
     (void)state;
@@ -158,7 +160,7 @@ static void test_describe__keeps_digits_far_from_zero(void **state)
                                                          : 10000000.3;
     CHECK_OK_("question", cx, naive_question(cx, data.cb, "describe", &q));
     q->params->n_variables = 1;
-    q->params->variables = &variable;
+    q->params->variables = (char **)&variable;
     struct report *r = naive_report(cx, &data, q, 3);
     int given;
     double sd = released_value(naive_item(r, "sd"), 0, &given);
@@ -195,7 +197,7 @@ static void test_describe__R1_R25_who_stands_behind(void **state)
         {"ht 0: goes with ht 1", "counts:ht", 0, 12, 177},
         {"ht 1", "counts:ht", 1, 12, 12},
     };
-    char *variables[] = {"ht", "bwt", "race"};
+    static const char *const variables[] = {"ht", "bwt", "race"};
 
     (void)state;
     for (int testing = 0; testing <= 1; testing++) {
@@ -212,7 +214,7 @@ static void test_describe__R1_R25_who_stands_behind(void **state)
         CHECK_OK_("open", cx, naive_open(cx, "birthwt", "", &data));
         CHECK_OK_("question", cx, naive_question(cx, data.cb, "describe", &q));
         q->params->n_variables = COUNT(variables);
-        q->params->variables = variables;
+        q->params->variables = (char **)variables;
         CHECK_OK_("open", cx,
                   question_open(cx, data.cb, q, testing == 1, 20, &c, &asked, &plan,
                                 &regions, &analysis));

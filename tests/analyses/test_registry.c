@@ -45,7 +45,7 @@ static void open_row(const struct wrong *row)
     CHECK_OK_(row->what, cx, naive_open(cx, "lung", "inst=h ph_ecog=q sex=q", &data));
     CHECK_OK_(row->what, cx, naive_question(cx, data.cb, row->analysis, &q));
     q->params->n_variables = (size_t)(row->a != NULL) + (row->b != NULL);
-    q->params->variables = variables;
+    q->params->variables = (char **)variables;
     q->params->by = (char *)row->by;
     CHECK_OK_(row->what, cx,
               question_open(cx, data.cb, q, !row->production, 20, &c, &asked, &plan,
@@ -74,7 +74,7 @@ static void test_registry__says_what_is_wrong(void **state)
 static void test_registry__all_complaints_at_once(void **state)
 {
     AUTO_CX struct cx *cx = cx_new(1 << 28, CX_NO_DEADLINE);
-    char *variables[2] = {"sez", "time"};
+    static const char *const variables[2] = {"sez", "time"};
     uint8_t other[32] = {7};
     struct complaints c = complaints_new(cx);
     const struct analysis *analysis;
@@ -88,7 +88,7 @@ static void test_registry__all_complaints_at_once(void **state)
     CHECK_OK_("open", cx, naive_open(cx, "lung", "", &data));
     CHECK_OK_("question", cx, naive_question(cx, data.cb, "table", &q));
     q->params->n_variables = 2;
-    q->params->variables = variables;
+    q->params->variables = (char **)variables;
     q->analysis_version = 9;
     q->dataset = (char *)"lungs";
     q->codebook.data = other;
@@ -107,7 +107,7 @@ static void test_registry__all_complaints_at_once(void **state)
 static void test_registry__plans_cells_and_regions(void **state)
 {
     AUTO_CX struct cx *cx = cx_new(1 << 28, CX_NO_DEADLINE);
-    char *variables[2] = {"age", "inst"};
+    static const char *const variables[2] = {"age", "inst"};
     struct complaints c = complaints_new(cx);
     const struct analysis *analysis;
     Cohortium__Question *q;
@@ -120,7 +120,7 @@ static void test_registry__plans_cells_and_regions(void **state)
     CHECK_OK_("open", cx, naive_open(cx, "lung", "age=q sex=q", &data));
     CHECK_OK_("question", cx, naive_question(cx, data.cb, "describe", &q));
     q->params->n_variables = 2;
-    q->params->variables = variables;
+    q->params->variables = (char **)variables;
     q->params->by = (char *)"sex";
     CHECK_OK_(
         "open", cx,

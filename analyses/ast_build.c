@@ -335,6 +335,19 @@ static bool build_list(struct builder *b, Cohortium__AstOp op,
     return true;
 }
 
+/* A variable where a condition is expected: how one is made of it. */
+static const char *condition_hint(const struct builder *b, const struct ast *a,
+                                  enum ast_type want)
+{
+    const char *hint;
+
+    if (a == NULL || want != AST_TYPE_BOOL || a->op != COHORTIUM__AST_OP__AST_VARIABLE)
+        return "";
+    hint = cx_printf(b->cx, "; write for instance `%s %s`", variable_of(b, a)->name,
+                     a->type == AST_TYPE_NUMBER ? "== 1" : "== \"...\"");
+    return hint != NULL ? hint : "";
+}
+
 static bool build_typed(struct builder *b, const struct operand *operands, size_t n,
                         enum ast_type type, struct ast *node)
 {
@@ -342,17 +355,10 @@ static bool build_typed(struct builder *b, const struct operand *operands, size_
         const struct ast *a = operands[i].ast;
 
         if (a == NULL || a->type != type) {
-            const char *hint = "";
-
-            if (a != NULL && type == AST_TYPE_BOOL &&
-                a->op == COHORTIUM__AST_OP__AST_VARIABLE)
-                hint = cx_printf(b->cx, "; write for instance `%s %s`",
-                                 variable_of(b, a)->name,
-                                 a->type == AST_TYPE_NUMBER ? "== 1" : "== \"...\"");
             wrong(b, i, "wrong_type",
                   cx_printf(b->cx, "expected %s, found %s%s",
                             type == AST_TYPE_BOOL ? "a condition" : "a number",
-                            describe(b, &operands[i]), hint != NULL ? hint : ""));
+                            describe(b, &operands[i]), condition_hint(b, a, type)));
             return false;
         }
         node->args[i] = operands[i].ast;
@@ -456,6 +462,7 @@ enum fault ast_build_wanted(struct cx *cx, const struct codebook *cb,
                   ast_is_comparison(a->op);
     if (!*ret_ok)
         wrong(&b, 0, "wrong_type",
-              cx_printf(cx, "expected %s, found %s", names[want], describe(&b, top)));
+              cx_printf(cx, "expected %s, found %s%s", names[want], describe(&b, top),
+                        condition_hint(&b, a, want)));
     return FAULT_NONE;
 }

@@ -1,8 +1,8 @@
 /*
  * audit.h - the tamper-evident log: RFC 6962 tree in the vault's database.
  *
- * A leaf is a packed LogRecord; its text for people lives in a side table under a salted hash.
- * Append inside the transaction of what it records. No patient value goes in either.
+ * A leaf is a packed LogRecord; its text for people lives in a side table under a salted
+ * hash. Append inside the transaction of what it records. No patient value goes in either.
  */
 #pragma once
 
@@ -10,20 +10,23 @@
 #include "protocol/cohortium.pb-c.h"
 #include "protocol/merkle.h"
 
-/* Appends and returns the leaf's index. Time never runs backwards (the later of now and the last
- * leaf). record->details is filled here. */
+/* Appends and returns the leaf's index. Time never runs backwards (the later of now and the
+ * last leaf). record->details is filled here. */
 CHECKED enum fault audit_append(struct cx *cx, sqlite3 *sql, Cohortium__LogRecord *record,
                                 const char *details, uint64_t *ret_index);
-/* Inclusion proof of a leaf in the current tree, with a freshly signed checkpoint. */
+/* Inclusion proof of a leaf in the current tree, with a freshly signed checkpoint. Under
+ * db_write the checkpoint is stored too: stored ones are what audit_verify finds a cut tail
+ * or a log written anew by. So prove in the transaction that appends. */
 CHECKED enum fault audit_proof(struct cx *cx, sqlite3 *sql, const struct keys *keys,
                                const char *origin, uint64_t index,
                                Cohortium__LogProof *ret_proof);
 CHECKED enum fault audit_checkpoint(struct cx *cx, sqlite3 *sql, const struct keys *keys,
                                     const char *origin, const char **ret_note);
-/* Rebuilds the tree from the leaves, compares stored nodes, the side table's hashes and every
- * stored checkpoint. FAULT_CONFLICT names the first record that does not fit. */
+/* Rebuilds the tree from the leaves, compares stored nodes, the side table's hashes and
+ * every stored checkpoint. FAULT_CONFLICT names the first record that does not fit. */
 CHECKED enum fault audit_verify(struct cx *cx, sqlite3 *sql, const uint8_t key[32],
-                                const char *origin, uint64_t *ret_size, uint8_t ret_root[32]);
+                                const char *origin, uint64_t *ret_size,
+                                uint8_t ret_root[32]);
 struct audit_entry {
     uint64_t index;
     const Cohortium__LogRecord *record;

@@ -28,6 +28,9 @@ CHECKED enum fault db_write(struct cx *cx, struct db *db, db_work *work, void *u
 /* Runs work on a read connection of the calling thread's own. */
 CHECKED enum fault db_read(struct cx *cx, struct db *db, db_work *work, void *user);
 
+/* Whether this work runs in db_write (a reader's connection refuses to write). */
+bool db_may_write(sqlite3 *sql);
+
 /* Small helpers: prepare with typed binds, all copied: "b" a struct bytes (empty: an empty
  * blob), "t" text (NULL: null), "i" int64_t (cast to it!), "d" double, "n" null (takes no
  * argument). Give the statement back by db_done on every path; the connection keeps it for

@@ -14,6 +14,7 @@ enum { CONNECTION_STATEMENTS = 96 };
 struct connection {
     struct connection *next;
     sqlite3 *sql;
+    bool writer;
     size_t n_statements;
     struct kept_statement {
         sqlite3_stmt *stmt;

@@ -59,6 +59,7 @@ enum fault connection_open(struct cx *cx, const char *path, bool writer,
         return cx_fail(cx, FAULT_MEMORY, "database: no memory for a connection");
     enum fault fault = FAULT_NONE;
 
+    c->writer = writer;
     if (sqlite3_open_v2(path, &c->sql, flags | (writer ? SQLITE_OPEN_CREATE : 0), NULL) !=
         SQLITE_OK)
         fault = c->sql == NULL ? cx_fail(cx, FAULT_MEMORY, "database: no memory")
@@ -101,6 +102,11 @@ void connection_leave(struct connection *c, struct connection *before)
             c->statements[kept++] = c->statements[i];
     c->n_statements = kept;
     current = before;
+}
+
+bool db_may_write(sqlite3 *sql)
+{
+    return current != NULL && current->sql == sql && current->writer;
 }
 
 static sqlite3_stmt *kept_take(sqlite3 *sql, const char *text)

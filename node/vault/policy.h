@@ -2,8 +2,9 @@
  * policy.h - what may leave, as numbers with names: one table, the strictest by field, fail
  * closed.
  *
- * Fields, defaults and ranges: DISCLOSURE.md 4.1 as amended by 0.13. Only the fields that this
- * version enforces are in the table; an unknown key in a file is an error, never ignored.
+ * Fields, defaults and ranges: DISCLOSURE.md 4.1 as amended by 0.13. Only the fields that
+ * this version enforces are in the table; an unknown key in a file is an error, never
+ * ignored.
  */
 #pragma once
 
@@ -18,60 +19,78 @@ enum policy_field {
     POLICY_CLASS_DISCLOSURE_MAX_SHARE,  /* R3 */
     POLICY_DOMINANCE_K,                 /* R4: n = 1 here, see DISCLOSURE.md 0.12 */
     POLICY_DOMINANCE_N,
-    POLICY_RESIDUAL_DOF_MIN,            /* R6 */
-    POLICY_MAX_PARAMETER_RATIO,         /* R7 */
-    POLICY_MODEL_MAX_LEVERAGE,          /* R9 */
-    POLICY_MAX_LEVELS,                  /* R13 static */
-    POLICY_MAX_LEVEL_DENSITY,           /* R13 pooled */
-    POLICY_ROUNDING_BASE,               /* R17 */
-    POLICY_MIN_SITES,                   /* R20 */
+    POLICY_RESIDUAL_DOF_MIN,    /* R6 */
+    POLICY_MAX_PARAMETER_RATIO, /* R7 */
+    POLICY_MODEL_MAX_LEVERAGE,  /* R9 */
+    POLICY_MAX_LEVELS,          /* R13 static */
+    POLICY_MAX_LEVEL_DENSITY,   /* R13 pooled */
+    POLICY_ROUNDING_BASE,       /* R17 */
+    POLICY_MIN_SITES,           /* R20 */
     POLICY_LOCAL_MINIMUM,
     POLICY_RESPONSE_QUANTUM_MS,
-    POLICY_BY_SITE,                     /* 0 or 1: by-site answers allowed */
-    POLICY_COLLUSION_ASSUMED,           /* 0 none, 1 all_other_members */
-    POLICY_MEMBERS_SEE_TIME_CELLS,      /* 0 or 1 */
+    POLICY_BY_SITE,                /* 0 or 1: by-site answers allowed */
+    POLICY_COLLUSION_ASSUMED,      /* 0 none, 1 all_other_members */
+    POLICY_MEMBERS_SEE_TIME_CELLS, /* 0 or 1 */
     POLICY_FIELDS
 };
 
 struct policy {
     double number[POLICY_FIELDS];
-    bool testing;               /* policy class testing: lab manifests only */
-    size_t n_allowed;           /* allowed_statistics; 0 with all_allowed */
+    bool testing;     /* policy class testing: lab manifests only */
+    size_t n_allowed; /* allowed_statistics; 0 with all_allowed */
     const char **allowed;
     bool all_allowed;
     uint64_t not_before, not_after;
 };
 
+/*
+ * Range and testing value. A policy of class cautious keeps within [lowest, highest]. One
+ * of class testing may also hold `testing` itself, which may lie outside and is chosen so
+ * that the rule can never bite: a share or leverage of 2 is never reached (they are at most
+ * 1), 1000000 levels or parameters a patient neither, and 0 patients, degrees of freedom or
+ * milliseconds ask for nothing.
+ */
 struct policy_field_info {
     const char *name;
-    double standard, testing, lowest, highest; /* default; value of the testing class; range */
-    int stricter;               /* +1: larger is stricter, -1: smaller, 0: affects form only */
+    double standard, testing, lowest,
+        highest;  /* default; value of the testing class; range */
+    int stricter; /* +1: larger is stricter, -1: smaller, 0: affects form only */
     bool whole;
-    const char *words[2];       /* for 0/1 fields: "no","yes" or "none","all_other_members" */
-    const char *meaning;        /* one plain sentence for officers */
+    const char *words[2]; /* for 0/1 fields: "no","yes" or "none","all_other_members" */
+    const char *meaning;  /* one plain sentence for officers */
 };
 const struct policy_field_info *policy_field(enum policy_field f);
 int policy_field_find(const char *name); /* -1 */
 
 void policy_cautious(struct policy *p);
 void policy_testing(struct policy *p);
-/* From and to the packed form. open: every field present once, in order, in range, whole where
- * whole, class known, testing only when `lab`. FAULT_INVALID names field, value and range. */
+/* From and to the packed form: the numbered fields in order, then "allowed_statistics" with
+ * words (no word: all; the one word "none": no analysis). open: every field present once,
+ * in order, in range, whole where whole, class known, testing only when `lab`.
+ * FAULT_INVALID names field, value and range. */
 CHECKED enum fault policy_open(struct cx *cx, const Cohortium__Policy *body, bool lab,
                                struct policy *ret);
-CHECKED enum fault policy_to_pb(struct cx *cx, const struct policy *p, Cohortium__Policy *ret);
+CHECKED enum fault policy_to_pb(struct cx *cx, const struct policy *p,
+                                Cohortium__Policy *ret);
 
-/* Strictest by field, between the manifest's floor and ceiling. The session is testing only if
- * all of them are. */
+/* Strictest by field, between the manifest's floor and ceiling (either may be absent; of
+ * fields that affect form only the largest counts). The session is testing only if all of
+ * them are, the floor included. Dates are 0: its digest is of what may leave. */
 CHECKED enum fault policy_session(struct cx *cx, const struct manifest *m,
                                   const struct policy *const *sites, size_t n,
                                   struct policy *ret);
-/* Signatures: tightening one officer, loosening two (one where one_officer). before: NULL for
- * the first, which counts as loosening. */
+/* Signatures: tightening one officer, loosening two (one where one_officer). before: NULL
+ * for the first, which counts as loosening. */
 CHECKED enum fault policy_verify(struct cx *cx, const struct manifest *m,
                                  const Cohortium__Member *member, struct bytes packed,
-                                 const struct policy *before, int64_t now, struct policy *ret,
-                                 const Cohortium__Policy **ret_body);
+                                 const struct policy *before, int64_t now,
+                                 struct policy *ret, const Cohortium__Policy **ret_body);
+/* Whether allowed_statistics holds this analysis. */
+bool policy_allows(const struct policy *p, const char *analysis);
+/* Whether `after` lets anything out that `before` did not. */
+bool policy_is_looser(const struct policy *after, const struct policy *before);
+
 /* In plain words: each field with its meaning; and what changes between two. In cx. */
 const char *policy_words(struct cx *cx, const struct policy *p);
-const char *policy_difference(struct cx *cx, const struct policy *a, const struct policy *b);
+const char *policy_difference(struct cx *cx, const struct policy *a,
+                              const struct policy *b);

@@ -1,0 +1,10 @@
+/* policy_private.h - what the policy*.c files share. */
+#pragma once
+
+#include "node/vault/policy.h"
+
+enum { POLICY_TABLE_VERSION = 1 };
+
+/* The looser of two by one field: < 0 when a is looser than b, 0 when alike or only form.
+ */
+int policy_compare(enum policy_field f, double a, double b);

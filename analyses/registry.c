@@ -7,6 +7,7 @@ static const struct analysis *const analyses[] = {
     &analysis_count_patients,
     &analysis_table,
     &analysis_describe,
+    &analysis_lm,
 };
 
 size_t analysis_count(void)

@@ -7,3 +7,4 @@ extern const struct analysis
     analysis_count_patients; /* count.c; analysis_count() is taken */
 extern const struct analysis analysis_table;
 extern const struct analysis analysis_describe;
+extern const struct analysis analysis_lm;

@@ -1,0 +1,350 @@
+/*
+ * design_rounds.c - the opening round of every regression, and the way between the columns
+ * that are summed (centred, scaled) and those that were asked for.
+ *
+ * Centre: the pooled mean, rounded to a sixteenth of the scale; scale: the power of two
+ * next to the pooled standard deviation. So (x - m) / s has few bits more than x and loses
+ * nothing (SUMS.md section 5). Columns of 0 and 1 keep scale 1. Without an intercept
+ * nothing is centred.
+ */
+#include "analyses/design.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "analyses/formula.h"
+
+static struct measure_key group_key(const struct design *d, struct measure *m,
+                                    size_t factor)
+{
+    const struct design_factor *f = &d->factors[factor];
+    ref key = f->kind == DESIGN_CLAIM ? m_is_true(m, f->ast) : levels_key(m, &f->levels);
+
+    return (struct measure_key){.expr = key, .size = (uint32_t)f->n_cells};
+}
+
+/* The numbers of block 1, in the order that design_learn_opening reads. */
+static size_t opening_sums(const struct design *d, struct measure *m,
+                           const struct design_nodes *nodes, const ref *extra,
+                           size_t n_extra, ref *sums)
+{
+    ref w = nodes->w == 0 ? m_const(m, 1) : nodes->w, yes = m_const(m, 1);
+    size_t n = 0;
+
+    sums[n++] = w;
+    sums[n++] = m->domain == 0 ? m_const(m, 0) : m_unary(m, M_NOT, m->domain);
+    sums[n++] = nodes->offset == 0 ? m_const(m, 0) : m_binary(m, M_MUL, w, nodes->offset);
+    for (size_t i = 0; i <= d->n_columns; i++) {
+        ref x = i < d->n_columns ? nodes->columns[i] : nodes->y;
+        double middle = i < d->n_columns ? d->columns[i].middle : d->y_middle;
+        ref away = m_binary(m, M_SUB, x, m_const(m, middle));
+
+        if (x == yes)
+            continue; /* the intercept is w */
+        sums[n++] = m_binary(m, M_MUL, w, x);
+        sums[n++] = m_binary(m, M_MUL, w, m_binary(m, M_MUL, away, away));
+    }
+    for (size_t i = 0; i < n_extra; i++)
+        sums[n++] = extra[i];
+    return n;
+}
+
+enum fault design_ask_opening(const struct design *d, struct measure *m,
+                              const struct design_nodes *nodes, const ref *extra,
+                              size_t n_extra, bool response_is_class)
+{
+    struct measure_key keys[FORMULA_FACTORS_MAX];
+    size_t size = 2 * (d->n_columns + 1) + n_extra + 3;
+    ref *sums;
+
+    CX_NEW(m->cx, sums, size);
+    struct block all = {.where = nodes->all}, used = {.where = nodes->where, .sums = sums};
+    struct block missing = {.where = nodes->missing};
+    used.n_sums = opening_sums(d, m, nodes, extra, n_extra, sums);
+    (void)measure_block(m, &all);
+    (void)measure_block(m, &used);
+    (void)measure_block(m, &missing);
+    for (size_t g = 0; g < d->n_groups; g++) {
+        struct block cells = {
+            .where = nodes->where, .keys = keys, .n_keys = d->groups[g].n};
+
+        for (size_t i = 0; i < d->groups[g].n; i++)
+            keys[i] = group_key(d, m, d->groups[g].factors[i]);
+        (void)measure_block(m, &cells);
+    }
+    if (response_is_class) {
+        struct block classes = {.where = nodes->where, .keys = keys, .n_keys = 1};
+        keys[0] = (struct measure_key){.expr = nodes->y, .size = 2};
+        (void)measure_block(m, &classes);
+    }
+    return m->fault;
+}
+
+static double power_of_two_near(double sd)
+{
+    int e;
+    double f = frexp(sd, &e);
+
+    return ldexp(1, f < 0.70710678118654752 ? e - 1 : e);
+}
+
+struct moments {
+    struct dd sum, away; /* sum of w x and of w (x - middle)^2 */
+    double middle;
+};
+
+static void place(const struct design *d, const struct opening *o, const struct moments *x,
+                  bool indicator, size_t i, struct dd *ret_norm2)
+{
+    struct dd middle = dd_of(x->middle), mean, variance;
+    struct dd norm2 = dd_add(x->away, dd_sub(dd_scale(dd_mul(middle, x->sum), 2),
+                                             dd_mul(dd_mul(middle, middle), o->weight)));
+    double scale = 1, centre = 0;
+
+    if (o->weight.hi > 0) {
+        mean = dd_div(x->sum, o->weight);
+        struct dd shift = dd_sub(mean, middle);
+        variance = dd_sub(dd_div(x->away, o->weight), dd_mul(shift, shift));
+        if (!d->intercept)
+            variance = dd_div(norm2, o->weight);
+        double sd = sqrt(fmax(variance.hi, 0));
+        if (!indicator && sd > fabs(mean.hi) * 1e-15 && sd > 0x1p-200)
+            scale = power_of_two_near(sd);
+        if (d->intercept)
+            centre = nearbyint(mean.hi / (scale / 16)) * (scale / 16);
+    }
+    o->centre[i] = centre + 0.0;
+    o->scale[i] = scale;
+    if (ret_norm2 != NULL)
+        *ret_norm2 = dd_scale(norm2, 1 / (scale * scale));
+}
+
+/* Patients by level of factor f, from the group that holds it first. */
+static uint64_t level_patients(const struct design *d, const struct measure *m,
+                               const struct tally *t, size_t factor, size_t level)
+{
+    for (size_t g = 0; g < d->n_groups; g++) {
+        const struct design_group *group = &d->groups[g];
+        size_t below = 1, cells = d->factors[factor].n_cells, patients = 0;
+        bool found = false;
+
+        for (size_t i = group->n; i-- > 0 && !found;) {
+            found = group->factors[i] == factor;
+            if (!found)
+                below *= d->factors[group->factors[i]].n_cells;
+        }
+        if (!found)
+            continue;
+        for (size_t cell = 0; cell < group->n_cells; cell++)
+            if (cell / below % cells == level)
+                patients += pooled_patients(m, t, 3 + g, cell);
+        return patients;
+    }
+    return 0;
+}
+
+/* R drops the levels that no row has; the first of the others is the reference. */
+static bool is_kept(const struct design *d, const struct measure *m, const struct tally *t,
+                    const struct design_column *column)
+{
+    for (size_t p = 0; p < column->n; p++) {
+        const struct design_piece *piece = &column->pieces[p];
+        size_t first = 0;
+
+        if (d->factors[piece->factor].kind != DESIGN_LEVELS)
+            continue;
+        if (level_patients(d, m, t, piece->factor, piece->level) == 0)
+            return false;
+        while (level_patients(d, m, t, piece->factor, first) == 0)
+            first++;
+        if (piece->contrast && piece->level == first)
+            return false;
+    }
+    return true;
+}
+
+static void learn_counts(const struct design *d, const struct measure *m,
+                         const struct tally *t, bool response_is_class, struct opening *o)
+{
+    o->all_patients = pooled_patients(m, t, 0, 0);
+    o->all_rows = pooled_rows(m, t, 0, 0);
+    o->patients = pooled_patients(m, t, 1, 0);
+    o->rows = pooled_rows(m, t, 1, 0);
+    o->missing_patients = pooled_patients(m, t, 2, 0);
+    o->missing_rows = pooled_rows(m, t, 2, 0);
+    o->smallest_cell = o->patients;
+    for (size_t b = 3; b < 3 + d->n_groups + response_is_class; b++)
+        for (size_t cell = 0; cell < m->blocks[b].n_cells; cell++)
+            if (pooled_patients(m, t, b, cell) < o->smallest_cell)
+                o->smallest_cell = pooled_patients(m, t, b, cell);
+}
+
+enum fault design_learn_opening(struct cx *cx, const struct design *d,
+                                const struct measure *m, const struct tally *pooled,
+                                size_t n_extra, bool response_is_class,
+                                struct opening **ret)
+{
+    struct opening *o;
+    size_t at = 3, places = d->n_columns + 1;
+
+    CX_NEW(cx, o, 1);
+    CX_NEW(cx, o->kept, places);
+    CX_NEW(cx, o->centre, places);
+    CX_NEW(cx, o->scale, places);
+    CX_NEW(cx, o->norm2, places);
+    CX_NEW(cx, o->extra, n_extra);
+    learn_counts(d, m, pooled, response_is_class, o);
+    o->weight = pooled_number(m, pooled, 1, 0, 0);
+    o->undefined = pooled_number(m, pooled, 1, 0, 1).hi > 0;
+    if (o->weight.hi > 0)
+        o->offset_mean = dd_div(pooled_number(m, pooled, 1, 0, 2), o->weight);
+    for (size_t i = 0; i < d->n_columns; i++) {
+        const struct design_column *column = &d->columns[i];
+        struct moments x = {.middle = column->middle};
+
+        if (column->term < 0) {
+            o->scale[o->n] = 1;
+            o->norm2[o->n] = o->weight;
+            o->kept[o->n++] = i;
+            continue;
+        }
+        x.sum = pooled_number(m, pooled, 1, 0, at++);
+        x.away = pooled_number(m, pooled, 1, 0, at++);
+        if (d->asked->testing && !is_kept(d, m, pooled, column))
+            continue;
+        place(d, o, &x, column->indicator, o->n, &o->norm2[o->n]);
+        o->kept[o->n++] = i;
+    }
+    struct moments y = {.sum = pooled_number(m, pooled, 1, 0, at),
+                        .away = pooled_number(m, pooled, 1, 0, at + 1),
+                        .middle = d->y_middle};
+    at += 2;
+    place(d, o, &y, false, o->n, NULL);
+    o->y_mean = o->weight.hi > 0 ? dd_div(y.sum, o->weight) : dd_of(d->y_middle);
+    for (size_t i = 0; i < n_extra; i++)
+        o->extra[i] = pooled_number(m, pooled, 1, 0, at + i);
+    *ret = o;
+    return FAULT_NONE;
+}
+
+size_t design_input_size(const struct opening *o)
+{
+    return 2 * (o->n + 1);
+}
+
+enum fault design_put_input(struct cx *cx, const struct opening *o, size_t n_more,
+                            struct state *state)
+{
+    state->n_input = design_input_size(o) + n_more;
+    CX_NEW(cx, state->input, state->n_input);
+    CX_NEW(cx, state->input_scale, state->n_input);
+    for (size_t i = 0; i <= o->n; i++) {
+        state->input[2 * i] = o->centre[i];
+        state->input[2 * i + 1] = o->scale[i];
+        state->input_scale[2 * i] = state->input_scale[2 * i + 1] = o->scale[i];
+    }
+    for (size_t i = design_input_size(o); i < state->n_input; i++)
+        state->input_scale[i] = 1;
+    return FAULT_NONE;
+}
+
+ref design_scaled(struct measure *m, const struct opening *o,
+                  const struct design_nodes *nodes, const double *input, size_t i)
+{
+    ref x = i < o->n ? nodes->columns[o->kept[i]] : nodes->y;
+
+    x = m_binary(m, M_SUB, x, m_const(m, input[2 * i]));
+    return m_binary(m, M_MUL, x, m_const(m, 1 / input[2 * i + 1]));
+}
+
+void design_to_raw(const struct design *d, const struct opening *o, const double *input,
+                   double y_scale, double y_centre, struct dd *coef, struct dd *vcov)
+{
+    size_t n = o->n;
+
+    for (size_t i = 0; i < n; i++)
+        coef[i] = dd_scale(coef[i], y_scale / input[2 * i + 1]);
+    for (size_t i = 0; vcov != NULL && i < n; i++)
+        for (size_t j = 0; j < n; j++) {
+            vcov[i * n + j] = dd_scale(vcov[i * n + j], y_scale / input[2 * i + 1]);
+            vcov[i * n + j] = dd_scale(vcov[i * n + j], y_scale / input[2 * j + 1]);
+        }
+    if (!d->intercept)
+        return;
+    coef[0] = dd_add(coef[0], dd_of(y_centre));
+    for (size_t i = 1; i < n; i++)
+        coef[0] = dd_sub(coef[0], dd_mul(coef[i], dd_of(input[2 * i])));
+    if (vcov == NULL)
+        return;
+    for (size_t j = 0; j < n; j++) /* row 0 -= sum of m_i row i */
+        for (size_t i = 1; i < n; i++)
+            vcov[j] = dd_sub(vcov[j], dd_mul(dd_of(input[2 * i]), vcov[i * n + j]));
+    for (size_t i = 0; i < n; i++) { /* column 0 likewise */
+        struct dd sum = i == 0 ? vcov[0] : vcov[i * n];
+        for (size_t j = 1; j < n; j++)
+            sum = dd_sub(sum, dd_mul(dd_of(input[2 * j]), vcov[i * n + j]));
+        vcov[i * n] = sum;
+    }
+}
+
+void design_guard(struct measure *m, const ref *columns, size_t n, ref w,
+                  const struct dd *inverse, struct measure_guard *ret)
+{
+    double *a = cx_array(m->cx, n * n + 1, sizeof *a);
+
+    *ret = (struct measure_guard){.rule = GUARD_LEVERAGE};
+    if (a == NULL) {
+        m->fault = FAULT_MEMORY;
+        return;
+    }
+    for (size_t i = 0; i < n * n; i++)
+        a[i] = dd_double(inverse[i]);
+    ref share = m_quadratic(m, columns, a, n);
+    if (w != 0)
+        share = m_binary(m, M_MUL, w, share);
+    ret->expr = m_binary(m, M_MAX, share, m_const(m, 0));
+}
+
+enum fault design_result(struct cx *cx, const struct design *d, const struct opening *o,
+                         size_t rank, struct result *r)
+{
+    const char **names;
+    uint64_t *counts;
+
+    CX_NEW(cx, names, o->n);
+    CX_NEW(cx, counts, 6);
+    for (size_t i = 0; i < o->n; i++)
+        names[i] = d->columns[o->kept[i]].name;
+    if (result_words(r, "terms", names, o->n) == NULL)
+        return FAULT_MEMORY;
+    uint64_t values[6] = {o->all_rows,     o->rows,     o->missing_rows,
+                          o->all_patients, o->patients, o->missing_patients};
+    memcpy(counts, values, sizeof values);
+    r->has_accounting = true;
+    r->accounting = (struct accounting){
+        .name_used = "n",
+        .name_missing = "dropped",
+        .n = 1,
+        .all = counts,
+        .used = counts + 1,
+        .missing = counts + 2,
+        .all_patients = counts + 3,
+        .used_patients = counts + 4,
+        .missing_patients = counts + 5,
+    };
+    r->is_model = true;
+    r->model_rows = o->rows;
+    r->model_patients = o->patients;
+    r->parameters = rank;
+    r->residual_df = (double)o->rows - (double)rank;
+    r->smallest_cell = o->smallest_cell;
+    if (rank < o->n)
+        result_note(
+            r, "some columns follow from earlier ones (aliased): their coefficients are "
+               "not defined");
+    if (o->undefined)
+        r->trouble =
+            "no fit: a logarithm or a square root meets a value that it does not take "
+            "(zero or less); restrict the cohort, for example --where 'x > 0'";
+    return FAULT_NONE;
+}

@@ -1,0 +1,77 @@
+/* models.c - see models.h. */
+#include "tests/analyses/models.h"
+
+#include <math.h>
+
+#include "analyses/cohort.h"
+#include "analyses/formula.h"
+#include "tests/check.h"
+
+struct report *model_ask(struct cx *cx, const struct naive *data, const char *analysis,
+                         const struct model_case *k, size_t sites,
+                         const char **ret_complaint)
+{
+    Cohortium__Question *q;
+    struct complaints c = complaints_new(cx);
+    struct asked asked;
+    struct plan plan;
+    struct regions regions;
+    const struct analysis *a;
+
+    CHECK_OK_(k->formula, cx, naive_question(cx, data->cb, analysis, &q));
+    CHECK_OK_(k->formula, cx, formula_parse(cx, data->cb, k->formula, &q->params->model));
+    if (k->weights != NULL)
+        q->params->model->weights = (char *)k->weights;
+    if (k->family != NULL)
+        q->params->model->family = (char *)k->family;
+    if (k->link != NULL)
+        q->params->model->link = (char *)k->link;
+    if (k->where != NULL) {
+        struct ast *cohort, *canonical;
+        CHECK_OK_(k->where, cx, cohort_parse(cx, data->cb, k->where, &cohort));
+        CHECK_OK_(k->where, cx, ast_canonical(cx, data->cb, cohort, &canonical));
+        CHECK_OK_(k->where, cx, ast_to_pb(cx, data->cb, canonical, &q->cohort));
+    }
+    CHECK_OK_(k->formula, cx,
+              question_open(cx, data->cb, q, true, 40, &c, &asked, &plan, &regions, &a));
+    *ret_complaint = c.n > 0 ? c.list[0]->text : NULL;
+    return c.n > 0 ? NULL : naive_report(cx, data, q, sites);
+}
+
+static size_t flatten(const json_t *want, const json_t **out, size_t n)
+{
+    if (!json_is_array(want)) {
+        out[n] = want;
+        return n + 1;
+    }
+    for (size_t i = 0; i < json_array_size(want); i++)
+        n = flatten(json_array_get(want, i), out, n);
+    return n;
+}
+
+void model_check(const char *row, const struct report *r, const char *item,
+                 const json_t *want, double tolerance, double absolute)
+{
+    const json_t *list[4096];
+    size_t n = flatten(want, list, 0);
+    const Cohortium__Item *it = naive_item(r, item);
+
+    if (it == NULL)
+        fail_msg("%s: no item %s", row, item);
+    if (it->n_values != n)
+        fail_msg("%s: %s has %zu values, expected %zu", row, item, it->n_values, n);
+    for (size_t i = 0; i < n; i++) {
+        int state;
+        double got = released_value(it, i, &state);
+
+        if (!json_is_number(list[i])) {
+            if (state != 2)
+                fail_msg("%s: %s[%zu] is %.17g, expected not defined", row, item, i, got);
+            continue;
+        }
+        double expected = json_number_value(list[i]);
+        if (state != 0 || !(fabs(got - expected) <= tolerance * fabs(expected) + absolute))
+            fail_msg("%s: %s[%zu] is %.17g, expected %.17g (off by %.2g)", row, item, i,
+                     got, expected, fabs(got / expected - 1));
+    }
+}

@@ -1,0 +1,20 @@
+/*
+ * models.h - a model asked of the naive evaluator, and R's answer beside it.
+ */
+#pragma once
+
+#include "tests/analyses/naive.h"
+
+struct model_case {
+    const char *data, *id, *formula, *where, *weights, *family, *link;
+    const char *only; /* further restriction of R's data, for people */
+};
+
+/* Opens, runs over `sites`, shows. NULL with the first complaint's text in *ret_complaint.
+ */
+struct report *model_ask(struct cx *cx, const struct naive *data, const char *analysis,
+                         const struct model_case *k, size_t sites,
+                         const char **ret_complaint);
+/* All entries of a vector (or matrix, by rows) item. Values nearer than `absolute` pass. */
+void model_check(const char *row, const struct report *r, const char *item,
+                 const json_t *want, double tolerance, double absolute);

@@ -30,6 +30,7 @@ static const char version_1[] = STORE_SCHEMA
     " digest BLOB NOT NULL, name TEXT NOT NULL, version BLOB NOT NULL,"
     " question BLOB NOT NULL, bitmap BLOB, patients INTEGER NOT NULL,"
     " prev BLOB NOT NULL, head BLOB NOT NULL, UNIQUE(namespace, digest));"
+    "CREATE INDEX ledger_order ON ledger(namespace, row);"
     "CREATE TABLE log(idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL, hash BLOB NOT NULL,"
     " details TEXT, salt BLOB);"
     "CREATE TABLE log_node(level INTEGER NOT NULL, idx INTEGER NOT NULL, hash BLOB NOT "

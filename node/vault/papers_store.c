@@ -1,0 +1,257 @@
+/* papers_store.c - permits, policies, replay ids and answers in the database. */
+#include "node/vault/papers_store.h"
+
+#include <string.h>
+
+/* ---- helpers ---- */
+
+/* The first column of all rows, copied. */
+static enum fault collect(struct cx *cx, sqlite3 *sql, sqlite3_stmt *stmt,
+                          struct bytes **ret, size_t *ret_n)
+{
+    struct bytes *list = NULL;
+    size_t n = 0, size = 0;
+    bool row = false;
+
+    for (;;) {
+        TRY(db_step(cx, sql, stmt, &row));
+        if (!row)
+            break;
+        if (n == size) {
+            struct bytes *more;
+
+            size = size ? 2 * size : 16;
+            CX_NEW(cx, more, size);
+            if (n > 0)
+                memcpy(more, list, n * sizeof *list);
+            list = more;
+        }
+        list[n] = db_bytes(cx, stmt, 0);
+        if (list[n].p == NULL)
+            return cx_fail(cx, FAULT_MEMORY, "database: no memory for a list");
+        n++;
+    }
+    *ret = list;
+    *ret_n = n;
+    return FAULT_NONE;
+}
+
+static enum fault count_of(struct cx *cx, sqlite3 *sql, sqlite3_stmt *stmt, uint64_t *ret)
+{
+    bool row = false;
+
+    TRY(db_step(cx, sql, stmt, &row));
+    *ret = row ? (uint64_t)sqlite3_column_int64(stmt, 0) : 0;
+    return FAULT_NONE;
+}
+
+/* ---- permits ---- */
+
+enum fault permits_find(struct cx *cx, sqlite3 *sql, const uint8_t id[16],
+                        struct bytes *ret_packed)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+    bool row = false;
+
+    TRY(db_prepare(cx, sql, &stmt, "SELECT packed FROM permit WHERE id=?", "b",
+                   bytes_of(id, ID_BYTES)));
+    TRY(db_step(cx, sql, stmt, &row));
+    if (!row)
+        return cx_fail(
+            cx, FAULT_MISSING,
+            "this site has no permit %s; an officer adds it with `cohortiumd permit "
+            "add`",
+            bytes_hex(cx, id, ID_BYTES));
+    *ret_packed = db_bytes(cx, stmt, 0);
+    return ret_packed->p != NULL ? FAULT_NONE : FAULT_MEMORY;
+}
+
+enum fault permits_add(struct cx *cx, sqlite3 *sql, const struct permit *p)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+    struct bytes packed = p->envelope.packed, old;
+    enum fault fault = permits_find(cx, sql, p->body->id.data, &old);
+
+    if (fault != FAULT_NONE && fault != FAULT_MISSING)
+        return fault;
+    /* The same document signed by more officers keeps all signatures; another document may
+     * not take its id. */
+    if (fault == FAULT_NONE &&
+        envelope_join(cx, ENVELOPE_PERMIT, old, p->envelope.packed, &packed) != FAULT_NONE)
+        return cx_prefix(cx, "a permit with the id %s is here already: ",
+                         bytes_hex(cx, p->body->id.data, ID_BYTES));
+    TRY(db_prepare(cx, sql, &stmt, "INSERT OR REPLACE INTO permit(id, packed) VALUES(?,?)",
+                   "bb", PB_BYTES(p->body->id), packed));
+    return db_run(cx, sql, stmt);
+}
+
+enum fault permits_list(struct cx *cx, sqlite3 *sql, struct bytes **ret, size_t *ret_n)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+
+    TRY(db_prepare(cx, sql, &stmt, "SELECT packed FROM permit ORDER BY id", ""));
+    return collect(cx, sql, stmt, ret, ret_n);
+}
+
+static enum fault charged(struct cx *cx, sqlite3 *sql, const uint8_t id[16],
+                          const uint8_t question[32], bool *ret_already, uint64_t *ret_used)
+{
+    AUTO_STMT sqlite3_stmt *one = NULL, *all = NULL;
+
+    TRY(db_prepare(cx, sql, &one,
+                   "SELECT 1 FROM permit_charge WHERE permit=? AND question=?", "bb",
+                   bytes_of(id, ID_BYTES), bytes_of(question, DIGEST_BYTES)));
+    TRY(db_step(cx, sql, one, ret_already));
+    TRY(db_prepare(cx, sql, &all, "SELECT count(*) FROM permit_charge WHERE permit=?", "b",
+                   bytes_of(id, ID_BYTES)));
+    return count_of(cx, sql, all, ret_used);
+}
+
+enum fault permits_charge(struct cx *cx, sqlite3 *sql, const uint8_t id[16],
+                          uint64_t budget, const uint8_t question[32])
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+    bool already = false;
+    uint64_t used = 0;
+
+    TRY(charged(cx, sql, id, question, &already, &used));
+    if (already)
+        return FAULT_NONE;
+    if (budget > 0 && used >= budget)
+        return cx_fail(
+            cx, FAULT_REFUSED,
+            "the permit's %llu questions are used up; answers given before can still "
+            "be had again, for more a new permit must be signed",
+            (unsigned long long)budget);
+    TRY(db_prepare(cx, sql, &stmt,
+                   "INSERT INTO permit_charge(permit, question) VALUES(?,?)", "bb",
+                   bytes_of(id, ID_BYTES), bytes_of(question, DIGEST_BYTES)));
+    return db_run(cx, sql, stmt);
+}
+
+/* ---- policies ---- */
+
+enum fault policies_add(struct cx *cx, sqlite3 *sql, struct bytes packed, uint64_t serial,
+                        int64_t now)
+{
+    AUTO_STMT sqlite3_stmt *newest = NULL, *stmt = NULL;
+    uint64_t last = 0;
+
+    TRY(db_prepare(cx, sql, &newest, "SELECT max(serial) FROM policy", ""));
+    TRY(count_of(cx, sql, newest, &last));
+    if (serial <= last || serial > INT64_MAX)
+        return cx_fail(
+            cx, FAULT_REPLAY,
+            "policy number %llu comes after number %llu; make it anew with a larger "
+            "number",
+            (unsigned long long)serial, (unsigned long long)last);
+    TRY(db_prepare(cx, sql, &stmt,
+                   "INSERT INTO policy(serial, packed, applied_at) VALUES(?,?,?)", "ibi",
+                   (int64_t)serial, packed, now));
+    return db_run(cx, sql, stmt);
+}
+
+enum fault policies_current(struct cx *cx, sqlite3 *sql, struct bytes *ret_packed)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+    bool row = false;
+
+    TRY(db_prepare(cx, sql, &stmt, "SELECT packed FROM policy ORDER BY serial DESC LIMIT 1",
+                   ""));
+    TRY(db_step(cx, sql, stmt, &row));
+    if (!row)
+        return cx_fail(cx, FAULT_MISSING,
+                       "no policy is in force: an officer signs one and applies it with "
+                       "`cohortiumd policy apply`; until then nothing is answered");
+    *ret_packed = db_bytes(cx, stmt, 0);
+    return ret_packed->p != NULL ? FAULT_NONE : FAULT_MEMORY;
+}
+
+enum fault policies_list(struct cx *cx, sqlite3 *sql, struct bytes **ret, size_t *ret_n)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+
+    TRY(db_prepare(cx, sql, &stmt, "SELECT packed FROM policy ORDER BY serial", ""));
+    return collect(cx, sql, stmt, ret, ret_n);
+}
+
+/* ---- replay ids ---- */
+
+static enum fault replay_purge(struct cx *cx, sqlite3 *sql, int64_t now)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+
+    TRY(db_prepare(cx, sql, &stmt, "DELETE FROM replay WHERE expires_at < ?", "i",
+                   now - CLOCK_SKEW_MS));
+    return db_run(cx, sql, stmt);
+}
+
+enum fault replay_note(struct cx *cx, sqlite3 *sql, const uint8_t issuer[32],
+                       const uint8_t request_id[16], const uint8_t digest[32],
+                       uint64_t expires_at, int64_t now)
+{
+    AUTO_STMT sqlite3_stmt *seen = NULL, *stmt = NULL;
+    bool row = false;
+
+    if (expires_at > INT64_MAX)
+        return cx_fail(cx, FAULT_FORMAT, "a request expires after the end of time");
+    TRY(replay_purge(cx, sql, now));
+    TRY(db_prepare(cx, sql, &seen, "SELECT digest FROM replay WHERE issuer=? AND request=?",
+                   "bb", bytes_of(issuer, DIGEST_BYTES), bytes_of(request_id, ID_BYTES)));
+    TRY(db_step(cx, sql, seen, &row));
+    if (row) {
+        struct bytes old =
+            bytes_of(sqlite3_column_blob(seen, 0), (size_t)sqlite3_column_bytes(seen, 0));
+
+        if (bytes_equal(old, bytes_of(digest, DIGEST_BYTES)))
+            return FAULT_NONE;
+        return cx_fail(cx, FAULT_REPLAY,
+                       "request id %s was used by the same person for another request; ask "
+                       "anew",
+                       bytes_hex(cx, request_id, ID_BYTES));
+    }
+    TRY(db_prepare(
+        cx, sql, &stmt,
+        "INSERT INTO replay(issuer, request, digest, expires_at) VALUES(?,?,?,?)", "bbbi",
+        bytes_of(issuer, DIGEST_BYTES), bytes_of(request_id, ID_BYTES),
+        bytes_of(digest, DIGEST_BYTES), (int64_t)expires_at));
+    return db_run(cx, sql, stmt);
+}
+
+/* ---- answers ---- */
+
+/* A question that ran again because some vault had lost its answer replaces the old one at
+ * all of them, so that all go on holding the same bytes. */
+enum fault answers_add(struct cx *cx, sqlite3 *sql, const uint8_t question[32],
+                       const struct answer_row *row, int64_t now)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+
+    TRY(db_prepare(cx, sql, &stmt,
+                   "INSERT OR REPLACE INTO answer(question, release, transcript, made_at)"
+                   " VALUES(?,?,?,?)",
+                   "bbbi", bytes_of(question, DIGEST_BYTES), row->release, row->transcript,
+                   now));
+    return db_run(cx, sql, stmt);
+}
+
+enum fault answers_find(struct cx *cx, sqlite3 *sql, const uint8_t question[32],
+                        struct answer_row *ret)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+    struct answer_row found;
+    bool row = false;
+
+    TRY(db_prepare(cx, sql, &stmt,
+                   "SELECT release, transcript FROM answer WHERE question=?", "b",
+                   bytes_of(question, DIGEST_BYTES)));
+    TRY(db_step(cx, sql, stmt, &row));
+    if (!row)
+        return cx_fail(cx, FAULT_MISSING, "this question has not been answered here");
+    found.release = db_bytes(cx, stmt, 0);
+    found.transcript = db_bytes(cx, stmt, 1);
+    if (found.release.p == NULL)
+        return cx_fail(cx, FAULT_MEMORY, "database: no memory for an answer");
+    *ret = found;
+    return FAULT_NONE;
+}

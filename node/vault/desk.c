@@ -32,6 +32,7 @@ static const struct {
     {"audit show", desk_audit_show},
     {"audit explain", desk_audit_explain},
     {"status", desk_status},
+    {"ready", desk_ready},
     {"doctor", desk_doctor},
     {"manifest", desk_manifest},
 };
@@ -168,6 +169,16 @@ enum fault desk_status(struct desk *d)
                   (unsigned long long)v->questions, (unsigned long long)v->released);
     TRY(put_datasets(d));
     return put_peers(d);
+}
+
+/* Both processes run: net has told how its links stand. Not whether the node may answer. */
+enum fault desk_ready(struct desk *d)
+{
+    (void)pthread_mutex_lock(&d->v->lock);
+    bool heard = d->v->links.n > 0;
+    (void)pthread_mutex_unlock(&d->v->lock);
+    return heard ? FAULT_NONE
+                 : cx_fail(d->cx, FAULT_UNAVAILABLE, "the net process is not there yet");
 }
 
 /* ---- doctor ---- */

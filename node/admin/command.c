@@ -1,0 +1,353 @@
+/* command.c - the table of commands, and what several of them do alike. */
+#include "node/admin/command.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "node/folder.h"
+#include "protocol/files.h"
+
+enum { DOCUMENT_MAX = 64 * 1024 * 1024, PASSPHRASE_MAX = 1024, CARD_MAX = 16 * 1024 };
+
+const struct admin_command admin_commands[] = {
+    {"init", admin_init, "--name NAME [--listen ENDPOINT] [--lab] FOLDER",
+     "make a node's folder with new keys", "name: listen: lab",
+     "Makes FOLDER with the node's keys, sealed by a passphrase that is asked for twice (or read\n"
+     "with --passphrase-file). Nothing else is needed to be a member: hand out the card that\n"
+     "`cohortiumd consortium card` prints. --lab makes keys without a passphrase.\n\n"
+     "example: cohortiumd init --name hospital_a --listen tcp://0.0.0.0:7011 /srv/cohortium"},
+    {"serve", admin_serve, "[--dir FOLDER] [--background]", "run the node", "background",
+     "Runs the node until it gets SIGTERM. --background returns once it is ready; its lines go\n"
+     "to FOLDER/node.log.\n\nexample: cohortiumd serve --dir /srv/cohortium"},
+    {"status", admin_status, "[--dir FOLDER]", "what the node does and why it may not answer", "",
+     "example: cohortiumd status --dir /srv/cohortium"},
+    {"doctor", admin_doctor, "[--dir FOLDER]", "check everything, each problem with its remedy",
+     "", "example: cohortiumd doctor --dir /srv/cohortium"},
+    {"consortium card", admin_card,
+     "--endpoint ENDPOINT --officer CARD [--officer CARD] [--title TEXT] [--outbound-only] -o FILE",
+     "this node's member card, to hand to the founders",
+     "endpoint: officer: title: outbound-only out:",
+     "example: cohortiumd consortium card --endpoint tcp://node.hospital-a.org:7011 \\\n"
+     "           --officer officer.card -o hospital_a.member"},
+    {"consortium create", admin_create,
+     "--name NAME --governance CARD ... [--threshold N] [--lab] -o FILE MEMBER ...",
+     "a genesis manifest from member cards, to be signed",
+     "name: governance: threshold: lab days: permit-signatures: out:",
+     "example: cohortiumd consortium create --name oncology --governance a.card --governance "
+     "b.card \\\n           --governance c.card -o manifest *.member"},
+    {"consortium sign", admin_sign_manifest, "--key KEY FILE",
+     "add a governance signature to a manifest", "key:",
+     "example: cohortiumd consortium sign --key governance.key manifest"},
+    {"consortium adopt", admin_adopt, "--genesis DIGEST FILE",
+     "join the consortium of a signed genesis manifest", "genesis:",
+     "Compare DIGEST with what the founders tell you by another way than this file.\n\n"
+     "example: cohortiumd consortium adopt --genesis 3b1f... manifest"},
+    {"consortium show", admin_show_manifest, "[--dir FOLDER | --manifest FILE]",
+     "the manifest in words", "manifest:", "example: cohortiumd consortium show"},
+    {"codebook draft", admin_codebook_draft, "--name DATASET [--id COLUMN] FILE.csv",
+     "propose a codebook for a file", "name: id: out:",
+     "example: cohortiumd codebook draft --name lung --id rid lung.csv > lung.yaml"},
+    {"codebook check", admin_codebook_check, "FILE.yaml", "is this codebook valid?", "",
+     "example: cohortiumd codebook check lung.yaml"},
+    {"codebook sign", admin_codebook_sign, "--key KEY [-o FILE] FILE.yaml",
+     "compile and sign a codebook as an officer", "key: out:",
+     "example: cohortiumd codebook sign --key officer.key lung.yaml -o lung.codebook"},
+    {"codebook add", admin_codebook_add, "FILE", "take a signed codebook into use", "",
+     "example: cohortiumd codebook add lung.codebook"},
+    {"codebook show", admin_codebook_show, "DATASET", "the codebook in use", "",
+     "example: cohortiumd codebook show lung"},
+    {"data import", admin_data_import, "[--mapping FILE.yaml] DATASET FILE.csv",
+     "import a file as the dataset's newest version", "mapping: quiet",
+     "Every problem is reported with row and column, and nothing is imported if there is one.\n\n"
+     "example: cohortiumd data import lung lung.csv"},
+    {"data list", admin_data_list, "[--dir FOLDER]", "the datasets and their versions", "",
+     "example: cohortiumd data list"},
+    {"data drop", admin_data_drop, "--reason TEXT DATASET", "remove a dataset", "reason:",
+     "The ledger of its patients stays.\n\nexample: cohortiumd data drop --reason \"study ended\" "
+     "lung"},
+    {"policy check", admin_policy_check, "[--lab] FILE.yaml",
+     "what this policy would allow, in plain words", "lab",
+     "example: cohortiumd policy check policy.yaml"},
+    {"policy sign", admin_policy_sign, "--key KEY [--key KEY] [-o FILE] FILE.yaml",
+     "compile and sign a policy as an officer", "key: out:",
+     "Tightening needs one officer, loosening two (one where the institution has one). FILE may\n"
+     "be `cautious` or, in a lab, `exact-for-testing`.\n\n"
+     "example: cohortiumd policy sign --key officer.key policy.yaml -o policy.signed"},
+    {"policy apply", admin_policy_apply, "FILE", "take a signed policy into force", "",
+     "example: cohortiumd policy apply policy.signed"},
+    {"policy show", admin_policy_show, "[--dir FOLDER]", "the policy in force, in plain words",
+     "", "example: cohortiumd policy show"},
+    {"policy history", admin_policy_history, "[--dir FOLDER]",
+     "every policy there was, and what each changed", "", "example: cohortiumd policy history"},
+    {"permit new", admin_permit_new,
+     "--title TEXT --purpose TEXT --dataset D --researcher CARD --member NAME|all [--days N] "
+     "[--by-site] -o FILE",
+     "write a permit, to be signed",
+     "title: purpose: dataset: researcher: member: days: by-site manifest: variable: analysis: "
+     "budget: out:",
+     "--dataset, --researcher, --member, --variable and --analysis may be given several times.\n\n"
+     "example: cohortiumd permit new --title \"lung survival\" --purpose \"...\" --dataset lung \\\n"
+     "           --researcher ada.card --member all --days 365 -o lung.permit"},
+    {"permit sign", admin_permit_sign, "--key KEY FILE", "sign a permit as an officer", "key:",
+     "The signature is added to FILE.\n\nexample: cohortiumd permit sign --key officer.key "
+     "lung.permit"},
+    {"permit show", admin_permit_show, "ID | FILE", "a permit in words", "manifest:",
+     "example: cohortiumd permit show lung.permit"},
+    {"permit add", admin_permit_add, "FILE", "let this node honour a signed permit", "",
+     "example: cohortiumd permit add lung.permit"},
+    {"permit list", admin_permit_list, "[--dir FOLDER]", "the permits that this node honours", "",
+     "example: cohortiumd permit list"},
+    {"researcher issue", admin_researcher_issue, "[--days N] -o FILE CARD",
+     "a credential for a researcher of this institution", "days: out:",
+     "example: cohortiumd researcher issue ada.card -o ada.credential"},
+    {"researcher list", admin_researcher_list, "[--dir FOLDER]", "the credentials issued here",
+     "", "example: cohortiumd researcher list"},
+    {"researcher revoke", admin_researcher_revoke, "--reason TEXT NAME|KEY",
+     "end a researcher's credentials", "reason:",
+     "example: cohortiumd researcher revoke --reason \"left the hospital\" ada"},
+    {"audit verify", admin_audit_verify, "[--dir FOLDER]", "recompute the whole log", "",
+     "example: cohortiumd audit verify"},
+    {"audit show", admin_audit_show, "[--last N] [--kind KIND]", "the newest records",
+     "last: kind:", "example: cohortiumd audit show --last 50"},
+    {"audit explain", admin_audit_explain, "REFERENCE",
+     "why an answer was not released (for officers)", "",
+     "example: cohortiumd audit explain 0f3a5c7e9b1d2f40"},
+};
+const size_t admin_command_count = COUNT(admin_commands);
+
+static bool takes_value(const struct invocation *in, const char *name)
+{
+    const char *lists[] = {"dir: passphrase-file: ", in->command->options};
+    size_t n = strlen(name);
+
+    for (size_t k = 0; k < COUNT(lists); k++)
+        for (const char *p = lists[k]; (p = strstr(p, name)) != NULL; p += n)
+            if ((p == lists[k] || p[-1] == ' ') && p[n] == ':')
+                return true;
+    return false;
+}
+
+const char *option_nth(const struct invocation *in, const char *name, size_t nth)
+{
+    for (int i = 0; i < in->argc; i++) {
+        const char *a = strcmp(in->argv[i], "-o") == 0 ? "--out" : in->argv[i];
+
+        if (strncmp(a, "--", 2) != 0)
+            continue;
+        bool value = takes_value(in, a + 2);
+        if (strcmp(a + 2, name) == 0 && nth-- == 0)
+            return value ? (i + 1 < in->argc ? in->argv[i + 1] : NULL) : "";
+        i += value;
+    }
+    return NULL;
+}
+
+const char *option(const struct invocation *in, const char *name)
+{
+    return option_nth(in, name, 0);
+}
+
+bool has_option(const struct invocation *in, const char *name)
+{
+    return option(in, name) != NULL;
+}
+
+enum fault need_option(struct invocation *in, const char *name, const char *what,
+                       const char **ret)
+{
+    *ret = option(in, name);
+    if (*ret == NULL || **ret == '\0')
+        return cx_fail(in->cx, FAULT_USAGE, "expected --%s %s; see `cohortiumd %s --help`", name,
+                       what, in->command->words);
+    return FAULT_NONE;
+}
+
+enum fault need_words(struct invocation *in, size_t least, size_t most, const char *what)
+{
+    if (in->n_words < least || in->n_words > most)
+        return cx_fail(in->cx, FAULT_USAGE, "expected %s; see `cohortiumd %s --help`", what,
+                       in->command->words);
+    return FAULT_NONE;
+}
+
+enum fault whole_option(struct invocation *in, const char *name, long lowest, long highest,
+                        long standard, long *ret)
+{
+    const char *text = option(in, name);
+    char *end;
+
+    *ret = standard;
+    if (text == NULL)
+        return FAULT_NONE;
+    errno = 0;
+    *ret = strtol(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || *ret < lowest || *ret > highest)
+        return cx_fail(in->cx, FAULT_USAGE, "--%s %.20s: expected a whole number from %ld to %ld",
+                       name, text, lowest, highest);
+    return FAULT_NONE;
+}
+
+enum fault ask_node(struct invocation *in, const char *command, const char *const *words,
+                    size_t n_words, const struct bytes *blobs, size_t n_blobs,
+                    struct admin_reply *ret)
+{
+    struct admin_reply own, *reply = ret != NULL ? ret : &own;
+
+    TRY(admin_call(in->cx, in->folder, command, words, n_words, blobs, n_blobs, reply));
+    if (reply->status != 0) {
+        in->status = reply->status;
+        return cx_fail(in->cx, FAULT_IO, "%s", reply->text);
+    }
+    if (ret == NULL)
+        (void)fputs(reply->text, stdout);
+    return FAULT_NONE;
+}
+
+/* ---- passphrases ---- */
+
+static void strip_newline(char *text)
+{
+    size_t n = strlen(text);
+
+    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
+        text[--n] = '\0';
+}
+
+static enum fault ask_terminal(struct cx *cx, const char *prompt, char *text)
+{
+    struct termios before, silent;
+    FILE *tty = fopen("/dev/tty", "r+");
+
+    if (tty == NULL || tcgetattr(fileno(tty), &before) != 0) {
+        if (tty != NULL)
+            (void)fclose(tty);
+        return cx_fail(cx, FAULT_USAGE,
+                       "%s: no terminal to ask at; give --passphrase-file FILE", prompt);
+    }
+    silent = before;
+    silent.c_lflag &= ~(tcflag_t)ECHO;
+    (void)setvbuf(tty, NULL, _IONBF, 0); /* no copy of it in a buffer */
+    (void)tcsetattr(fileno(tty), TCSAFLUSH, &silent);
+    (void)fprintf(tty, "%s: ", prompt);
+    bool ok = fgets(text, PASSPHRASE_MAX, tty) != NULL;
+    (void)tcsetattr(fileno(tty), TCSAFLUSH, &before);
+    (void)fputc('\n', tty);
+    (void)fclose(tty);
+    strip_newline(text);
+    return ok ? FAULT_NONE : cx_fail(cx, FAULT_USAGE, "no passphrase was given");
+}
+
+static enum fault read_file_secret(struct cx *cx, const char *path, char *text)
+{
+    FILE *f = fopen(path, "r");
+
+    if (f == NULL)
+        return cx_fail(cx, FAULT_IO, "passphrase file %s: %s", path, strerror(errno));
+    (void)setvbuf(f, NULL, _IONBF, 0);
+    bool ok = fgets(text, PASSPHRASE_MAX, f) != NULL;
+    (void)fclose(f);
+    strip_newline(text);
+    return ok && text[0] != '\0' ? FAULT_NONE
+                                 : cx_fail(cx, FAULT_FORMAT, "passphrase file %s is empty", path);
+}
+
+enum fault read_secret(struct invocation *in, const char *what, bool fresh, char **ret)
+{
+    const char *path = option(in, "passphrase-file");
+    char *text = sodium_malloc(PASSPHRASE_MAX), *again;
+    enum fault fault;
+
+    if (text == NULL)
+        return cx_fail(in->cx, FAULT_MEMORY, "out of guarded memory");
+    text[0] = '\0';
+    if (path == NULL)
+        path = getenv("COHORTIUM_PASSPHRASE_FILE");
+    if (path != NULL) {
+        fault = read_file_secret(in->cx, path, text);
+    } else {
+        fault = ask_terminal(in->cx, cx_printf(in->cx, "passphrase of %s", what), text);
+        if (fault == FAULT_NONE && fresh && (again = sodium_malloc(PASSPHRASE_MAX)) != NULL) {
+            again[0] = '\0';
+            fault = ask_terminal(in->cx, "the same again", again);
+            if (fault == FAULT_NONE && strcmp(text, again) != 0)
+                fault = cx_fail(in->cx, FAULT_USAGE, "the two passphrases differ");
+            sodium_free(again);
+        }
+    }
+    if (fault == FAULT_NONE && fresh && strlen(text) < 8)
+        fault = cx_fail(in->cx, FAULT_USAGE, "a passphrase of at least 8 characters is needed");
+    if (fault != FAULT_NONE) {
+        sodium_free(text);
+        return fault;
+    }
+    *ret = text;
+    return FAULT_NONE;
+}
+
+enum fault read_signing_key(struct invocation *in, const char *path, const char *use,
+                            struct keys **ret)
+{
+    char *secret = NULL;
+    enum fault fault = keys_read(in->cx, path, use, NULL, ret); /* a lab's key has none */
+
+    if (fault != FAULT_DENIED)
+        return fault;
+    TRY(read_secret(in, path, false, &secret));
+    fault = keys_read(in->cx, path, use, secret, ret);
+    sodium_free(secret);
+    return fault;
+}
+
+/* ---- documents ---- */
+
+enum fault read_document(struct invocation *in, const char *path, struct bytes *ret)
+{
+    return file_read(in->cx, "document", path, DOCUMENT_MAX, false, ret);
+}
+
+enum fault write_document(struct invocation *in, struct bytes b)
+{
+    const char *path;
+
+    TRY(need_option(in, "out", "FILE", &path));
+    return file_write(in->cx, "document", path, b, 0644, FILE_REPLACE);
+}
+
+enum fault read_card(struct invocation *in, const char *path, Cohortium__Card **ret)
+{
+    static const char first[] = "cohortium card 1\n";
+    struct bytes text;
+    uint8_t *packed;
+    size_t n;
+
+    TRY(file_read(in->cx, "card", path, CARD_MAX, false, &text));
+    CX_NEW(in->cx, packed, text.n);
+    if (text.n <= sizeof first - 1 || memcmp(text.p, first, sizeof first - 1) != 0 ||
+        sodium_base642bin(packed, text.n, (const char *)text.p + sizeof first - 1,
+                          text.n - (sizeof first - 1), " \n\r", &n, NULL,
+                          sodium_base64_VARIANT_ORIGINAL) != 0)
+        return cx_fail(in->cx, FAULT_FORMAT,
+                       "%s is no card; expected what `cohortium key new` prints", path);
+    return pb_unpack(in->cx, &cohortium__card__descriptor, bytes_of(packed, n), CARD_MAX, ret);
+}
+
+enum fault read_manifest(struct invocation *in, struct manifest **ret)
+{
+    const char *path = option(in, "manifest");
+    struct bytes packed;
+    struct envelope e;
+
+    if (path == NULL)
+        return folder_manifest(in->cx, in->folder, ret);
+    TRY(read_document(in, path, &packed));
+    TRY(envelope_open(in->cx, ENVELOPE_MANIFEST, packed, &e));
+    struct bytes *chain;
+    CX_NEW(in->cx, chain, 1);
+    chain[0] = packed;
+    return manifest_load(in->cx, chain, 1, e.digest, ret);
+}

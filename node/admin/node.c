@@ -1,0 +1,131 @@
+/* node.c - init, serve, status, doctor, and the log. */
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "node/admin/command.h"
+#include "node/admin/supervisor.h"
+#include "node/folder.h"
+#include "node/sandbox.h"
+
+enum { RECORDS_MAX = 10000, RECORDS = 20 };
+
+enum fault admin_init(struct invocation *in)
+{
+    const char *name, *listen = option(in, "listen");
+    char *secret = NULL;
+
+    TRY(need_words(in, 1, 1, "a folder to make"));
+    TRY(need_option(in, "name", "NAME", &name));
+    if (!has_option(in, "lab"))
+        TRY(read_secret(in, "the new node", true, &secret));
+    enum fault fault = folder_init(in->cx, in->words[0], name,
+                                   listen != NULL ? listen : "tcp://0.0.0.0:7011", secret);
+    if (secret != NULL)
+        sodium_free(secret);
+    TRY(fault);
+    (void)printf("node %s is made in %s\nnext: cohortiumd consortium card --dir %s, and give the "
+                 "card to the founders of your consortium\n",
+                 name, in->words[0], in->words[0]);
+    return FAULT_NONE;
+}
+
+/* Whether the node's keys open without a passphrase (a lab). */
+static bool has_passphrase(struct invocation *in)
+{
+    struct keys *keys = NULL;
+    enum fault fault = keys_read(in->cx, cx_printf(in->cx, "%s/keys/noise.key", in->folder),
+                                 "node_noise", NULL, &keys);
+
+    keys_free(&keys);
+    return fault == FAULT_DENIED;
+}
+
+static enum fault check_secret(struct invocation *in, const char *secret)
+{
+    struct keys *keys = NULL;
+    enum fault fault = keys_read(in->cx, cx_printf(in->cx, "%s/keys/noise.key", in->folder),
+                                 "node_noise", secret, &keys);
+
+    keys_free(&keys);
+    return fault;
+}
+
+enum fault admin_serve(struct invocation *in)
+{
+    struct serve_options o = {.folder = in->folder, .background = has_option(in, "background")};
+    struct node_settings settings;
+
+    TRY(need_words(in, 0, 0, "no further word"));
+    TRY(folder_settings(in->cx, in->folder, &settings));
+    if (has_passphrase(in))
+        TRY(read_secret(in, settings.name, false, &o.passphrase));
+    enum fault fault = check_secret(in, o.passphrase);
+    if (fault == FAULT_NONE)
+        fault = supervisor_run(in->cx, &o);
+    if (o.passphrase != NULL)
+        sodium_free(o.passphrase);
+    return fault;
+}
+
+enum fault admin_status(struct invocation *in)
+{
+    TRY(need_words(in, 0, 0, "no further word"));
+    return ask_node(in, "status", NULL, 0, NULL, 0, NULL);
+}
+
+static void check(struct invocation *in, bool ok, const char *what, const char *remedy)
+{
+    (void)printf("%-8s %s\n", ok ? "ok" : "PROBLEM", what);
+    if (!ok) {
+        (void)printf("         -> %s\n", remedy);
+        in->status = 1;
+    }
+}
+
+enum fault admin_doctor(struct invocation *in)
+{
+    struct node_settings settings;
+    struct manifest *manifest;
+    struct admin_reply reply;
+
+    TRY(need_words(in, 0, 0, "no further word"));
+    TRY(folder_settings(in->cx, in->folder, &settings));
+    check(in, true, cx_printf(in->cx, "%s is a node's folder, its name is %s", in->folder,
+                              settings.name), "");
+    check(in, folder_manifest(in->cx, in->folder, &manifest) == FAULT_NONE,
+          "the manifest chain verifies from its genesis", cx_message(in->cx));
+    check(in, sandbox_has_landlock(), "the kernel has Landlock",
+          "a newer kernel confines the node's files too; seccomp holds without it");
+    enum fault fault = admin_call(in->cx, in->folder, "doctor", NULL, 0, NULL, 0, &reply);
+    check(in, fault == FAULT_NONE, "the node runs and answers", cx_message(in->cx));
+    if (fault == FAULT_NONE) {
+        (void)fputs(reply.text, stdout);
+        if (reply.status != 0)
+            in->status = 1;
+    }
+    return FAULT_NONE;
+}
+
+enum fault admin_audit_verify(struct invocation *in)
+{
+    TRY(need_words(in, 0, 0, "no further word"));
+    return ask_node(in, "audit verify", NULL, 0, NULL, 0, NULL);
+}
+
+enum fault admin_audit_show(struct invocation *in)
+{
+    long last;
+    const char *kind = option(in, "kind");
+
+    TRY(need_words(in, 0, 0, "no further word"));
+    TRY(whole_option(in, "last", 1, RECORDS_MAX, RECORDS, &last));
+    const char *words[] = {cx_printf(in->cx, "%ld", last), kind};
+    return ask_node(in, "audit show", words, kind != NULL ? 2 : 1, NULL, 0, NULL);
+}
+
+enum fault admin_audit_explain(struct invocation *in)
+{
+    TRY(need_words(in, 1, 1, "the reference printed with the answer"));
+    return ask_node(in, "audit explain", in->words, 1, NULL, 0, NULL);
+}

@@ -1,0 +1,645 @@
+/*
+ * coordinate.c - one question, driven over all its sites.
+ *
+ *   preflight -> (complaints | dry run) | begin -> (answers | ACCEPTs) -> rounds -> answers
+ *   round: home vault proposes; everybody gets proposal and the vectors of the round before
+ *
+ * The coordinator carries envelopes and cannot make any: every vault checks what it gets. One
+ * exchange a round. When a site fails, the session is aborted everywhere and the site named.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/log.h"
+#include "node/net/net.h"
+#include "protocol/base/clock.h"
+#include "protocol/receipt.h"
+
+enum phase { LINKING, PREFLIGHT, BEGINNING, PROPOSING, STEPPING };
+enum { ASK_MEMORY = 1 << 30, ROUND_MEMORY = 1 << 30, PROGRESS_MS = 1000 };
+
+struct part { /* one site of a question */
+    struct ask *ask;
+    size_t i;
+    const Cohortium__Member *who;
+    bool waiting;
+    struct bytes preflight, accept, vector;
+    Cohortium__Answer *answer;
+};
+
+struct ask {
+    struct net *net;
+    struct cx *cx;              /* the whole question */
+    struct cx *round[2];        /* this round and the one before */
+    unsigned turn;
+    struct served *served;
+    struct request request;
+    size_t n, home, waiting;
+    struct part *parts;
+    enum phase phase;
+    bool rerun, failed, linking;
+    uint32_t rounds;
+    int64_t deadline, linking_until;
+    struct bytes proposal;
+    uint64_t timer;
+};
+
+static void ask_free(struct ask *a)
+{
+    hub_cancel_timer(a->net->hub, a->timer);
+    a->net->asks--;
+    cx_free(&a->round[0]);
+    cx_free(&a->round[1]);
+    struct cx *cx = a->cx;
+    cx_free(&cx);
+    free(a);
+}
+
+static void ignore(void *user, enum fault fault, struct bytes body)
+{
+    (void)user;
+    (void)fault;
+    (void)body;
+}
+
+/* Everybody forgets the session; the researcher hears why. The ask goes when no call is out. */
+static void ask_fail(struct ask *a, enum fault fault, const char *text, size_t site)
+{
+    if (a->failed)
+        return;
+    a->failed = true;
+    for (size_t i = 0; a->phase >= BEGINNING && i < a->n; i++)
+        site_call(a->net, a->parts[i].who, SERVICE_ABORT,
+                  bytes_of(a->request.envelope.digest, DIGEST_BYTES),
+                  clock_mono_ms() + NET_LINK_WAIT_MS, ignore, NULL);
+    log_notice("net: a question ended without an answer: %s", text);
+    net_fail(a->served, fault, text, site < a->n ? a->parts[site].who : NULL);
+}
+
+static void ask_settle(struct ask *a)
+{
+    if (a->failed && a->waiting == 0)
+        ask_free(a);
+}
+
+static void next(struct ask *a);
+
+/* A site's failure in words: its own where it sent some, else what we saw. */
+static void part_failed(struct ask *a, size_t i, enum fault fault, struct bytes body)
+{
+    Cohortium__Trouble *t = NULL;
+    const char *name = a->parts[i].who->name;
+    const char *text;
+
+    if (body.n > 0 && pb_unpack(a->cx, &cohortium__trouble__descriptor, body, 256 * 1024, &t) !=
+                          FAULT_NONE)
+        t = NULL;
+    if (fault == FAULT_TIMEOUT)
+        text = cx_printf(a->cx, "%s did not answer in time", name);
+    else if (fault == FAULT_UNAVAILABLE && (t == NULL || t->text[0] == '\0'))
+        text = cx_printf(a->cx, "%s is down or its link was cut", name);
+    else
+        text = cx_printf(a->cx, "%s: %s", name,
+                         t != NULL && t->text[0] != '\0' ? t->text : fault_name(fault));
+    ask_fail(a, fault, text != NULL ? text : name, i);
+}
+
+static void take_reply(struct ask *a, size_t i, struct bytes body);
+
+static void call_ended(void *user, enum fault fault, struct bytes body)
+{
+    struct part *p = user;
+    struct ask *a = p->ask;
+
+    p->waiting = false;
+    a->waiting--;
+    if (!a->failed && served_is_cancelled(a->served))
+        ask_fail(a, FAULT_CANCELLED, "cancelled by the researcher", a->n);
+    if (!a->failed && fault != FAULT_NONE)
+        part_failed(a, p->i, fault, body);
+    if (!a->failed)
+        take_reply(a, p->i, body);
+    if (!a->failed && a->waiting == 0)
+        next(a);
+    else
+        ask_settle(a);
+}
+
+/* Calls one site; `waiting` is counted before, because done may run at once. */
+static void call_one(struct ask *a, size_t i, enum service service, struct bytes body)
+{
+    a->parts[i].waiting = true;
+    a->waiting++;
+    site_call(a->net, a->parts[i].who, service, body, a->deadline, call_ended, &a->parts[i]);
+}
+
+/* Calls all (or those that `wanted` says) with one body; holds the ask meanwhile. */
+static void call_all(struct ask *a, enum service service, struct bytes body,
+                     bool (*wanted)(const struct part *))
+{
+    a->waiting++;
+    for (size_t i = 0; i < a->n && !a->failed; i++)
+        if (wanted == NULL || wanted(&a->parts[i]))
+            call_one(a, i, service, body);
+    a->waiting--;
+    if (a->waiting == 0 && !a->failed)
+        next(a);
+    else
+        ask_settle(a);
+}
+
+/* ---- what comes back ---- */
+
+static bool keep(struct ask *a, struct cx *cx, struct bytes b, struct bytes *ret)
+{
+    uint8_t *p = cx_memdup(cx, b.p, b.n);
+
+    if (p == NULL) {
+        ask_fail(a, FAULT_MEMORY, "out of memory for this question", a->n);
+        return false;
+    }
+    *ret = bytes_of(p, b.n);
+    return true;
+}
+
+static void take_begin(struct ask *a, size_t i, struct bytes body)
+{
+    struct part *p = &a->parts[i];
+    Cohortium__BeginReply *r;
+
+    if (pb_unpack(a->cx, &cohortium__begin_reply__descriptor, body, LINK_MESSAGE_MAX, &r) !=
+        FAULT_NONE) {
+        ask_fail(a, FAULT_FORMAT, "a site's answer was not understood", i);
+        return;
+    }
+    p->accept = PB_BYTES(r->accept);
+    p->answer = r->answer;
+}
+
+static void take_step(struct ask *a, size_t i, struct bytes body)
+{
+    struct cx *cx = a->round[a->turn];
+    struct part *p = &a->parts[i];
+    Cohortium__StepReply *r;
+
+    if (pb_unpack(cx, &cohortium__step_reply__descriptor, body, LINK_MESSAGE_MAX, &r) !=
+        FAULT_NONE) {
+        ask_fail(a, FAULT_FORMAT, "a site's answer was not understood", i);
+        return;
+    }
+    if (a->phase == PROPOSING) {
+        a->proposal = PB_BYTES(r->proposal);
+        if (a->proposal.n == 0)
+            ask_fail(a, FAULT_CONFLICT, "the home vault proposed nothing", i);
+        return;
+    }
+    p->vector = PB_BYTES(r->vector);
+    struct bytes packed;
+    if (r->answer == NULL)
+        return;
+    if (pb_pack(cx, &r->answer->base, &packed) != FAULT_NONE || !keep(a, a->cx, packed, &packed) ||
+        pb_unpack(a->cx, &cohortium__answer__descriptor, packed, LINK_MESSAGE_MAX, &p->answer) !=
+            FAULT_NONE)
+        ask_fail(a, FAULT_MEMORY, "out of memory for this question", a->n);
+}
+
+static void take_reply(struct ask *a, size_t i, struct bytes body)
+{
+    struct bytes kept;
+    struct cx *cx = a->phase >= PROPOSING ? a->round[a->turn] : a->cx;
+
+    if (!keep(a, cx, body, &kept))
+        return;
+    if (a->phase == PREFLIGHT)
+        a->parts[i].preflight = kept;
+    else if (a->phase == BEGINNING)
+        take_begin(a, i, kept);
+    else
+        take_step(a, i, kept);
+}
+
+/* ---- the receipt ---- */
+
+static enum fault put_permits(struct ask *a, Cohortium__Receipt *r)
+{
+    CX_NEW(a->cx, r->permits, a->n);
+    for (size_t i = 0; i < a->n; i++) {
+        struct envelope e, other;
+        Cohortium__Preflight *p;
+        bool known = false;
+
+        TRY(envelope_open(a->cx, ENVELOPE_PREFLIGHT, a->parts[i].preflight, &e));
+        TRY(pb_unpack(a->cx, &cohortium__preflight__descriptor, e.body,
+                      envelope_bound(ENVELOPE_PREFLIGHT), &p));
+        if (p->permit_envelope.len == 0)
+            continue;
+        TRY(envelope_open(a->cx, ENVELOPE_PERMIT, PB_BYTES(p->permit_envelope), &e));
+        for (size_t k = 0; k < r->n_permits && !known; k++) {
+            struct bytes joined;
+
+            TRY(envelope_open(a->cx, ENVELOPE_PERMIT, PB_BYTES(r->permits[k]), &other));
+            known = memcmp(e.digest, other.digest, DIGEST_BYTES) == 0;
+            if (known) {
+                TRY(envelope_join(a->cx, ENVELOPE_PERMIT, PB_BYTES(r->permits[k]),
+                                  PB_BYTES(p->permit_envelope), &joined));
+                r->permits[k] = PB_DATA(joined);
+            }
+        }
+        if (!known)
+            r->permits[r->n_permits++] = p->permit_envelope;
+    }
+    return FAULT_NONE;
+}
+
+static enum fault put_answers(struct ask *a, Cohortium__Receipt *r)
+{
+    bool by_site = a->request.body->question->by_site;
+    struct bytes joined = {0};
+
+    CX_NEW(a->cx, r->accepts, a->n);
+    CX_NEW(a->cx, r->releases, a->n);
+    CX_NEW(a->cx, r->proofs, a->n);
+    for (size_t i = 0; i < a->n; i++) {
+        const struct part *p = &a->parts[i];
+
+        if (p->accept.n > 0)
+            r->accepts[r->n_accepts++] = PB_DATA(p->accept);
+        if (p->answer == NULL || p->answer->proof == NULL)
+            return cx_fail(a->cx, FAULT_CONFLICT, "%s gave no answer", p->who->name);
+        r->proofs[r->n_proofs++] = p->answer->proof;
+        struct bytes release = PB_BYTES(p->answer->release);
+        if (by_site)
+            r->releases[r->n_releases++] = PB_DATA(release);
+        else if (i == 0)
+            joined = release;
+        else
+            TRY(envelope_join(a->cx, ENVELOPE_RELEASE, joined, release, &joined));
+    }
+    if (!by_site) {
+        r->releases[0] = PB_DATA(joined);
+        r->n_releases = 1;
+    }
+    return FAULT_NONE;
+}
+
+static enum fault make_receipt(struct ask *a, struct bytes *ret)
+{
+    Cohortium__Receipt r = COHORTIUM__RECEIPT__INIT;
+    const struct manifest *m = a->net->manifest;
+
+    r.version = 1;
+    r.software = "cohortium " COHORTIUM_VERSION;
+    r.n_manifests = m->n_chain;
+    CX_NEW(a->cx, r.manifests, m->n_chain);
+    for (size_t i = 0; i < m->n_chain; i++)
+        r.manifests[i] = PB_DATA(m->chain[i]);
+    r.request = PB_DATA(a->request.envelope.packed);
+    r.n_preflights = a->n;
+    CX_NEW(a->cx, r.preflights, a->n);
+    for (size_t i = 0; i < a->n; i++)
+        r.preflights[i] = PB_DATA(a->parts[i].preflight);
+    TRY(put_permits(a, &r));
+    if (!a->request.body->dry_run)
+        TRY(put_answers(a, &r));
+    return pb_pack(a->cx, &r.base, ret);
+}
+
+static void finish(struct ask *a)
+{
+    struct bytes packed;
+    enum fault fault = make_receipt(a, &packed);
+
+    if (fault != FAULT_NONE)
+        net_fail(a->served, fault, cx_message(a->cx), NULL);
+    else if (packed.n > LINK_MESSAGE_MAX)
+        net_fail(a->served, FAULT_BOUND, "the receipt is larger than a message may be", NULL);
+    else
+        served_reply(a->served, packed);
+    ask_free(a);
+}
+
+/* ---- phases ---- */
+
+static bool same_complaint(const Cohortium__Complaint *a, const Cohortium__Complaint *b)
+{
+    return strcmp(a->code, b->code) == 0 && strcmp(a->text, b->text) == 0;
+}
+
+/* All complaints of all sites; what several say alike is said once. */
+static enum fault gather_complaints(struct ask *a, Cohortium__Trouble *t)
+{
+    for (size_t i = 0; i < a->n; i++) {
+        struct envelope e;
+        Cohortium__Preflight *p;
+
+        TRY(envelope_open(a->cx, ENVELOPE_PREFLIGHT, a->parts[i].preflight, &e));
+        TRY(pb_unpack(a->cx, &cohortium__preflight__descriptor, e.body,
+                      envelope_bound(ENVELOPE_PREFLIGHT), &p));
+        Cohortium__Complaint **list;
+        CX_NEW(a->cx, list, t->n_complaints + p->n_complaints);
+        if (t->n_complaints > 0)
+            memcpy(list, t->complaints, t->n_complaints * sizeof *list);
+        t->complaints = list;
+        for (size_t k = 0; k < p->n_complaints; k++) {
+            bool known = false;
+
+            for (size_t j = 0; j < t->n_complaints && !known; j++)
+                known = same_complaint(list[j], p->complaints[k]);
+            if (!known)
+                list[t->n_complaints++] = p->complaints[k];
+        }
+    }
+    return FAULT_NONE;
+}
+
+static void after_preflight(struct ask *a)
+{
+    Cohortium__Trouble t = COHORTIUM__TROUBLE__INIT;
+    Cohortium__BeginCall call = COHORTIUM__BEGIN_CALL__INIT;
+    struct bytes packed;
+
+    if (gather_complaints(a, &t) != FAULT_NONE) {
+        ask_fail(a, FAULT_FORMAT, "a site's preflight was not understood", a->n);
+        ask_settle(a);
+        return;
+    }
+    if (t.n_complaints > 0) {
+        t.fault = (char *)fault_name(FAULT_INVALID);
+        t.text = "the request is not valid; no data was touched and nothing was charged";
+        if (pb_pack(a->cx, &t.base, &packed) != FAULT_NONE)
+            packed = (struct bytes){0};
+        served_fail(a->served, FAULT_INVALID, packed);
+        ask_free(a);
+        return;
+    }
+    if (a->request.body->dry_run) {
+        finish(a);
+        return;
+    }
+    call.request = PB_DATA(a->request.envelope.packed);
+    call.n_preflights = a->n;
+    call.preflights = cx_array(a->cx, a->n, sizeof *call.preflights);
+    for (size_t i = 0; call.preflights != NULL && i < a->n; i++)
+        call.preflights[i] = PB_DATA(a->parts[i].preflight);
+    call.rerun = a->rerun;
+    if (call.preflights == NULL || pb_pack(a->cx, &call.base, &packed) != FAULT_NONE) {
+        ask_fail(a, FAULT_MEMORY, "out of memory for this question", a->n);
+        ask_settle(a);
+        return;
+    }
+    a->phase = BEGINNING;
+    call_all(a, SERVICE_BEGIN, packed, NULL);
+}
+
+/* Packs a step's body: ACCEPTs with round 0, the vectors of the round before otherwise. */
+static enum fault step_body(struct ask *a, struct bytes proposal, bool vectors,
+                            struct bytes *ret)
+{
+    struct cx *cx = a->round[a->turn];
+    Cohortium__StepCall call = COHORTIUM__STEP_CALL__INIT;
+    ProtobufCBinaryData *list;
+
+    call.request = PB_DATA(bytes_of(a->request.envelope.digest, DIGEST_BYTES));
+    call.proposal = PB_DATA(proposal);
+    CX_NEW(cx, list, a->n);
+    for (size_t i = 0; i < a->n; i++)
+        list[i] = a->rounds == 0 ? PB_DATA(a->parts[i].accept) : PB_DATA(a->parts[i].vector);
+    if (vectors && a->rounds == 0) {
+        call.n_accepts = a->n;
+        call.accepts = list;
+    } else if (vectors) {
+        call.n_vectors = a->n;
+        call.vectors = list;
+    }
+    return pb_pack(cx, &call.base, ret);
+}
+
+static void propose(struct ask *a)
+{
+    struct bytes packed;
+
+    a->turn = 1 - a->turn;
+    cx_reset(a->round[a->turn]);
+    a->phase = PROPOSING;
+    if (step_body(a, (struct bytes){0}, true, &packed) != FAULT_NONE) {
+        ask_fail(a, FAULT_MEMORY, "out of memory for this question", a->n);
+        ask_settle(a);
+        return;
+    }
+    call_one(a, a->home, SERVICE_STEP, packed);
+}
+
+static bool is_not_home(const struct part *p)
+{
+    return p->i != p->ask->home;
+}
+
+static void step(struct ask *a)
+{
+    struct bytes others, home;
+
+    a->phase = STEPPING;
+    if (step_body(a, a->proposal, true, &others) != FAULT_NONE ||
+        step_body(a, a->proposal, false, &home) != FAULT_NONE) {
+        ask_fail(a, FAULT_MEMORY, "out of memory for this question", a->n);
+        ask_settle(a);
+        return;
+    }
+    a->rounds++;
+    a->waiting++; /* held until home's call is out too */
+    for (size_t i = 0; i < a->n && !a->failed; i++)
+        if (is_not_home(&a->parts[i]))
+            call_one(a, i, SERVICE_STEP, others);
+    if (!a->failed)
+        call_one(a, a->home, SERVICE_STEP, home);
+    a->waiting--;
+    if (a->waiting == 0 && !a->failed)
+        next(a);
+    else
+        ask_settle(a);
+}
+
+static size_t count_answers(const struct ask *a)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < a->n; i++)
+        n += a->parts[i].answer != NULL;
+    return n;
+}
+
+/* All calls of a phase are back. */
+static void next(struct ask *a)
+{
+    size_t answers = count_answers(a);
+
+    switch (a->phase) {
+    case LINKING:
+        break;
+    case PREFLIGHT:
+        after_preflight(a);
+        return;
+    case BEGINNING:
+        if (answers == a->n) {
+            finish(a);
+        } else if (answers > 0 && !a->rerun) { /* some vault lacks the answer: run it for all */
+            a->rerun = true;
+            for (size_t i = 0; i < a->n; i++)
+                a->parts[i].answer = NULL;
+            after_preflight(a);
+        } else if (answers > 0) {
+            ask_fail(a, FAULT_CONFLICT, "the sites do not agree on whether to begin", a->n);
+            ask_settle(a);
+        } else {
+            propose(a);
+        }
+        return;
+    case PROPOSING:
+        step(a);
+        return;
+    case STEPPING:
+        if (answers == a->n) {
+            finish(a);
+        } else if (answers > 0) {
+            ask_fail(a, FAULT_CONFLICT, "the sites do not agree on the last round", a->n);
+            ask_settle(a);
+        } else {
+            propose(a);
+        }
+        return;
+    }
+}
+
+/* ---- start, linking, progress ---- */
+
+
+static void begin_preflight(struct ask *a)
+{
+    a->phase = PREFLIGHT;
+    call_all(a, SERVICE_PREFLIGHT, a->request.envelope.packed, NULL);
+}
+
+/* Waits a little for links that come up (a node that has just started), not for long. */
+static bool wait_for_links(struct ask *a)
+{
+    for (size_t i = 0; i < a->n; i++) {
+        if (site_is_linked(a->net, a->parts[i].who))
+            continue;
+        if (clock_mono_ms() < a->linking_until)
+            return true;
+        ask_fail(a, FAULT_UNAVAILABLE,
+                 cx_printf(a->cx, "%s is down: no link with it at present", a->parts[i].who->name),
+                 i);
+        return false;
+    }
+    return false;
+}
+
+static void send_progress(struct ask *a)
+{
+    static const char *const phases[] = {"linking", "checking", "beginning", "summing",
+                                         "summing"};
+    Cohortium__Progress p = COHORTIUM__PROGRESS__INIT;
+    AUTO_CX struct cx *cx = cx_new(256 * 1024, CX_NO_DEADLINE);
+    struct bytes packed;
+
+    if (cx == NULL || (p.waiting = cx_array(cx, a->n, sizeof *p.waiting)) == NULL)
+        return;
+    p.phase = (char *)phases[a->phase];
+    p.done = a->rounds;
+    for (size_t i = 0; i < a->n; i++)
+        if (a->phase == LINKING ? !site_is_linked(a->net, a->parts[i].who)
+                                : a->parts[i].waiting)
+            p.waiting[p.n_waiting++] = a->parts[i].who->node_id;
+    if (pb_pack(cx, &p.base, &packed) == FAULT_NONE)
+        served_progress(a->served, packed);
+}
+
+static void tick(void *user)
+{
+    struct ask *a = user;
+    bool linking = a->phase == LINKING;
+
+    a->timer = 0;
+    if (a->failed)
+        return;
+    if (served_is_cancelled(a->served)) {
+        ask_fail(a, FAULT_CANCELLED, "cancelled by the researcher", a->n);
+        ask_settle(a);
+        return;
+    }
+    a->timer = hub_after(a->net->hub, linking ? NET_TICK_MS : PROGRESS_MS, tick, a);
+    if (!linking) {
+        send_progress(a);
+    } else if (!wait_for_links(a)) {
+        if (a->failed)
+            ask_settle(a);
+        else
+            begin_preflight(a);
+    }
+}
+
+static enum fault ask_open(struct ask *a, struct bytes request)
+{
+    struct bytes kept = bytes_of(cx_memdup(a->cx, request.p, request.n), request.n);
+    int64_t now = clock_utc_ms();
+
+    if (kept.p == NULL)
+        return FAULT_MEMORY;
+    TRY(request_verify(a->cx, a->net->manifest, kept, a->net->self->node_id.data, now,
+                       &a->request));
+    const Cohortium__Question *q = a->request.body->question;
+    a->n = q->n_sites;
+    a->home = a->n;
+    CX_NEW(a->cx, a->parts, a->n);
+    for (size_t i = 0; i < a->n; i++) {
+        const Cohortium__Member *m = manifest_find(a->net->manifest, q->sites[i].data);
+
+        a->parts[i] = (struct part){.ask = a, .i = i, .who = m};
+        if (m == a->net->self)
+            a->home = i;
+    }
+    if (a->home == a->n)
+        return cx_fail(a->cx, FAULT_INVALID,
+                       "your home node %s must be among the sites asked: it coordinates",
+                       a->net->self->name);
+    a->deadline = clock_mono_ms() + ((int64_t)a->request.body->stamp->expires_at - now);
+    a->linking_until = clock_mono_ms() + NET_LINK_WAIT_MS;
+    return FAULT_NONE;
+}
+
+void coordinate(struct net *net, struct bytes request, struct served *served)
+{
+    struct ask *a;
+
+    if (net->asks >= NET_ASKS_MAX || (a = calloc(1, sizeof *a)) == NULL) {
+        net_fail(served, FAULT_UNAVAILABLE,
+                 "this node coordinates as many questions as it can; ask again in a while",
+                 net->self);
+        return;
+    }
+    net->asks++;
+    a->net = net;
+    a->served = served;
+    a->cx = cx_new(ASK_MEMORY, CX_NO_DEADLINE);
+    a->round[0] = cx_new(ROUND_MEMORY, CX_NO_DEADLINE);
+    a->round[1] = cx_new(ROUND_MEMORY, CX_NO_DEADLINE);
+    enum fault fault = a->cx == NULL || a->round[0] == NULL || a->round[1] == NULL
+                           ? FAULT_MEMORY
+                           : ask_open(a, request);
+    if (fault != FAULT_NONE) {
+        net_fail(served, fault, a->cx != NULL ? cx_message(a->cx) : "out of memory", net->self);
+        ask_free(a);
+        return;
+    }
+    if (wait_for_links(a)) {
+        a->timer = hub_after(net->hub, NET_TICK_MS, tick, a);
+        return;
+    }
+    if (a->failed) {
+        ask_settle(a);
+        return;
+    }
+    a->timer = hub_after(net->hub, PROGRESS_MS, tick, a);
+    begin_preflight(a);
+}

@@ -1,0 +1,242 @@
+/* sites.c - who is there and what they have. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/net/net.h"
+#include "protocol/base/clock.h"
+
+enum { CATALOG_MS = 3000 };
+
+struct look { /* one SITES call, while the members answer */
+    struct net *net;
+    struct cx *cx;
+    struct served *served;
+    Cohortium__SitesReply *reply;
+    size_t waiting;
+};
+
+struct one {
+    struct look *look;
+    Cohortium__Site *site;
+};
+
+static void look_end(struct look *l)
+{
+    struct bytes packed;
+
+    if (pb_pack(l->cx, &l->reply->base, &packed) == FAULT_NONE)
+        served_reply(l->served, packed);
+    else
+        net_fail(l->served, FAULT_MEMORY, "out of memory", NULL);
+    cx_free(&l->cx);
+    free(l);
+}
+
+static void catalog_done(void *user, enum fault fault, struct bytes body)
+{
+    struct one *one = user;
+    struct look *l = one->look;
+    Cohortium__CatalogReply *r;
+    struct bytes kept = bytes_of(cx_memdup(l->cx, body.p, body.n), body.n);
+
+    if (fault == FAULT_NONE && kept.p != NULL &&
+        pb_unpack(l->cx, &cohortium__catalog_reply__descriptor, kept, LINK_MESSAGE_MAX, &r) ==
+            FAULT_NONE &&
+        r->site != NULL) {
+        one->site->datasets = r->site->datasets;
+        one->site->n_datasets = r->site->n_datasets;
+        one->site->ready = r->site->ready;
+        one->site->why_not = r->site->why_not;
+        one->site->software = r->site->software;
+    } else {
+        one->site->state = "down";
+        one->site->detail = "it did not answer";
+    }
+    if (--l->waiting == 0)
+        look_end(l);
+}
+
+static Cohortium__Site *site_of(struct cx *cx, const Cohortium__Member *m)
+{
+    Cohortium__Site *s = cx_alloc(cx, sizeof *s);
+
+    if (s == NULL)
+        return NULL;
+    *s = (Cohortium__Site)COHORTIUM__SITE__INIT;
+    s->node_id = m->node_id;
+    s->name = m->name;
+    s->title = m->title;
+    return s;
+}
+
+/* Own site's answer is there: ask the others. */
+static void own_done(void *user, enum fault fault, struct bytes body)
+{
+    struct look *l = user;
+    struct net *net = l->net;
+    const Cohortium__Manifest *m = net->manifest->body;
+    Cohortium__SitesReply *own;
+    struct one *all = cx_array(l->cx, m->n_members, sizeof *all);
+    struct bytes kept = bytes_of(cx_memdup(l->cx, body.p, body.n), body.n);
+
+    if (fault != FAULT_NONE) {
+        served_fail(l->served, fault, body);
+        goto stop;
+    }
+    if (all == NULL || kept.p == NULL ||
+        pb_unpack(l->cx, &cohortium__sites_reply__descriptor, kept, LINK_MESSAGE_MAX, &own) !=
+            FAULT_NONE ||
+        own->n_sites != 1) {
+        net_fail(l->served, FAULT_INTERNAL, "the vault's answer was not understood", NULL);
+        goto stop;
+    }
+    l->reply = own;
+    Cohortium__Site **list = cx_array(l->cx, m->n_members, sizeof *list);
+    if (list == NULL) {
+        net_fail(l->served, FAULT_MEMORY, "out of memory", NULL);
+        goto stop;
+    }
+    list[0] = own->sites[0];
+    own->sites = list;
+    l->waiting = 1; /* ourselves, until all calls are out */
+    for (size_t i = 0; i < m->n_members; i++) {
+        if (m->members[i] == net->self)
+            continue;
+        Cohortium__Site *s = site_of(l->cx, m->members[i]);
+        if (s == NULL)
+            break;
+        list[own->n_sites++] = s;
+        bool linked = site_is_linked(net, m->members[i]);
+        s->state = linked ? "linked" : "down";
+        s->detail = linked ? "" : "no link at present";
+        if (!linked)
+            continue;
+        all[i] = (struct one){l, s};
+        l->waiting++;
+        site_call(net, m->members[i], SERVICE_CATALOG, (struct bytes){0},
+                  clock_mono_ms() + CATALOG_MS, catalog_done, &all[i]);
+    }
+    if (--l->waiting == 0)
+        look_end(l);
+    return;
+stop:
+    cx_free(&l->cx);
+    free(l);
+}
+
+void sites_serve(struct net *net, struct bytes credential, struct served *served)
+{
+    struct look *l = calloc(1, sizeof *l);
+
+    if (l == NULL || (l->cx = cx_new(64 * 1024 * 1024, CX_NO_DEADLINE)) == NULL) {
+        free(l);
+        net_fail(served, FAULT_MEMORY, "out of memory", NULL);
+        return;
+    }
+    l->net = net;
+    l->served = served;
+    vault_call(net, IPC_CALL, SERVICE_SITES, credential, own_done, l);
+}
+
+/* ---- codebooks ---- */
+
+struct seek {
+    struct net *net;
+    struct served *served;
+    uint8_t *call;
+    size_t n, next; /* members asked so far */
+    enum fault first;
+    uint8_t *trouble;
+    size_t n_trouble;
+};
+
+static void seek_next(struct seek *s);
+
+static void seek_end(struct seek *s)
+{
+    free(s->call);
+    free(s->trouble);
+    free(s);
+}
+
+static void seek_done(void *user, enum fault fault, struct bytes body)
+{
+    struct seek *s = user;
+
+    if (fault == FAULT_NONE) {
+        served_reply(s->served, body);
+        seek_end(s);
+        return;
+    }
+    if (s->first == FAULT_NONE) { /* our own vault's words are the ones to tell */
+        s->first = fault;
+        s->trouble = malloc(body.n ? body.n : 1);
+        if (s->trouble != NULL && body.n > 0) {
+            memcpy(s->trouble, body.p, body.n);
+            s->n_trouble = body.n;
+        }
+    }
+    seek_next(s);
+}
+
+static void seek_next(struct seek *s)
+{
+    const Cohortium__Manifest *m = s->net->manifest->body;
+
+    while (s->next < m->n_members) {
+        const Cohortium__Member *member = m->members[s->next++];
+
+        if (member == s->net->self || !site_is_linked(s->net, member))
+            continue;
+        site_call(s->net, member, SERVICE_CODEBOOK, bytes_of(s->call, s->n),
+                  clock_mono_ms() + CATALOG_MS, seek_done, s);
+        return;
+    }
+    served_fail(s->served, s->first, bytes_of(s->trouble, s->n_trouble));
+    seek_end(s);
+}
+
+void codebook_serve(struct net *net, struct bytes call, struct served *served)
+{
+    struct seek *s = calloc(1, sizeof *s);
+
+    if (s == NULL || (s->call = malloc(call.n ? call.n : 1)) == NULL) {
+        free(s);
+        net_fail(served, FAULT_MEMORY, "out of memory", NULL);
+        return;
+    }
+    memcpy(s->call, call.p, call.n);
+    s->n = call.n;
+    s->net = net;
+    s->served = served;
+    site_call(net, net->self, SERVICE_CODEBOOK, call, CX_NO_DEADLINE, seek_done, s);
+}
+
+/* ---- for status ---- */
+
+void sites_report(struct net *net)
+{
+    AUTO_CX struct cx *cx = cx_new(8 * 1024 * 1024, CX_NO_DEADLINE);
+    const Cohortium__Manifest *m = net->manifest->body;
+    Cohortium__SitesReply r = COHORTIUM__SITES_REPLY__INIT;
+    struct bytes packed;
+
+    if (cx == NULL || (r.sites = cx_array(cx, m->n_members, sizeof *r.sites)) == NULL)
+        return;
+    for (size_t i = 0; i < m->n_members; i++) {
+        Cohortium__Site *s = site_of(cx, m->members[i]);
+
+        if (s == NULL)
+            return;
+        bool linked = site_is_linked(net, m->members[i]);
+        s->state = m->members[i] == net->self ? "this" : linked ? "linked" : "down";
+        if (!linked)
+            s->detail = m->members[i]->n_endpoints > 0 ? m->members[i]->endpoints[0]
+                                                       : "it dials us; it has not yet";
+        r.sites[r.n_sites++] = s;
+    }
+    if (pb_pack(cx, &r.base, &packed) != FAULT_NONE ||
+        ipc_send(cx, net->vault_fd, IPC_NET,
+                 &(struct ipc_message){.kind = IPC_LINKS, .body = packed}) != FAULT_NONE)
+        return; /* the vault is gone: the loop notices */
+}

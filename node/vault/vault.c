@@ -4,17 +4,13 @@
 #include "node/vault/vault.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "node/folder.h"
 #include "node/ipc.h"
 #include "node/log.h"
 #include "protocol/base/clock.h"
@@ -44,118 +40,6 @@ struct queue {
     size_t n, clients;
     bool closing;
 };
-
-/* ---- policy and readiness ---- */
-
-struct policies {
-    struct bytes *list; /* oldest first */
-    size_t n;
-};
-
-static enum fault all_policies(struct cx *cx, sqlite3 *sql, void *user)
-{
-    struct policies *p = user;
-
-    return policies_list(cx, sql, &p->list, &p->n);
-}
-
-/* The numbers of an envelope that was verified when it was applied. */
-static enum fault numbers_of(struct cx *cx, struct vault *v, struct bytes packed,
-                             struct policy *ret)
-{
-    struct envelope e;
-    Cohortium__Policy *body;
-
-    TRY(envelope_open(cx, ENVELOPE_POLICY, packed, &e));
-    TRY(pb_unpack(cx, &cohortium__policy__descriptor, e.body, envelope_bound(ENVELOPE_POLICY),
-                  &body));
-    return policy_open(cx, body, manifest_is_lab(v->manifest), ret);
-}
-
-/* The newest policy, its signatures judged against what was in force before it. */
-static enum fault load_policy(struct cx *own, struct vault *v, struct policy_now *fresh)
-{
-    struct policies all = {0};
-    struct policy before;
-
-    TRY(db_read(own, v->db, all_policies, &all));
-    if (all.n == 0)
-        return cx_fail(own, FAULT_MISSING,
-                       "no policy is in force; write one and apply it with `cohortiumd policy "
-                       "apply`");
-    if (all.n > 1)
-        TRY(numbers_of(own, v, all.list[all.n - 2], &before));
-    fresh->packed = all.list[all.n - 1];
-    TRY(policy_verify(own, v->manifest, v->self, fresh->packed, all.n > 1 ? &before : NULL,
-                      clock_utc_ms(), &fresh->numbers, &fresh->body));
-    return policy_digest(own, fresh->body, fresh->digest);
-}
-
-enum fault vault_load_policy(struct cx *cx, struct vault *v)
-{
-    struct policy_now *fresh = NULL;
-    struct cx *own = cx_new(16 * 1024 * 1024, CX_NO_DEADLINE);
-    enum fault fault = FAULT_MEMORY;
-
-    if (own != NULL && (fresh = cx_alloc(own, sizeof *fresh)) != NULL) {
-        fresh->cx = own;
-        fault = load_policy(own, v, fresh);
-    }
-    (void)pthread_mutex_lock(&v->lock);
-    v->policy = fault == FAULT_NONE ? fresh : NULL; /* an old one stays: sessions read it */
-    v->why_not[0] = '\0';
-    if (fault != FAULT_NONE)
-        (void)snprintf(v->why_not, sizeof v->why_not, "%s",
-                       own != NULL ? cx_message(own) : "out of memory");
-    (void)pthread_mutex_unlock(&v->lock);
-    if (fault != FAULT_NONE) {
-        (void)cx_fail(cx, fault, "%s", own != NULL ? cx_message(own) : "out of memory");
-        cx_free(&own);
-    }
-    return fault;
-}
-
-enum fault vault_policy(struct cx *cx, struct vault *v, const struct policy_now **ret)
-{
-    int64_t now = clock_utc_ms();
-    enum fault fault = FAULT_NONE;
-
-    (void)pthread_mutex_lock(&v->lock);
-    if (v->policy == NULL)
-        fault = cx_fail(cx, FAULT_REFUSED, "%s", v->why_not);
-    else if (now < (int64_t)v->policy->numbers.not_before ||
-             now > (int64_t)v->policy->numbers.not_after)
-        fault = cx_fail(cx, FAULT_REFUSED,
-                        "the policy in force has expired; apply a new one with `cohortiumd "
-                        "policy apply`");
-    else
-        *ret = v->policy;
-    (void)pthread_mutex_unlock(&v->lock);
-    return fault;
-}
-
-struct last_time {
-    uint64_t time;
-};
-
-static enum fault last_time(struct cx *cx, sqlite3 *sql, void *user)
-{
-    ((struct last_time *)user)->time = audit_last_time(cx, sql);
-    return FAULT_NONE;
-}
-
-enum fault vault_is_ready(struct cx *cx, struct vault *v)
-{
-    const struct policy_now *policy;
-    struct last_time last = {0};
-
-    TRY(manifest_is_current(cx, v->manifest, clock_utc_ms()));
-    TRY(db_read(cx, v->db, last_time, &last));
-    if (clock_utc_ms() < (int64_t)last.time - CLOCK_SKEW_MS)
-        return cx_fail(cx, FAULT_REFUSED,
-                       "the clock stands before this node's own log; set the clock right");
-    return vault_policy(cx, v, &policy);
-}
 
 /* ---- jobs ---- */
 
@@ -438,50 +322,6 @@ static enum fault loop(struct cx *cx, struct queue *q, const struct vault_setup 
 
 /* ---- start ---- */
 
-static enum fault open_vault(struct cx *cx, struct vault *v, const char *passphrase)
-{
-    struct keys *signing, *patient;
-
-    v->folder_fd = open(v->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    v->data_fd =
-        v->folder_fd < 0 ? -1 : openat(v->folder_fd, "data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (v->data_fd < 0)
-        return cx_fail(cx, FAULT_IO, "%s is not a node's folder: %s; make one with `cohortiumd "
-                                     "init`",
-                       v->folder, strerror(errno));
-    TRY(keys_read(cx, cx_printf(cx, "%s/keys/signing.key", v->folder), "node_signing",
-                  passphrase, &signing));
-    v->signing = signing;
-    TRY(keys_read(cx, cx_printf(cx, "%s/keys/patient.key", v->folder), "patient", passphrase,
-                  &patient));
-    v->patient = patient;
-    TRY(folder_manifest(cx, v->folder, &v->manifest));
-    uint8_t id[32];
-    digest_of(bytes_of(keys_signing_public(signing), KEY_BYTES), id);
-    v->self = manifest_find(v->manifest, id);
-    if (v->self == NULL)
-        return cx_fail(cx, FAULT_DENIED,
-                       "this node's key is not in the manifest; give its member card to the "
-                       "consortium");
-    v->origin = checkpoint_origin(cx, v->manifest->consortium, v->self->name);
-    TRY(db_open(cx, cx_printf(cx, "%s/vault.db", v->folder), &v->db));
-    return store_open(cx, v->db, v->data_fd, &v->store);
-}
-
-static void close_vault(struct vault *v)
-{
-    sessions_free(v);
-    store_close(&v->store);
-    db_close(&v->db);
-    keys_free((struct keys **)&v->signing);
-    keys_free((struct keys **)&v->patient);
-    free((void *)v->links.p);
-    if (v->data_fd >= 0)
-        (void)close(v->data_fd);
-    if (v->folder_fd >= 0)
-        (void)close(v->folder_fd);
-}
-
 static enum fault log_start(struct cx *cx, struct vault *v)
 {
     Cohortium__LogRecord record = COHORTIUM__LOG_RECORD__INIT;
@@ -518,15 +358,12 @@ static enum fault serve_all(struct cx *cx, struct vault *v, const struct vault_s
 
 enum fault vault_run(struct cx *cx, const struct vault_setup *setup)
 {
-    struct vault v = {.folder = setup->folder, .cx = cx, .folder_fd = -1, .data_fd = -1,
-                      .lock = PTHREAD_MUTEX_INITIALIZER,
-                      .sessions_lock = PTHREAD_MUTEX_INITIALIZER,
-                      .started_at = clock_utc_ms()};
+    struct vault v;
     AUTO_CX struct cx *work = cx_new(64 * 1024 * 1024, CX_NO_DEADLINE);
 
     if (work == NULL)
         return cx_fail(cx, FAULT_MEMORY, "out of memory");
-    enum fault fault = open_vault(cx, &v, setup->passphrase);
+    enum fault fault = vault_open(cx, &v, setup->folder, setup->passphrase);
     if (fault == FAULT_NONE) {
         if (vault_load_policy(work, &v) != FAULT_NONE)
             log_warning("vault: this node answers nothing: %s", cx_message(work));
@@ -537,6 +374,6 @@ enum fault vault_run(struct cx *cx, const struct vault_setup *setup)
         if (fault != FAULT_NONE)
             (void)cx_fail(cx, fault, "%s", cx_message(work));
     }
-    close_vault(&v);
+    vault_close(&v);
     return fault;
 }

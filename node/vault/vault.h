@@ -1,7 +1,8 @@
 /*
  * vault.h - the process that holds data, signing key, policy, ledger and log.
  *
- *   vault.c      start, the loop over net's socketpair and the admin socket, worker threads
+ *   open.c       opened and closed; policy in force; readiness
+ *   vault.c      the loop over net's socketpair and the admin socket, worker threads
  *   preflight.c  is this question valid here? signed, decided without data
  *   session.c    one question's rounds: accept, regions, verdict, sums, veto, release
  *   bysite.c     the same for one site alone
@@ -63,6 +64,12 @@ struct vault_setup {
     int admin_fd;    /* listening unix socket */
 };
 CHECKED enum fault vault_run(struct cx *cx, const struct vault_setup *setup);
+
+/* Keys, manifest, database and data of a node's folder. Close it on every path, also after a
+ * failed open. cx lives as long as the vault. */
+CHECKED enum fault vault_open(struct cx *cx, struct vault *v, const char *folder,
+                              const char *passphrase);
+void vault_close(struct vault *v);
 
 /* (Re)reads the policy in force, judges it at now; sets policy or why_not. */
 CHECKED enum fault vault_load_policy(struct cx *cx, struct vault *v);

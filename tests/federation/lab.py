@@ -1,0 +1,144 @@
+"""lab.py - a real consortium on loopback for tests: real programs, real nodes, nothing mocked."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+SOURCE = pathlib.Path(os.environ.get("COHORTIUM_SOURCE", pathlib.Path(__file__).parents[2]))
+BUILD = pathlib.Path(os.environ.get("COHORTIUM_BUILD", SOURCE / "build"))
+CLI = BUILD / "node" / "cli" / "cohortium"
+NODED = BUILD / "node" / "admin" / "cohortiumd"
+LUNG = SOURCE / "tests" / "data" / "lung"
+SITES = [LUNG / "split_k3" / f"site{i}.csv" for i in (1, 2, 3)]
+
+
+class Answer:
+    def __init__(self, done):
+        self.status = done.returncode
+        self.out = done.stdout
+        self.err = done.stderr
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+    def item(self, name):
+        return self.json["items"][name]
+
+
+class Lab:
+    """Use as a context: everything it started is stopped by number at the end."""
+
+    def __init__(self, policy="exact-for-testing", sites=SITES, codebook=LUNG / "lung.yaml",
+                 options=(), env=None):
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="cohortium-test-"))
+        self.dir = self.home / "lab"
+        self.env = dict(os.environ, HOME=str(self.home), XDG_CONFIG_HOME=str(self.home / "config"),
+                        XDG_STATE_HOME=str(self.home / "state"), **(env or {}))
+        self.env.pop("COHORTIUM_HOME", None)
+        self.arguments = ["lab", "up", "--name", "test", "--codebook", str(codebook), "--policy",
+                          policy, "--dir", str(self.dir), *options, *map(str, sites)]
+
+    def __enter__(self):
+        up = self.cohortium(*self.arguments, timeout=120)
+        if up.status != 0:
+            self.stop()
+            raise SystemExit(f"the lab did not come up:\n{up.out}{up.err}")
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        self.cohortium("lab", "down", "test", timeout=60)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def run(self, *command, timeout=60, stdin=None, env=None):
+        return Answer(subprocess.run([str(c) for c in command], capture_output=True, text=True,
+                                     timeout=timeout, input=stdin, env=env or self.env))
+
+    def cohortium(self, *words, **options):
+        return self.run(CLI, *words, **options)
+
+    def ask(self, *words, **options):
+        return self.cohortium("--profile", "lab-test", *words, "--json", **options)
+
+    def node(self, i):
+        return self.dir / f"hospital_{'abcdefgh'[i]}"
+
+    def noded(self, i, *words, **options):
+        return self.run(NODED, *words, "--dir", self.node(i), **options)
+
+    def pid(self, i):
+        return int((self.node(i) / "run" / "pid").read_text())
+
+    def children(self, i):
+        """{"vault-process": pid, "net-process": pid} of a node's supervisor."""
+        found = {}
+        for status in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = status.read_text().rsplit(")", 1)[1].split()
+                words = (status.parent / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if int(fields[1]) == self.pid(i) and len(words) > 1:
+                found[words[1].decode()] = int(status.parent.name)
+        return found
+
+    def serve(self, i, env=None):
+        return self.run(NODED, "serve", "--background", "--dir", self.node(i), timeout=60,
+                        env=dict(self.env, **(env or {})))
+
+    def stop_node(self, i, how=signal.SIGTERM):
+        pid = self.pid(i)
+        os.kill(pid, how)
+        wait_for(lambda: not pathlib.Path(f"/proc/{pid}").exists() or is_zombie(pid), 20)
+
+    def wait_linked(self, seconds=20):
+        """Until home sees every member linked."""
+        def linked():
+            a = self.cohortium("--profile", "lab-test", "sites", "--json")
+            return a.status == 0 and "down" not in a.out
+        return wait_for(linked, seconds)
+
+
+def is_zombie(pid):
+    try:
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return text.rsplit(")", 1)[1].split()[0] == "Z"
+
+
+def wait_for(claim, seconds):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if claim():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+class Checks:
+    """Counts what held; a claim that does not hold is told with what was seen."""
+
+    def __init__(self):
+        self.failed = 0
+        self.passed = 0
+
+    def __call__(self, claim, holds, seen=""):
+        if holds:
+            self.passed += 1
+            print(f"ok      {claim}", flush=True)
+        else:
+            self.failed += 1
+            print(f"FAILED  {claim}\n        {str(seen)[:2000]}", flush=True)
+
+    def end(self):
+        print(f"{self.passed} claims held, {self.failed} failed")
+        sys.exit(1 if self.failed or not self.passed else 0)

@@ -1,0 +1,48 @@
+"""The happy path over three real nodes, and the questions that must be refused."""
+from lab import Checks, Lab
+
+QUESTIONS = [
+    ["count", "lung", "--where", 'age >= 60 and sex == "female"'],
+    ["table", "lung", "sex * status"],
+    ["describe", "lung", "age", "wt_loss", "--by", "sex"],
+    ["lm", "lung", "wt_loss ~ age + sex"],
+    ["glm", "lung", "status ~ age + sex + ph_ecog", "--family", "binomial"],
+]
+
+check = Checks()
+with Lab(policy="cautious") as lab:
+    for q in QUESTIONS:
+        a = lab.ask(*q)
+        check(f"answered under the default policy: {' '.join(q)}", a.status == 0, a.out + a.err)
+    first, again = lab.ask(*QUESTIONS[0]), lab.ask(*QUESTIONS[0])
+    check("the same question, the same answer", first.json["items"] == again.json["items"])
+    check("counts are rounded to 5", first.item("patients") % 5 == 0, first.out)
+
+    a = lab.ask("glm", "lung", "status ~ age + sex + factor(ph_ecog)", "--family", "binomial")
+    check("a level of one patient is not released", a.status == 3, a.out + a.err)
+    a = lab.ask("count", "lung", "--where", "agee > 50")
+    check("an unknown variable is a wrong use with a suggestion",
+          a.status in (1, 2) and "age" in a.err and "agee" in a.err, a.err)
+    a = lab.ask("count", "lung", "--where", "age >= 61")
+    check("a quasi-identifier off its grid is invalid", a.status != 0 and "grid" in a.err, a.err)
+    a = lab.ask("count", "lung", "--by-site")
+    check("by-site answers need permit and policy", a.status != 0 and "by" in a.err, a.err)
+    a = lab.ask("count", "lung", "--sites", "hospital_a,hospital_b")
+    check("two sites are too few", a.status != 0 and "site" in a.err, a.err)
+    a = lab.ask("count", "nowhere")
+    check("an unknown dataset is named", a.status != 0 and "nowhere" in a.err, a.err)
+    a = lab.ask("count", "lung", "--dry-run")
+    check("a dry run is free and has no numbers", a.status == 0 and "items" not in a.out, a.out)
+
+    for i in range(3):
+        a = lab.noded(i, "audit", "verify")
+        check(f"the log of node {i} is whole", a.status == 0 and "whole" in a.out, a.out + a.err)
+    a = lab.noded(0, "researcher", "list")
+    check("the credential is listed", "valid" in a.out, a.out)
+    name = a.out.split()[0]
+    a = lab.noded(0, "researcher", "revoke", "--reason", "test", name)
+    check("a credential can be revoked", a.status == 0, a.out + a.err)
+    a = lab.ask(*QUESTIONS[0])
+    check("a revoked researcher gets nothing", a.status != 0 and "patients" not in a.out,
+          a.out + a.err)
+check.end()

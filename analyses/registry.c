@@ -8,6 +8,7 @@ static const struct analysis *const analyses[] = {
     &analysis_table,
     &analysis_describe,
     &analysis_lm,
+    &analysis_glm,
 };
 
 size_t analysis_count(void)

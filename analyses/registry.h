@@ -8,3 +8,4 @@ extern const struct analysis
 extern const struct analysis analysis_table;
 extern const struct analysis analysis_describe;
 extern const struct analysis analysis_lm;
+extern const struct analysis analysis_glm;

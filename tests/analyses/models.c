@@ -7,13 +7,12 @@
 #include "analyses/formula.h"
 #include "tests/check.h"
 
-struct report *model_ask(struct cx *cx, const struct naive *data, const char *analysis,
-                         const struct model_case *k, size_t sites,
-                         const char **ret_complaint)
+static const struct analysis *open_case(struct cx *cx, const struct naive *data,
+                                        const char *analysis, const struct model_case *k,
+                                        bool testing, struct complaints *c,
+                                        struct asked *asked)
 {
     Cohortium__Question *q;
-    struct complaints c = complaints_new(cx);
-    struct asked asked;
     struct plan plan;
     struct regions regions;
     const struct analysis *a;
@@ -33,9 +32,32 @@ struct report *model_ask(struct cx *cx, const struct naive *data, const char *an
         CHECK_OK_(k->where, cx, ast_to_pb(cx, data->cb, canonical, &q->cohort));
     }
     CHECK_OK_(k->formula, cx,
-              question_open(cx, data->cb, q, true, 40, &c, &asked, &plan, &regions, &a));
+              question_open(cx, data->cb, q, testing, 20, c, asked, &plan, &regions, &a));
+    return a;
+}
+
+struct report *model_ask(struct cx *cx, const struct naive *data, const char *analysis,
+                         const struct model_case *k, size_t sites,
+                         const char **ret_complaint)
+{
+    struct complaints c = complaints_new(cx);
+    struct asked asked;
+    const struct analysis *a = open_case(cx, data, analysis, k, true, &c, &asked);
+
     *ret_complaint = c.n > 0 ? c.list[0]->text : NULL;
-    return c.n > 0 ? NULL : naive_report(cx, data, q, sites);
+    return a == NULL ? NULL : naive_report(cx, data, asked.body, sites);
+}
+
+const struct analysis *model_open(struct cx *cx, const struct naive *data,
+                                  const char *analysis, const struct model_case *k,
+                                  bool testing, struct asked *ret)
+{
+    struct complaints c = complaints_new(cx);
+    const struct analysis *a = open_case(cx, data, analysis, k, testing, &c, ret);
+
+    if (a == NULL)
+        fail_msg("%s: %s", k->formula, c.n > 0 ? c.list[0]->text : "no complaint");
+    return a;
 }
 
 static size_t flatten(const json_t *want, const json_t **out, size_t n)

@@ -15,6 +15,10 @@ struct model_case {
 struct report *model_ask(struct cx *cx, const struct naive *data, const char *analysis,
                          const struct model_case *k, size_t sites,
                          const char **ret_complaint);
+/* Opens without running; fails the test on complaints. */
+const struct analysis *model_open(struct cx *cx, const struct naive *data,
+                                  const char *analysis, const struct model_case *k,
+                                  bool testing, struct asked *ret);
 /* All entries of a vector (or matrix, by rows) item. Values nearer than `absolute` pass. */
 void model_check(const char *row, const struct report *r, const char *item,
                  const json_t *want, double tolerance, double absolute);

@@ -1,10 +1,6 @@
 /* db_schema.c - the tables of vault.db, by version of the file. */
 #include "node/vault/db_private.h"
-#if __has_include("node/vault/store_schema.h")
 #include "node/vault/store_schema.h"
-#else
-#define STORE_SCHEMA
-#endif
 
 /* Added to the catalogue's own tables (store_schema.h). Rows hold signed envelopes as they
  * came. Rows of log, log_node and ledger are never changed and never removed; only

@@ -1,0 +1,217 @@
+/*
+ * gate_judge.c - rules that are decided before a release: of the question alone, of its
+ * regions, of the pooled result.
+ *
+ * An objection is a reason for this site's own log: it names rule and place, never a number
+ * of patients, and no peer hears it (a peer sees a random word or none).
+ */
+#include "node/vault/gate_private.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { MASKS_NEED_SITES = 3 };
+
+/* ---- static: R13, R20, allowed statistics, by-site ---- */
+
+static bool was_said(const struct complaints *c, const char *code)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (strcmp(c->list[i]->code, code) == 0)
+            return true;
+    return false;
+}
+
+static void complain_sites(const struct policy *session, const struct asked *asked,
+                           struct complaints *c)
+{
+    double need = fmax(session->number[POLICY_MIN_SITES], MASKS_NEED_SITES);
+    bool by_site = session->number[POLICY_BY_SITE] >= 1;
+
+    if (asked->body->by_site) {
+        if (!by_site && !was_said(c, "by_site_not_allowed"))
+            complain(c, "by_site_not_allowed",
+                     "by_site: the policy of these sites allows no answers by site; leave "
+                     "--by-site out, or leave out the sites that do not allow it");
+        return;
+    }
+    if ((double)asked->body->n_sites < need)
+        complain(
+            c, "too_few_sites",
+            "R20: a pooled answer needs at least %.0f sites and %zu %s asked; ask more "
+            "sites%s",
+            need, asked->body->n_sites, asked->body->n_sites == 1 ? "is" : "are",
+            by_site ? ", or add --by-site" : "");
+}
+
+static void complain_levels(const struct policy *session, const struct plan *plan,
+                            struct complaints *c)
+{
+    double most = session->number[POLICY_MAX_LEVELS];
+
+    if ((double)plan->widest_levels > most)
+        complain(c, "too_many_levels",
+                 "R13: a variable of this question has %llu levels, and the policy allows "
+                 "%.0f; choose one with fewer",
+                 (unsigned long long)plan->widest_levels, most);
+    if ((double)plan->table_cells > most * most)
+        complain(c, "too_many_cells",
+                 "R13: this question has %llu cells, and the policy allows %.0f; choose "
+                 "variables with fewer levels, or fewer of them",
+                 (unsigned long long)plan->table_cells, most * most);
+}
+
+enum fault gate_preflight(struct cx *cx, const struct policy *session,
+                          const struct asked *asked, const struct plan *plan,
+                          const struct analysis *analysis, struct complaints *c)
+{
+    (void)cx;
+    if (!policy_allows(session, analysis->name))
+        complain(c, "statistic_not_allowed",
+                 "allowed_statistics: the policy of these sites does not answer `%s`; ask "
+                 "another analysis, or ask an officer to allow it",
+                 analysis->name);
+    complain_sites(session, asked, c);
+    complain_levels(session, plan, c);
+    return c->fault;
+}
+
+/* ---- regions: R1, R2, R21 ---- */
+
+static const char *said(struct cx *cx, const char *text)
+{
+    return text != NULL ? text
+                        : (cx_message(cx)[0] != '\0' ? cx_message(cx) : "out of memory");
+}
+
+enum fault gate_regions(struct cx *cx, const struct policy *session,
+                        const struct regions *regions, const uint64_t *sizes,
+                        uint64_t population, const char **ret_objection)
+{
+    double k = session->number[POLICY_MINIMUM_FREQUENCY_THRESHOLD],
+           outside = session->number[POLICY_MINIMUM_COMPLEMENT];
+
+    *ret_objection = NULL;
+    if (session->testing)
+        return FAULT_NONE;
+    if ((double)population < session->number[POLICY_MINIMUM_POPULATION]) {
+        *ret_objection = "R21: fewer patients in all than minimum_population";
+        return FAULT_NONE;
+    }
+    for (size_t i = 0; i < regions->n && *ret_objection == NULL; i++) {
+        if (sizes[i] > population)
+            *ret_objection = said(
+                cx,
+                cx_printf(cx, "regions: region %zu of %zu is larger than the population",
+                          i + 1, regions->n));
+        else if ((double)sizes[i] < k)
+            *ret_objection =
+                said(cx, cx_printf(cx,
+                                   "R1: region %zu of %zu holds fewer patients than "
+                                   "minimum_frequency_threshold",
+                                   i + 1, regions->n));
+        else if ((double)(population - sizes[i]) < outside)
+            *ret_objection = said(
+                cx, cx_printf(cx,
+                              "R2: outside of region %zu of %zu are fewer patients than "
+                              "minimum_complement",
+                              i + 1, regions->n));
+    }
+    return FAULT_NONE;
+}
+
+/* ---- the pooled result: R1, R4, R6, R7, R9, R13 ---- */
+
+const char *judge_model(const struct policy *session, const struct result *result)
+{
+    double n = (double)result->model_patients;
+
+    if (session->testing || !result->is_model)
+        return NULL;
+    if (n < session->number[POLICY_MINIMUM_FREQUENCY_THRESHOLD])
+        return "R1: fewer patients in the model than minimum_frequency_threshold";
+    if (!(result->residual_df >= session->number[POLICY_RESIDUAL_DOF_MIN]))
+        return "R6: fewer residual degrees of freedom than residual_dof_min";
+    if ((double)result->parameters > session->number[POLICY_MAX_PARAMETER_RATIO] * n)
+        return "R7: more parameters a patient than max_parameter_ratio";
+    if (result->trouble != NULL &&
+        (double)result->smallest_cell < session->number[POLICY_MINIMUM_FREQUENCY_THRESHOLD])
+        return "R1: the fit had trouble, and a cell of the model is too small to say which";
+    return NULL;
+}
+
+size_t account_columns(const struct result *r)
+{
+    for (size_t i = 0; i < r->n_items; i++)
+        if (r->items[i].kind != COHORTIUM__ITEM_KIND__WORDS &&
+            r->items[i].rows * r->items[i].columns == r->accounting.n)
+            return r->items[i].columns;
+    return 1;
+}
+
+/* Patients in the whole of a result, at least: the largest sum that one of its parts shows.
+ */
+static double pooled_total(const struct result *r)
+{
+    double total = r->is_model ? (double)r->model_patients : 0;
+
+    if (r->has_accounting) { /* variables by groups: one variable's groups are everybody */
+        double all = 0;
+
+        for (size_t i = 0; i < account_columns(r) && i < r->accounting.n; i++)
+            all += (double)r->accounting.all_patients[i];
+        total = fmax(total, all);
+    }
+    for (size_t i = 0; i < r->n_items; i++) {
+        const struct item *item = &r->items[i];
+        double sum = 0;
+
+        if (item->kind != COHORTIUM__ITEM_KIND__COUNTS || item->support == NULL)
+            continue;
+        for (size_t j = 0; j < item->rows * item->columns; j++)
+            sum += (double)item->support[j];
+        total = fmax(total, sum);
+    }
+    return total;
+}
+
+static const char *judge_guard(const struct policy *session, const struct guard_seen *g,
+                               double pooled)
+{
+    double share =
+        session->number[POLICY_DOMINANCE_K] / session->number[POLICY_DOMINANCE_N];
+
+    if (!isfinite(g->largest))
+        return "R4, R9: one patient's part cannot be told";
+    if (g->rule == GUARD_LEVERAGE)
+        return g->largest > session->number[POLICY_MODEL_MAX_LEVERAGE]
+                   ? "R9: one patient's leverage is above model_max_leverage"
+                   : NULL;
+    if (g->largest <= 0)
+        return NULL;
+    if (!isfinite(pooled) || g->largest >= share * pooled)
+        return "R4: one patient's part of a sum reaches dominance_k / dominance_n";
+    return NULL;
+}
+
+enum fault gate_judge(struct cx *cx, const struct policy *session,
+                      const struct asked *asked, const struct plan *plan,
+                      const struct result *result, const struct guard_seen *guards,
+                      size_t n_guards, const double *pooled_guard_sums,
+                      const char **ret_objection)
+{
+    (void)cx;
+    (void)asked;
+    *ret_objection = NULL;
+    if (session->testing)
+        return FAULT_NONE;
+    *ret_objection = judge_model(session, result);
+    if (*ret_objection == NULL &&
+        (double)plan->widest_levels >
+            session->number[POLICY_MAX_LEVEL_DENSITY] * pooled_total(result))
+        *ret_objection = "R13: more levels a patient than max_level_density";
+    for (size_t i = 0; i < n_guards && *ret_objection == NULL; i++)
+        *ret_objection = judge_guard(
+            session, &guards[i], pooled_guard_sums != NULL ? pooled_guard_sums[i] : NAN);
+    return FAULT_NONE;
+}

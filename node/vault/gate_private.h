@@ -1,0 +1,69 @@
+/*
+ * gate_private.h - what the gate*.c files share, and nobody else may include.
+ */
+#pragma once
+
+#include "node/vault/gate.h"
+
+/* ---- blur (gate_blur.c): DISCLOSURE.md 0.5 ---- */
+
+/* A step of the 1-2-5 ladder: mantissa * 10^exponent, mantissa 1, 2 or 5. */
+struct step {
+    int mantissa, exponent;
+};
+double step_value(struct step s);
+struct step step_not_above(double t); /* the largest of the ladder; t finite, > 0 */
+struct step step_not_below(double t); /* the smallest */
+/* The nearest multiple, ties upward, as the double nearest to its decimal. */
+double step_round(struct step s, double v);
+/* The step of three significant digits at v; for 0 any. */
+struct step step_of_digits(double v);
+/* Nearest multiple of base, ties upward; base 0 and 1: itself. */
+uint64_t count_round(uint64_t n, double base);
+
+/* How one value is rounded: all that is needed to round it again a little to either side.
+ */
+struct blur {
+    Cohortium__ItemKind kind;
+    bool exact;   /* testing, and kinds that say nothing of a patient: not rounded at all */
+    double value; /* unrounded */
+    double basis; /* MEANS, ESTIMATES: what the step follows from (steps/n, SE/sqrt(n)) */
+    double base;  /* COUNTS */
+};
+/* The released value; *ret_step what it was rounded to (0: nothing that holds). */
+double blur_value(const struct blur *b, double *ret_step);
+/* Whether a vault that knows `b` may sign `proposed`: its own rounding, or the neighbouring
+ * one where its value (or step) lies within 1e-6 of a step of the tie; exact: within 1e-9.
+ */
+bool blur_may_be(const struct blur *b, double proposed);
+
+/* ---- tables (gate_table.c): R1, R3, R25 ---- */
+
+enum { CELL_GIVEN = 0, CELL_WITHHELD = 1, CELL_UNDEFINED = 2 };
+
+struct withheld { /* how many values each rule took, for the log */
+    size_t r1, r3, r22, r25;
+};
+/* States of an item's values under R1, R3 (COUNTS) and R25 (COUNTS). n = rows * columns. */
+CHECKED enum fault table_judge(struct cx *cx, const struct policy *session,
+                               const struct item *item, uint8_t *states,
+                               struct withheld *withheld);
+
+/* ---- pooled rules that need no plan (gate_judge.c): R1 of a model, R6, R7 ---- */
+const char *judge_model(const struct policy *session, const struct result *result);
+
+/* Columns of the accounting: those of a vector of the same length. */
+size_t account_columns(const struct result *r);
+
+/* ---- release ---- */
+
+struct released_number {
+    struct blur blur;
+    bool given;
+};
+struct release {
+    struct bytes body;              /* packed Release */
+    Cohortium__Release *message;    /* the same; values are our own */
+    struct released_number **items; /* one list an item of message->result */
+    const char *details;
+};

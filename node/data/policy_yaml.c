@@ -48,13 +48,18 @@ static enum fault read_class(struct cx *cx, const struct yaml_node *root, bool l
     return FAULT_NONE;
 }
 
-static enum fault read_number(struct cx *cx, const struct yaml_node *node,
+/* The testing class's own defaults lie beyond the ranges of production: they may be
+ * written. */
+static enum fault read_number(struct cx *cx, const struct yaml_node *node, bool testing,
                               const struct policy_field_info *info, double *ret)
 {
     double x;
 
     TRY(yaml_real(cx, node, info->name, &x));
-    if (x < info->lowest || x > info->highest || (info->whole && x != floor(x)))
+    bool in_range =
+        x >= info->lowest && x <= info->highest && (!info->whole || x == floor(x));
+
+    if (!in_range && !(testing && x == info->testing))
         return yaml_fail(cx, node, "%s: %g is not allowed; expected a %s from %g to %g",
                          info->name, x, info->whole ? "whole number" : "number",
                          info->lowest, info->highest);
@@ -93,7 +98,7 @@ static enum fault read_fields(struct cx *cx, const struct yaml_node *root, struc
         if (info->words[0] != NULL && info->words[1] != NULL)
             TRY(read_choice(cx, node, info, &p->number[f]));
         else
-            TRY(read_number(cx, node, info, &p->number[f]));
+            TRY(read_number(cx, node, p->testing, info, &p->number[f]));
     }
     if (p->testing || !given[POLICY_MINIMUM_FREQUENCY_THRESHOLD])
         return FAULT_NONE;
@@ -173,7 +178,7 @@ enum fault policy_from_yaml(struct cx *cx, const char *path, const char *text, s
                             bool lab, Cohortium__Policy **ret)
 {
     const struct yaml_node *root, *reason;
-    struct policy p = {0};
+    struct policy p = {0}, again;
     Cohortium__Policy *body;
 
     TRY(yaml_open(cx, path, text, n, &root));
@@ -194,6 +199,9 @@ enum fault policy_from_yaml(struct cx *cx, const char *path, const char *text, s
         TRY(yaml_text(cx, reason, "reason", REASON_BYTES, &why));
         body->reason = (char *)why;
     }
+    /* Judged once more as it will be judged where it is signed and where it is loaded. */
+    if (policy_open(cx, body, lab, &again) != FAULT_NONE)
+        return cx_prefix(cx, "%s: ", path);
     *ret = body;
     return FAULT_NONE;
 }

@@ -277,6 +277,16 @@ static enum fault show_anova(struct cx *cx, const Cohortium__Result *result,
     return FAULT_NONE;
 }
 
+/* A fit that was named as failing has terms and a note, no table. */
+static bool has_estimates(const Cohortium__Result *result, struct report *r)
+{
+    bool has = released_item(result, "coef") != NULL;
+
+    for (size_t i = 0; i < result->n_notes; i++)
+        report_line(r, result->notes[i]);
+    return has;
+}
+
 enum fault model_show_lm(struct cx *cx, const struct asked *asked,
                          const Cohortium__Result *result, struct report *r)
 {
@@ -289,6 +299,8 @@ enum fault model_show_lm(struct cx *cx, const struct asked *asked,
     uint8_t df_state;
     double df = residual_df(result, &df_state), level = level_of(asked);
 
+    if (!has_estimates(result, r))
+        return copy(r, result, copied, COUNT(copied));
     TRY(derive(cx, result, level, df, df_state, &l));
     TRY(put_lines(r, &l));
     TRY(copy(r, result, copied, COUNT(copied)));
@@ -298,8 +310,6 @@ enum fault model_show_lm(struct cx *cx, const struct asked *asked,
     TRY(table_lines(cx, r, &l, "t", level, false));
     TRY(table_facts(cx, r, result, facts, COUNT(facts)));
     TRY(show_anova(cx, result, r));
-    for (size_t i = 0; i < result->n_notes; i++)
-        report_line(r, result->notes[i]);
     return FAULT_NONE;
 }
 
@@ -336,6 +346,8 @@ enum fault model_show_glm(struct cx *cx, const struct asked *asked,
     double deviance = released_value(released_item(result, "deviance"), 0, &state_d);
     double null = released_value(released_item(result, "null_deviance"), 0, &state_null);
 
+    if (!has_estimates(result, r))
+        return copy(r, result, copied, COUNT(copied));
     TRY(derive(cx, result, level, estimated ? df : INFINITY, estimated ? df_state : 0, &l));
     TRY(put_lines(r, &l));
     TRY(copy(r, result, copied, COUNT(copied)));
@@ -347,7 +359,5 @@ enum fault model_show_glm(struct cx *cx, const struct asked *asked,
         TRY(put_odds(cx, r, &l));
     TRY(table_lines(cx, r, &l, estimated ? "t" : "z", level, odds));
     TRY(table_facts(cx, r, result, facts, COUNT(facts)));
-    for (size_t i = 0; i < result->n_notes; i++)
-        report_line(r, result->notes[i]);
     return FAULT_NONE;
 }

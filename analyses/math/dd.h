@@ -2,8 +2,9 @@
  * dd.h - double-double arithmetic: about 106 bits from pairs of doubles.
  *
  * Only IEEE operations and fma, so every processor gets the same bits.
- * Source: Dekker (1971), Knuth (TAOCP 2, 4.2.2); error bounds in Joldes, Muller, Popescu (2017),
- * "Tight and rigorous error bounds for basic building blocks of double-word arithmetic".
+ * Source: Dekker (1971), Knuth (TAOCP 2, 4.2.2); error bounds in Joldes, Muller, Popescu
+ * (2017), "Tight and rigorous error bounds for basic building blocks of double-word
+ * arithmetic".
  */
 #pragma once
 

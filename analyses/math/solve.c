@@ -1,14 +1,14 @@
 /*
  * solve.c - L D L' in double-double, column by column.
  *
- * Sums come in exact; condition numbers of centred, scaled systems up to about 1e14 keep full
- * double precision. Rank rule: LINPACK's dqrdc2 as R has it, where the rest of a column is
- * compared with its own length before the sweep.
+ * Sums come in exact; condition numbers of centred, scaled systems up to about 1e14 keep
+ * full double precision. Rank rule: LINPACK's dqrdc2 as R has it, where the rest of a
+ * column is compared with its own length before the sweep.
  */
 #include "analyses/math/solve.h"
 
-enum fault solve_factor(struct cx *cx, size_t n, const struct dd *a, const struct dd *norms2,
-                        double tolerance, struct factor **ret)
+enum fault solve_factor(struct cx *cx, size_t n, const struct dd *a,
+                        const struct dd *norms2, double tolerance, struct factor **ret)
 {
     struct factor *f;
     size_t size = n * n;

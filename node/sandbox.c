@@ -131,7 +131,7 @@ static enum fault enter_landlock(struct cx *cx, enum sandbox_role role, const ch
     int bad = 0;
     for (size_t i = 0; i < COUNT(reads) && bad == 0; i++)
         bad = grant(ruleset, reads[i], READS);
-    if (bad == 0 && role == SANDBOX_VAULT)
+    if (bad == 0 && role != SANDBOX_NET)
         bad = grant(ruleset, folder, RIGHTS & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE);
     if (bad == 0)
         bad = (int)syscall(SYS_landlock_restrict_self, ruleset, 0);
@@ -146,7 +146,6 @@ enum fault sandbox_enter(struct cx *cx, enum sandbox_role role, const char *fold
 {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
         return cx_fail(cx, FAULT_INTERNAL, "prctl: %s", strerror(errno));
-    if (role != SANDBOX_IMPORT)
-        TRY(enter_landlock(cx, role, folder));
+    TRY(enter_landlock(cx, role, folder));
     return enter_seccomp(cx, role);
 }

@@ -3,7 +3,7 @@
  *
  *   vault   no socket, no connect, no exec; files: its folder
  *   net     no exec, no data file: of the file system only what name resolution reads
- *   import  no socket, no exec, no new file outside the staging folder that it was handed
+ *   import  no socket, no exec; files: the staging folder that it was handed
  *
  * seccomp (an allow-list; anything else fails with EPERM) and, where the kernel has it,
  * Landlock. FAULT_INTERNAL if seccomp cannot be had: a node does not run without it.

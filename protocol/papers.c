@@ -42,7 +42,7 @@ static enum fault check_names(struct cx *cx, const char *what, char *const *name
         return cx_fail(cx, FAULT_FORMAT, "%s: %zu listed, expected %zu to %d", what, n,
                        least, NAMES_MAX);
     for (size_t i = 0; i < n; i++) {
-        if (!name_is_valid(names[i]))
+        if (!variable_name_is_valid(names[i]))
             return cx_fail(cx, FAULT_FORMAT, "%s: \"%.40s\" is not a name", what, names[i]);
         if (i > 0 && strcmp(names[i - 1], names[i]) >= 0)
             return cx_fail(cx, FAULT_FORMAT, "%s: not sorted, or %s is listed twice", what,

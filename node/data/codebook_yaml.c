@@ -44,7 +44,22 @@ static enum fault name_text(struct cx *cx, const struct yaml_node *node, const c
     if (!name_is_valid(text))
         return yaml_fail(cx, node,
                          "%s: `%.60s` is not a name; expected a lower-case letter followed "
-                         "by at most %d letters, digits or _",
+                         "by at most %d lower-case letters, digits or _",
+                         what, text, NAME_BYTES - 1);
+    *ret = (char *)text;
+    return FAULT_NONE;
+}
+
+static enum fault variable_text(struct cx *cx, const struct yaml_node *node,
+                                const char *what, char **ret)
+{
+    const char *text;
+
+    TRY(yaml_text(cx, node, what, TEXT_BYTES, &text));
+    if (!variable_name_is_valid(text))
+        return yaml_fail(cx, node,
+                         "%s: `%.60s` is not a variable's name; expected a letter followed by "
+                         "at most %d letters, digits or _",
                          what, text, NAME_BYTES - 1);
     *ret = (char *)text;
     return FAULT_NONE;
@@ -213,7 +228,7 @@ static enum fault read_variables(struct cx *cx, const struct yaml_node *node,
             return yaml_fail(cx, inner,
                              "variable `%.60s`: its name is the key already; remove `name`",
                              node->keys[i]->text);
-        TRY(name_text(cx, inner != NULL ? inner : node->keys[i], "variable", &name));
+        TRY(variable_text(cx, inner != NULL ? inner : node->keys[i], "variable", &name));
         for (size_t k = 0; k < i; k++)
             if (strcmp(body->variables[k]->name, name) == 0)
                 return yaml_fail(cx, item, "variable `%s` stands twice; keep one", name);
@@ -260,7 +275,7 @@ enum fault codebook_from_yaml(struct cx *cx, const char *path, const char *text,
         if (yaml_get(root, needed[i]) == NULL)
             return yaml_fail(cx, root, "codebook: `%s` is missing", needed[i]);
     TRY(name_text(cx, yaml_get(root, "dataset"), "dataset", &body->name));
-    TRY(name_text(cx, yaml_get(root, "count_unit"), "count_unit", &body->count_unit));
+    TRY(variable_text(cx, yaml_get(root, "count_unit"), "count_unit", &body->count_unit));
     TRY(optional_text(cx, root, "title", "title", TEXT_BYTES, &body->title));
     if ((node = yaml_get(root, "namespace")) != NULL)
         TRY(name_text(cx, node, "namespace", &body->patient_namespace));

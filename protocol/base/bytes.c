@@ -182,17 +182,31 @@ bool utf8_is_clean(const char *text, size_t n)
     return true;
 }
 
-bool name_is_valid(const char *text)
+/* A letter, then letters, digits and _; 32 bytes at most. */
+static bool is_name(const char *text, bool upper)
 {
     size_t n = strlen(text);
 
-    if (n < 1 || n > 32 || text[0] < 'a' || text[0] > 'z')
+    if (n < 1 || n > 32)
         return false;
-    for (size_t i = 1; i < n; i++)
-        if (!((text[i] >= 'a' && text[i] <= 'z') || (text[i] >= '0' && text[i] <= '9') ||
-              text[i] == '_'))
+    for (size_t i = 0; i < n; i++) {
+        char c = text[i];
+        bool letter = (c >= 'a' && c <= 'z') || (upper && c >= 'A' && c <= 'Z');
+
+        if (!letter && (i == 0 || !((c >= '0' && c <= '9') || c == '_')))
             return false;
+    }
     return true;
+}
+
+bool name_is_valid(const char *text)
+{
+    return is_name(text, false);
+}
+
+bool variable_name_is_valid(const char *text)
+{
+    return is_name(text, true);
 }
 
 /* Levenshtein distance with adjacent swaps counted once, of words up to 64 bytes. */

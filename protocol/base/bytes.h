@@ -45,8 +45,10 @@ char *buffer_string(struct buffer *b);
 /* Well-formed UTF-8 without NUL and without C0 control characters but tab and newline. */
 bool utf8_is_clean(const char *text, size_t n);
 
-/* Whether text matches [a-z][a-z0-9_]{0,31}: a dataset's or a variable's name. */
+/* Whether text matches [a-z][a-z0-9_]{0,31}: the name of a dataset, member or analysis. */
 bool name_is_valid(const char *text);
+/* The same with capitals: the name of a variable, as people's files spell them. */
+bool variable_name_is_valid(const char *text);
 
 /* The nearest of n words by edit distance, or NULL when none is near ("did you mean"). */
 const char *bytes_nearest(const char *word, const char *const *words, size_t n);

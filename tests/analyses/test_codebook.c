@@ -82,7 +82,7 @@ static void spoil(Cohortium__Codebook *b, int row)
         v[V_A]->name = TEXT("b");
         break;
     case 3:
-        v[V_A]->name = TEXT("A");
+        v[V_A]->name = TEXT("a-b");
         break;
     case 4:
         v[V_A]->name = TEXT("missing");
@@ -175,7 +175,7 @@ static void test_codebook__refuses(void **state)
         {"untouched", NULL},
         {"a dataset's name in capitals", "name"},
         {"two variables of one name", "`b` stands twice"},
-        {"a variable's name in capitals", "variable 12"},
+        {"a hyphen in a variable's name", "variable 12"},
         {"a word of the language as a name", "`missing`"},
         {"no type", "expected the type"},
         {"no role", "expected the role"},

@@ -86,7 +86,7 @@ static void test_codebook_yaml__refuses_with_a_place(void **state)
         {"levels of a real", "nested: yes", "levels: [a]", "c.yaml:9:"},
         {"no such day", "2030-12-31", "2030-02-30", "there is no day 2030-02-30"},
         {"a level twice", "[NO, yes, 1]", "[NO, yes, NO]", "stands twice"},
-        {"a name with a capital", "  age:", "  Age:", "`Age` is not a name"},
+        {"a name with a hyphen", "  age:", "  a-ge:", "`a-ge` is not a variable"},
         {"a dataset with a dash", "dataset: lung", "dataset: lung-1", "is not a name"},
         {"a variable twice", "  ward:", "  sex:", "stands twice"},
         {"a word of the language", "  ward:", "  and:", "c.yaml:9:"},

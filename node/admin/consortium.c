@@ -83,7 +83,7 @@ enum fault admin_card(struct invocation *in)
     m.endpoints = endpoints;
     m.holds_data = m.issues_researchers = true;
     TRY(put_officers(in, &m));
-    m.software = COHORTIUM_VERSION;
+    m.software = (char *)COHORTIUM_VERSION;
     TRY(pb_pack(in->cx, &m.base, &packed));
     size_t size = sodium_base64_ENCODED_LEN(packed.n, sodium_base64_VARIANT_ORIGINAL);
     char *text;

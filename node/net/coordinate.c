@@ -288,7 +288,7 @@ static enum fault make_receipt(struct ask *a, struct bytes *ret)
     const struct manifest *m = a->net->manifest;
 
     r.version = 1;
-    r.software = "cohortium " COHORTIUM_VERSION;
+    r.software = (char *)"cohortium " COHORTIUM_VERSION;
     r.n_manifests = m->n_chain;
     CX_NEW(a->cx, r.manifests, m->n_chain);
     for (size_t i = 0; i < m->n_chain; i++)
@@ -365,7 +365,7 @@ static void after_preflight(struct ask *a)
     }
     if (t.n_complaints > 0) {
         t.fault = (char *)fault_name(FAULT_INVALID);
-        t.text = "the request is not valid; no data was touched and nothing was charged";
+        t.text = (char *)"the request is not valid; no data was touched and nothing was charged";
         if (pb_pack(a->cx, &t.base, &packed) != FAULT_NONE)
             packed = (struct bytes){0};
         served_fail(a->served, FAULT_INVALID, packed);

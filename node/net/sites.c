@@ -49,8 +49,8 @@ static void catalog_done(void *user, enum fault fault, struct bytes body)
         one->site->why_not = r->site->why_not;
         one->site->software = r->site->software;
     } else {
-        one->site->state = "down";
-        one->site->detail = "it did not answer";
+        one->site->state = (char *)"down";
+        one->site->detail = (char *)"it did not answer";
     }
     if (--l->waiting == 0)
         look_end(l);
@@ -107,8 +107,8 @@ static void own_done(void *user, enum fault fault, struct bytes body)
             break;
         list[own->n_sites++] = s;
         bool linked = site_is_linked(net, m->members[i]);
-        s->state = linked ? "linked" : "down";
-        s->detail = linked ? "" : "no link at present";
+        s->state = (char *)(linked ? "linked" : "down");
+        s->detail = (char *)(linked ? "" : "no link at present");
         if (!linked)
             continue;
         all[i] = (struct one){l, s};
@@ -229,10 +229,11 @@ void sites_report(struct net *net)
         if (s == NULL)
             return;
         bool linked = site_is_linked(net, m->members[i]);
-        s->state = m->members[i] == net->self ? "this" : linked ? "linked" : "down";
+        s->state = (char *)(m->members[i] == net->self ? "this" : linked ? "linked" : "down");
         if (!linked)
-            s->detail = m->members[i]->n_endpoints > 0 ? m->members[i]->endpoints[0]
-                                                       : "it dials us; it has not yet";
+            s->detail = m->members[i]->n_endpoints > 0
+                            ? m->members[i]->endpoints[0]
+                            : (char *)"it dials us; it has not yet";
         r.sites[r.n_sites++] = s;
     }
     if (pb_pack(cx, &r.base, &packed) != FAULT_NONE ||

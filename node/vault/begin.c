@@ -18,7 +18,7 @@ static enum fault check_preflight(struct cx *cx, struct vault *v, const struct r
                                   Cohortium__Preflight **ret)
 {
     struct envelope e;
-    Cohortium__Preflight *p;
+    Cohortium__Preflight *p = NULL;
 
     TRY(envelope_open(cx, ENVELOPE_PREFLIGHT, packed, &e));
     TRY(pb_unpack(cx, &cohortium__preflight__descriptor, e.body,
@@ -60,7 +60,7 @@ static enum fault gather(struct cx *cx, struct vault *v, struct session *s,
     CX_NEW(s->cx, policies, s->n);
     CX_NEW(s->cx, list, s->n);
     for (size_t i = 0; i < s->n; i++) {
-        Cohortium__Preflight *p;
+        Cohortium__Preflight *p = NULL;
 
         s->who[i] = manifest_find(v->manifest, q->sites[i].data);
         if (s->who[i] == NULL)
@@ -226,7 +226,7 @@ static enum fault begin(struct cx *cx, struct vault *v, struct session *s,
                         bool *ret_keep)
 {
     struct request r;
-    const uint8_t *version;
+    const uint8_t *version = NULL;
     struct find_answer held = {.question = s->question};
     struct bytes packed;
 

@@ -81,8 +81,8 @@ enum fault vault_catalog(struct cx *cx, struct vault *v, Cohortium__Site *ret)
     ret->node_id = v->self->node_id;
     ret->name = v->self->name;
     ret->title = v->self->title;
-    ret->state = "this";
-    ret->software = COHORTIUM_VERSION;
+    ret->state = (char *)"this";
+    ret->software = (char *)COHORTIUM_VERSION;
     enum fault fault = vault_is_ready(cx, v);
     ret->ready = fault == FAULT_NONE;
     if (!ret->ready) {

@@ -55,10 +55,9 @@ enum fault decision_record(struct cx *cx, struct vault *v, const struct decision
     record.kind = (char *)d->kind;
     record.subject = PB_DATA(bytes_of(r->envelope.digest, DIGEST_BYTES));
     record.question = PB_DATA(bytes_of(d->question, DIGEST_BYTES));
-    record.decision = envelope.p == d->release_envelope.p && d->release_envelope.n > 0
-                          ? "answered_before"
-                      : d->released ? "released"
-                                    : "not_released";
+    record.decision = (char *)(d->release_envelope.n > 0 ? "answered_before"
+                               : d->released                  ? "released"
+                                                              : "not_released");
     record.outcome = PB_DATA(bytes_of(outcome, sizeof outcome));
     record.policy = PB_DATA(bytes_of(d->policy_digest, DIGEST_BYTES));
     record.who = PB_DATA(bytes_of(r->who.subject, DIGEST_BYTES));

@@ -87,7 +87,7 @@ void desk_answer(struct cx *cx, struct vault *v, const Cohortium__AdminCall *cal
     if (fault == FAULT_NONE) {
         char *text = buffer_string(&d.text);
 
-        reply->text = text != NULL ? text : "";
+        reply->text = text != NULL ? text : (char *)"";
         return;
     }
     reply->n_blobs = 0;
@@ -247,7 +247,7 @@ enum fault desk_doctor(struct desk *d)
     /* The text is the answer even where there are problems; d->reply->status tells. */
     unsigned status = d->reply->status;
     char *text = buffer_string(&d->text);
-    d->reply->json = "";
+    d->reply->json = (char *)"";
     if (status != 0 && text != NULL)
         return cx_fail(d->cx, FAULT_IO, "%s", text);
     return FAULT_NONE;

@@ -75,8 +75,8 @@ enum fault desk_data_publish(struct desk *d)
     if (strncmp(staging, "staging-", 8) != 0 || strchr(staging, '/') != NULL)
         return cx_fail(d->cx, FAULT_DENIED, "`%.60s` is no staging folder", staging);
     TRY(store_codebook(d->cx, d->v->store, name, NULL, &codebook));
-    record.kind = "import";
-    record.decision = "done";
+    record.kind = (char *)"import";
+    record.decision = (char *)"done";
     a.details = cx_printf(d->cx, "a new version of %s answers", name);
     TRY(store_publish(d->cx, d->v->store, staging, name, codebook, rows, patients, log_it, &a,
                       version));
@@ -113,8 +113,8 @@ enum fault desk_data_drop(struct desk *d)
 
     TRY(desk_word(d, 0, "a dataset's name", &name));
     TRY(desk_word(d, 1, "a reason (--reason)", &reason));
-    record.kind = "drop";
-    record.decision = "done";
+    record.kind = (char *)"drop";
+    record.decision = (char *)"done";
     a.details = cx_printf(d->cx, "%s dropped: %s", name, reason);
     TRY(store_drop(d->cx, d->v->store, name, log_it, &a));
     buffer_printf(&d->text, "%s is dropped; the ledger of its patients stays\n", name);

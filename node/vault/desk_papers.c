@@ -37,7 +37,7 @@ static enum fault act(struct act *a, const char *kind, const char *details)
     const struct policy_now *now;
 
     a->record.kind = (char *)kind;
-    a->record.decision = "done";
+    a->record.decision = (char *)"done";
     if (vault_policy(a->d->cx, a->d->v, &now) == FAULT_NONE) {
         memcpy(policy, now->digest, sizeof policy);
         a->record.policy = PB_DATA(bytes_of(policy, sizeof policy));

@@ -126,8 +126,8 @@ static enum fault log_complaints(struct cx *cx, struct vault *v, const struct op
 
     for (size_t i = 0; i < c->n; i++)
         buffer_printf(&text, "%s%s", i > 0 ? "; " : "", c->list[i]->text);
-    record.kind = "invalid";
-    record.decision = "refused";
+    record.kind = (char *)"invalid";
+    record.decision = (char *)"refused";
     record.subject = PB_DATA(bytes_of(o->request.envelope.digest, DIGEST_BYTES));
     record.who = PB_DATA(bytes_of(o->request.who.subject, DIGEST_BYTES));
     record.permit = o->request.body->permit;

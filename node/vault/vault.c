@@ -326,8 +326,8 @@ static enum fault log_start(struct cx *cx, struct vault *v)
 {
     Cohortium__LogRecord record = COHORTIUM__LOG_RECORD__INIT;
 
-    record.kind = "start";
-    record.decision = "done";
+    record.kind = (char *)"start";
+    record.decision = (char *)"done";
     return vault_log(cx, v, &record, "the vault started: cohortiumd " COHORTIUM_VERSION);
 }
 

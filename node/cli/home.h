@@ -1,0 +1,58 @@
+/*
+ * home.h - one link to the home node, and what it told: manifest, sites, permits,
+ * codebooks.
+ *
+ * The manifest is verified against the profile's genesis digest; everything else that home
+ * says is only used to ask better questions. One thread; calls wait for their answer.
+ */
+#pragma once
+
+#include "analyses/codebook.h"
+#include "node/cli/cli.h"
+#include "node/cli/profile.h"
+#include "protocol/link.h"
+#include "protocol/manifest.h"
+
+enum { HOME_CODEBOOKS_MAX = 64, HOME_CONNECT_MS = 10000, HOME_CALL_MS = 30000 };
+
+struct home {
+    struct cx *cx;
+    struct cli *cli;
+    struct profile profile;
+    struct keys *keys;
+    struct bytes credential; /* packed envelope; the newest that home has */
+    struct hub *hub;
+    struct link *link; /* NULL while it is down */
+    const char *why_down;
+    bool gave_up;        /* connecting took too long */
+    bool progress;       /* print progress */
+    bool progress_shown; /* a line stands on the terminal */
+    struct manifest *manifest;
+    const Cohortium__SitesReply *sites;
+    size_t n_codebooks;
+    struct codebook *codebooks[HOME_CODEBOOKS_MAX];
+    const Cohortium__Trouble *trouble; /* of the last call that failed; lives in its cx */
+};
+
+/* Opens profile and key, links, asks for the sites. home_close on every path. */
+CHECKED enum fault home_open(struct cli *cli, const struct args *args, struct home *ret);
+void home_close(struct home *home);
+
+/* One call; deadline_ms from now. The reply lives in cx. After a failure home->trouble
+ * holds what the other side said (in cx), and the message in cx is ready for people. */
+CHECKED enum fault home_call(struct home *home, struct cx *cx, enum service service,
+                             struct bytes body, int64_t deadline_ms, struct bytes *ret);
+/* The dataset's codebook in force at home; from the profile's cache if its digest is there.
+ */
+CHECKED enum fault home_codebook(struct home *home, const char *dataset,
+                                 const struct codebook **ret);
+/* From the cache alone, for `verify`: FAULT_MISSING when it is not there. */
+CHECKED enum fault cached_codebook(struct cx *cx, const struct profile *profile,
+                                   const uint8_t digest[32], struct codebook **ret);
+/* "hospital_a", or the id's first digits when it is no member. In cx. */
+const char *member_name(struct cx *cx, const struct manifest *manifest,
+                        struct bytes node_id);
+/* The permit: `wanted` (id in hex, its beginning, or title), else the profile's, else the
+ * only one that covers the dataset. FAULT_REFUSED when there is none. */
+CHECKED enum fault home_permit(struct home *home, struct cx *cx, const char *wanted,
+                               const char *dataset, const Cohortium__PermitCard **ret);

@@ -1,0 +1,56 @@
+/*
+ * render.h - answers, for people and for programs. Pure: from released numbers to text.
+ *
+ * --json, version 1:
+ *   {"cohortium":1, "analysis", "dataset", "cohort", "released", "exact_for_testing",
+ *    "sites":[...], "items":{name: scalar | array | matrix}, "withheld":{name:[indexes]},
+ *    "notes":[...], "receipt": path | null}
+ *   null stands where a value is withheld or not defined; indexes count row by row from 0.
+ *   By site: "by_site":[{"site", "released", "items", "withheld", "notes"}] and no "items".
+ *   Not released: "reference", no "items".
+ * --csv: item,row,column,value (models: one row a term); by site with `site` in front.
+ */
+#pragma once
+
+#include "analyses/analysis.h"
+
+struct shown {        /* one release as shown: pooled, or of one site */
+    const char *site; /* NULL: pooled */
+    bool released;
+    const char *reference;       /* hex, of a NOT_RELEASED */
+    const struct report *report; /* NULL when not released */
+    size_t n_notes;
+    char **notes; /* of the release */
+};
+
+struct answer {
+    const char *analysis, *title, *dataset, *cohort;
+    bool exact_for_testing, by_site;
+    size_t n_sites;
+    const char **sites; /* names, in order */
+    size_t n_shown;
+    struct shown *shown;
+    const char *receipt; /* path or NULL */
+};
+
+CHECKED enum fault render_text(const struct answer *a, struct buffer *out);
+CHECKED enum fault render_json(const struct answer *a, struct buffer *out);
+CHECKED enum fault render_csv(const struct answer *a, struct buffer *out);
+
+/* "not released: ..." of a reference; constant text. */
+const char *not_released_text(struct cx *cx, const char *reference);
+
+/* Columns on a terminal of UTF-8 text: combining marks 0, wide letters 2. */
+size_t text_width(const char *text);
+/* A table with aligned columns; cells row-major. */
+struct grid {
+    size_t n_columns, n_rows;
+    const char *const *head; /* NULL: no head */
+    const char *const *cells;
+    const bool *numeric; /* NULL: all left */
+};
+void put_grid(struct buffer *out, const struct grid *grid, const char *indent);
+
+void put_json_text(struct buffer *out, const char *text); /* with quotes */
+void put_json_number(struct buffer *out, double x); /* shortest that reads back; null */
+void put_csv_text(struct buffer *out, const char *text); /* quoted where needed */

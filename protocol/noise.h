@@ -1,9 +1,10 @@
 /*
  * noise.h - the Noise protocol framework (revision 34) over libsodium.
  *
- * Patterns XK, XKpsk3, IK, XX, KK; 25519, ChaChaPoly; SHA256, SHA512, BLAKE2b (the two others
- * only so that published vectors exercise the state machine). A link uses
- * Noise_XK_25519_ChaChaPoly_SHA256. Every Diffie-Hellman result is checked; a nonce never wraps.
+ * Patterns XK, XKpsk3, IK, XX, KK; 25519, ChaChaPoly; SHA256, SHA512, BLAKE2b (the two
+ * others only so that published vectors exercise the state machine). A link uses
+ * Noise_XK_25519_ChaChaPoly_SHA256. Every Diffie-Hellman result is checked; a nonce never
+ * wraps.
  */
 #pragma once
 
@@ -35,9 +36,10 @@ CHECKED enum fault noise_write(struct cx *cx, struct noise *n, struct bytes payl
 CHECKED enum fault noise_read(struct cx *cx, struct noise *n, struct bytes message,
                               uint8_t *payload, size_t payload_size, size_t *ret_n);
 bool noise_is_done(const struct noise *n);
-bool noise_is_my_turn(const struct noise *n); /* to write */
+bool noise_is_my_turn(const struct noise *n);              /* to write */
 const uint8_t *noise_remote_static(const struct noise *n); /* 32, once known, else NULL */
-const uint8_t *noise_hash(const struct noise *n, size_t *ret_n); /* channel binding, once done */
+const uint8_t *noise_hash(const struct noise *n,
+                          size_t *ret_n); /* channel binding, once done */
 
 /* Transport, once done. cipher = plain + 16. In place is allowed. */
 CHECKED enum fault noise_encrypt(struct cx *cx, struct noise *n, struct bytes plain,

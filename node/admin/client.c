@@ -90,7 +90,7 @@ enum fault admin_call(struct cx *cx, const char *folder, const char *command,
     Cohortium__AdminCall call = COHORTIUM__ADMIN_CALL__INIT;
     Cohortium__AdminReply *reply;
     struct bytes packed, answer;
-    int fd;
+    int fd = -1;
 
     call.command = (char *)command;
     call.n_arguments = n_words;

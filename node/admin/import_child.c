@@ -193,7 +193,8 @@ static pid_t spawn(const struct import_job *job, int staging, int needs, int rep
 {
     int fds[] = {job->csv_fd, staging, needs, report};
     static const int places[] = {FD_CSV, FD_STAGING, FD_NEEDS, FD_REPORT};
-    char *argv[] = {"cohortiumd", "import-process", (char *)job->staging, NULL};
+    char *argv[] = {(char *)"cohortiumd", (char *)"import-process", (char *)job->staging,
+                    NULL};
     pid_t parent = getpid(), pid = fork();
 
     if (pid != 0)

@@ -90,7 +90,7 @@ static enum fault start_child(struct cx *cx, struct child *c, const char *role,
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
         int fds[] = {pair, control[0], secret[0], admin};
-        char *argv[] = {"cohortiumd", (char *)role, (char *)o->folder, NULL};
+        char *argv[] = {(char *)"cohortiumd", (char *)role, (char *)o->folder, NULL};
 
         if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != parent)
             _exit(FATAL);
@@ -237,7 +237,7 @@ static enum fault listen_admin(struct cx *cx, const char *folder, int *ret_fd)
 static enum fault run_here(struct cx *cx, const struct serve_options *o)
 {
     struct sigaction stop = {.sa_handler = on_stop}, child = {.sa_handler = on_child};
-    int lock, admin;
+    int lock, admin = -1;
     char pid[32];
 
     (void)sigaction(SIGTERM, &stop, NULL);

@@ -5,7 +5,7 @@
  *   R3   nearly all of a class of a sensitive variable: the class is withheld whole
  *   R25  a withheld cell follows by subtraction from a total that may be known: in each
  * line with a withheld cell there are at least two, and at least the threshold of patients
- *        in them together; the smallest are taken first, the same at every vault
+ *        in them together; the same are taken at every vault
  */
 #include "node/vault/gate_private.h"
 
@@ -82,10 +82,33 @@ static void judge_classes(const struct policy *session, const struct item *item,
             judge_class(session, item, row_of(item, r), states, withheld);
 }
 
-/* Withholds one more cell of this line if a withheld one would follow. */
-static bool complete_line(double k, const struct item *item, struct line l, uint8_t *states)
+static bool any_withheld(struct line l, const uint8_t *states)
 {
-    size_t n = 0, smallest = SIZE_MAX;
+    for (size_t j = 0; j < l.n; j++)
+        if (states[l.first + j * l.stride] == CELL_WITHHELD)
+            return true;
+    return false;
+}
+
+/* Is cell a to be taken rather than b? One whose other line has a withheld cell already
+ * needs no partner there; then the smaller, then the first. */
+static bool is_better(const struct item *item, bool in_row, const uint8_t *states, size_t a,
+                      size_t b)
+{
+    struct line la =
+        in_row ? column_of(item, a % item->columns) : row_of(item, a / item->columns);
+    struct line lb =
+        in_row ? column_of(item, b % item->columns) : row_of(item, b / item->columns);
+    bool free_a = any_withheld(la, states), free_b = any_withheld(lb, states);
+
+    return free_a != free_b ? free_a : item->support[a] < item->support[b];
+}
+
+/* Withholds one more cell of this line if a withheld one would follow. */
+static bool complete_line(double k, const struct item *item, struct line l, bool in_row,
+                          uint8_t *states)
+{
+    size_t n = 0, best = SIZE_MAX;
     double hidden = 0;
 
     for (size_t j = 0; j < l.n; j++) {
@@ -95,13 +118,13 @@ static bool complete_line(double k, const struct item *item, struct line l, uint
             n++;
             hidden += (double)item->support[i];
         } else if (item->support[i] > 0 &&
-                   (smallest == SIZE_MAX || item->support[i] < item->support[smallest])) {
-            smallest = i;
+                   (best == SIZE_MAX || is_better(item, in_row, states, i, best))) {
+            best = i;
         }
     }
-    if (n == 0 || (n >= 2 && hidden >= k) || smallest == SIZE_MAX)
+    if (n == 0 || (n >= 2 && hidden >= k) || best == SIZE_MAX)
         return false;
-    states[smallest] = CELL_WITHHELD;
+    states[best] = CELL_WITHHELD;
     return true;
 }
 
@@ -113,12 +136,12 @@ static void judge_complement(double k, const struct item *item, uint8_t *states,
     while (again) { /* each turn withholds at least one cell more: it ends */
         again = false;
         for (size_t r = 0; r < item->rows && item->columns > 1; r++)
-            while (complete_line(k, item, row_of(item, r), states)) {
+            while (complete_line(k, item, row_of(item, r), true, states)) {
                 again = true;
                 withheld->r25++;
             }
         for (size_t c = 0; c < item->columns && item->rows > 1; c++)
-            while (complete_line(k, item, column_of(item, c), states)) {
+            while (complete_line(k, item, column_of(item, c), false, states)) {
                 again = true;
                 withheld->r25++;
             }

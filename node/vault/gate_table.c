@@ -3,9 +3,9 @@
  *
  *   R1   fewer than the threshold, zero alike
  *   R3   nearly all of a class of a sensitive variable: the class is withheld whole
- *   R25  a withheld cell follows by subtraction from a total that may be known: in each
- * line with a withheld cell there are at least two, and at least the threshold of patients
- *        in them together; the same are taken at every vault
+ *   R25  a withheld cell follows by subtraction from a total that may be known:
+ *        each line with a withheld cell has at least two, with at least the
+ *        threshold of patients in them together; the same are taken at every vault
  */
 #include "node/vault/gate_private.h"
 

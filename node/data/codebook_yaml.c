@@ -57,10 +57,11 @@ static enum fault variable_text(struct cx *cx, const struct yaml_node *node,
 
     TRY(yaml_text(cx, node, what, TEXT_BYTES, &text));
     if (!variable_name_is_valid(text))
-        return yaml_fail(cx, node,
-                         "%s: `%.60s` is not a variable's name; expected a letter followed by "
-                         "at most %d letters, digits or _",
-                         what, text, NAME_BYTES - 1);
+        return yaml_fail(
+            cx, node,
+            "%s: `%.60s` is not a variable's name; expected a letter followed by "
+            "at most %d letters, digits or _",
+            what, text, NAME_BYTES - 1);
     *ret = (char *)text;
     return FAULT_NONE;
 }

@@ -9,22 +9,34 @@
 
 enum { RAW_BYTES = 256 * 1024, WINDOW_GZIP = 15 + 16 };
 
+/* One read(2) of up to size bytes; notes the end. */
+static enum fault read_some(struct cx *cx, struct csv_source *s, uint8_t *p, size_t size,
+                            size_t *ret_n)
+{
+    ssize_t got;
+
+    do
+        got = read(s->fd, p, size);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return cx_fail(cx, FAULT_IO, "the file cannot be read: %s", strerror(errno));
+    s->end = got == 0;
+    s->done += (uint64_t)got;
+    *ret_n = (size_t)got;
+    return FAULT_NONE;
+}
+
+/* Adds to the bytes not yet handed out; none are added at the end only. */
 static enum fault fill(struct cx *cx, struct csv_source *s)
 {
+    size_t got;
+
     if (s->at == s->n)
         s->at = s->n = 0;
-    while (!s->end && s->n < RAW_BYTES) {
-        ssize_t got = read(s->fd, s->raw + s->n, RAW_BYTES - s->n);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return cx_fail(cx, FAULT_IO, "the file cannot be read: %s", strerror(errno));
-        s->end = got == 0;
-        s->n += (size_t)got;
-        s->done += (uint64_t)got;
-        break;
-    }
+    if (s->end || s->n == RAW_BYTES)
+        return FAULT_NONE;
+    TRY(read_some(cx, s, s->raw + s->n, RAW_BYTES - s->n, &got));
+    s->n += got;
     return FAULT_NONE;
 }
 
@@ -157,8 +169,8 @@ enum fault csv_source_read(struct cx *cx, struct csv_source *s, uint8_t *p, size
         size = 1u << 30;
     if (s->gzip)
         return read_gzip(cx, s, p, size, ret_n);
-    if (s->at == s->n)
-        TRY(fill(cx, s));
+    if (s->at == s->n && !s->end) /* straight to where it is wanted */
+        return read_some(cx, s, p, size, ret_n);
     *ret_n = s->n - s->at < size ? s->n - s->at : size;
     if (*ret_n > 0)
         memcpy(p, s->raw + s->at, *ret_n);

@@ -4,11 +4,6 @@
 
 #include "node/data/import_private.h"
 
-static bool is_text(const Cohortium__Variable *v)
-{
-    return variable_has_levels(v);
-}
-
 /* A text cannot mean two things; equal meanings may be said twice. */
 static enum fault add_word(struct importer *im, struct target *t, const char *text,
                            double value)
@@ -49,7 +44,7 @@ static enum fault fill_words(struct importer *im, struct target *t)
     TRY(add_missing(im, t, how->missing, how->n_missing));
     for (size_t i = 0; i < how->n_recode; i++)
         TRY(add_word(im, t, how->from[i], how->to[i]));
-    if (t->stored && is_text(t->v))
+    if (t->stored && t->levels)
         for (size_t i = 0; i < t->v->n_levels; i++) {
             const char *level = t->v->levels[i];
 
@@ -78,6 +73,7 @@ enum fault import_targets(struct importer *im)
         t->how = &im->mapping->variables[i];
         t->column = SIZE_MAX;
         t->stored = variable_is_usable(t->v);
+        t->levels = variable_has_levels(t->v);
         variable_range(t->v, &t->lower, &t->upper);
         if (strcmp(t->v->name, im->cb->body->count_unit) == 0)
             im->unit = t;

@@ -177,7 +177,7 @@ void import_field(struct importer *im, struct target *t, const struct csv_row *r
     double x = 0;
     bool good;
 
-    if (!variable_has_levels(t->v)) {
+    if (!t->levels) {
         for (; n > 0 && (*p == ' ' || *p == '\t'); n--)
             p++;
         while (n > 0 && (p[n - 1] == ' ' || p[n - 1] == '\t'))
@@ -189,11 +189,11 @@ void import_field(struct importer *im, struct target *t, const struct csv_row *r
     } else if (words_find(&t->words, p, n, &x)) {
         good = !isnan(x);
         t->missing += !good;
-        if (good && !variable_has_levels(t->v) && !(x >= t->lower && x <= t->upper)) {
+        if (good && !t->levels && !(x >= t->lower && x <= t->upper)) {
             outside(im, t, row, f);
             good = false;
         }
-    } else if (variable_has_levels(t->v)) {
+    } else if (t->levels) {
         good = read_level(im, t, row, f);
     } else if (t->v->type == COHORTIUM__VAR_TYPE__DATE) {
         good = read_day(im, t, row, f, p, n, &x);

@@ -8,7 +8,7 @@
 struct target {
     const Cohortium__Variable *v;
     const struct mapping_variable *how;
-    bool stored;
+    bool stored, levels;
     size_t column;      /* of the file; SIZE_MAX: absent */
     struct words words; /* levels, recodings; NAN: missing */
     double lower, upper;

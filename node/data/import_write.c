@@ -97,8 +97,9 @@ static enum fault write_patients(struct importer *im, uint64_t rows)
     return fault;
 }
 
+/* `from`: the file's row that comes at each place. */
 static enum fault write_column(struct importer *im, const struct target *t, uint64_t rows,
-                               double *values, uint8_t *valid)
+                               const uint32_t *from, double *values, uint8_t *valid)
 {
     uint8_t digest[32];
 
@@ -106,10 +107,13 @@ static enum fault write_column(struct importer *im, const struct target *t, uint
         memset(values, 0, rows * sizeof *values);
         memset(valid, 0, rows);
     } else {
-        for (uint64_t i = 0; i < rows; i++) {
-            values[i] = t->values[im->order[i].row];
-            valid[i] = t->valid[im->order[i].row];
-        }
+        for (uint64_t i = 0; i < rows; i++)
+            values[i] = t->values[from[i]];
+        if (t->missing == 0)
+            memset(valid, 1, rows);
+        else
+            for (uint64_t i = 0; i < rows; i++)
+                valid[i] = t->valid[from[i]];
     }
     return column_write(im->cx, im->setup->staging_fd, t->v->name, column_type_for(t->v),
                         values, valid, rows, digest);
@@ -119,16 +123,19 @@ enum fault import_write(struct importer *im, uint64_t rows)
 {
     double *values = malloc((rows ? rows : 1) * sizeof *values);
     uint8_t *valid = malloc(rows ? rows : 1);
-    enum fault fault = values == NULL || valid == NULL
+    uint32_t *from = malloc((rows ? rows : 1) * sizeof *from);
+    enum fault fault = values == NULL || valid == NULL || from == NULL
                            ? cx_fail(im->cx, FAULT_MEMORY, "no memory to write the columns")
                            : sort_rows(im, rows);
 
+    for (uint64_t i = 0; fault == FAULT_NONE && i < rows; i++)
+        from[i] = im->order[i].row;
     for (size_t i = 0; fault == FAULT_NONE && i < im->report->n_variables; i++) {
         struct target *t = &im->targets[i];
 
         if (!t->stored)
             continue;
-        fault = write_column(im, t, rows, values, valid);
+        fault = write_column(im, t, rows, from, values, valid);
         im->report->n_stored++;
         /* Let go at once: the peak is what was read plus one column. */
         free(t->values);
@@ -138,5 +145,6 @@ enum fault import_write(struct importer *im, uint64_t rows)
     }
     free(values);
     free(valid);
+    free(from);
     return fault != FAULT_NONE ? fault : write_patients(im, rows);
 }

@@ -482,6 +482,55 @@ static void test_import__groups_rows_by_patient(void **state)
     free(csv);
 }
 
+struct told {
+    uint64_t times, done, total, rows;
+};
+
+static void tell(void *user, uint64_t done, uint64_t total, uint64_t rows)
+{
+    struct told *t = user;
+
+    assert_true(done >= t->done && done <= total && rows >= t->rows);
+    *t = (struct told){t->times + 1, done, total, rows};
+}
+
+static void test_import__tells_its_progress_and_keeps_deadlines(void **state)
+{
+    AUTO_CX struct cx *cx = cx_new(1 << 26, CX_NO_DEADLINE);
+    AUTO_CX struct cx *late = cx_new(1 << 26, clock_mono_ms() - 1);
+    struct codebook *cb = codebook_of(cx, TEXT(book));
+    struct run r = run(cx, cb, NULL, TEXT(head));
+    struct told told = {0};
+    struct import_report report;
+    size_t n = 0;
+    char *csv = malloc(2000000);
+
+    (void)state;
+    assert_non_null(csv);
+    run_free(&r);
+    n += (size_t)sprintf(csv, "pid,age\n");
+    for (int i = 0; i < 100000; i++)
+        n += (size_t)sprintf(csv + n, "P%d,%d\n", i, i % 100);
+    int fd = file_of(csv, n);
+    struct import_setup setup = {.cb = cb,
+                                 .csv_fd = fd,
+                                 .staging_fd = -1,
+                                 .key = key,
+                                 .progress = tell,
+                                 .user = &told};
+
+    /* A folder that cannot be written is a fault of its own, not a problem of the file. */
+    assert_int_not_equal(import_run(cx, &setup, &report), FAULT_FORMAT);
+    assert_int_equal(report.n_problems, 0);
+    assert_true(told.times >= 6 && told.rows == 100000);
+    assert_true(told.done == n && told.total == n);
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    setup.progress = NULL;
+    assert_int_equal(import_run(late, &setup, &report), FAULT_TIMEOUT);
+    assert_int_equal(close(fd), 0);
+    free(csv);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -493,6 +542,7 @@ int main(void)
         cmocka_unit_test(test_import__a_mapping_is_judged),
         cmocka_unit_test(test_import__lung_plain_and_packed),
         cmocka_unit_test(test_import__groups_rows_by_patient),
+        cmocka_unit_test(test_import__tells_its_progress_and_keeps_deadlines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

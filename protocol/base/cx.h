@@ -39,7 +39,7 @@ size_t cx_used(const struct cx *cx);
 /* `ret = cx_NEW(cx, struct thing)` or returns FAULT_MEMORY from the calling function. */
 #define CX_NEW(cx, ret, count)                                                                 \
     do {                                                                                       \
-        (ret) = cx_array((cx), (count) ? (count) : 1, sizeof(*(ret)));                         \
+        (ret) = cx_array((cx), (count) != 0 ? (count) : 1, sizeof(*(ret)));                         \
         if ((ret) == NULL)                                                                     \
             return FAULT_MEMORY;                                                               \
     } while (0)

@@ -289,7 +289,9 @@ enum fault audit_find_reference(struct cx *cx, sqlite3 *sql, const char *referen
             "`%.40s` is no reference; expected the 16 hexadecimal digits that the "
             "answer NOT_RELEASED shows",
             reference);
-    const char *words = cx_printf(cx, "reference %s", reference);
+    const char *hex =
+        bytes_hex(cx, bytes, sizeof bytes); /* lower case, as it was written */
+    const char *words = hex != NULL ? cx_printf(cx, "reference %s", hex) : NULL;
 
     if (words == NULL)
         return FAULT_MEMORY;

@@ -7,17 +7,18 @@
  * (tests/arch proves it from the object files).
  *
  *   R1  fewer than minimum_frequency_threshold patients, zero alike        -> withhold
- *   R2  a region's complement has fewer than minimum_complement            -> not released
- *   R3  zero or nearly all of a class of a sensitive variable              -> withhold
+ *   R2  a region's complement has fewer than minimum_complement, zero alike -> not released
+ *   R3  zero or nearly all of a class of a sensitive variable              -> withhold the class
  *   R4  one patient's share of a sum reaches dominance_k / dominance_n     -> veto
  *   R6  residual degrees of freedom below residual_dof_min                 -> not released
  *   R7  parameters above max_parameter_ratio of patients                   -> not released
  *   R9  one patient's leverage above model_max_leverage                    -> veto
  *   R13 too many levels (static), levels too dense (pooled)                -> invalid / not released
- *   R17 counts to the nearest rounding_base
- *   R20 fewer than min_sites sites                                         -> invalid
+ *   R17 counts to the nearest rounding_base, ties upward
+ *   R20 fewer than min_sites sites, fewer than 3                           -> invalid
  *   R21 pooled population below minimum_population                         -> not released
- *   R22 missing fewer than the threshold, zero alike                       -> withhold
+ *   R22 missing fewer than the threshold, zero alike -> withhold, and n is before exclusions
+ *   R25 a withheld cell follows by subtraction                             -> withhold one more
  *   0.5 blur of estimates, errors, means, spreads
  */
 #pragma once
@@ -52,8 +53,8 @@ const struct tally *sealed_own(const struct sealed *s);   /* masked, for our own
 /* A word for VERDICT and VETO rounds: 0, or random and non-zero. */
 CHECKED enum fault gate_word(struct cx *cx, bool object, struct tally **ret);
 
-/* The veto: what this vault holds against the result (pooled rules R4, R6, R7, R9, R13, and
- * local_minimum). pooled_guard_sums: for GUARD_DOMINANCE the pooled sum of the same expression,
+/* The veto: what this vault holds against the result (pooled rules R1 of a model, R4, R6, R7, R9,
+ * R13). A dominance guard whose pooled sum is not known is an objection. pooled_guard_sums: for GUARD_DOMINANCE the pooled sum of the same expression,
  * in the order of guards (NaN: none). */
 CHECKED enum fault gate_judge(struct cx *cx, const struct policy *session,
                               const struct asked *asked, const struct plan *plan,

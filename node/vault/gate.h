@@ -6,19 +6,20 @@
  * Only gate*.c makes them; they alone may call tally_pack, mask_box and release packing
  * (tests/arch proves it from the object files).
  *
- *   R1  fewer than minimum_frequency_threshold patients, zero alike        -> withhold
- *   R2  a region's complement has fewer than minimum_complement, zero alike -> not released
- *   R3  zero or nearly all of a class of a sensitive variable              -> withhold the class
- *   R4  one patient's share of a sum reaches dominance_k / dominance_n     -> veto
- *   R6  residual degrees of freedom below residual_dof_min                 -> not released
- *   R7  parameters above max_parameter_ratio of patients                   -> not released
- *   R9  one patient's leverage above model_max_leverage                    -> veto
- *   R13 too many levels (static), levels too dense (pooled)                -> invalid / not released
- *   R17 counts to the nearest rounding_base, ties upward
- *   R20 fewer than min_sites sites, fewer than 3                           -> invalid
- *   R21 pooled population below minimum_population                         -> not released
- *   R22 missing fewer than the threshold, zero alike -> withhold, and n is before exclusions
- *   R25 a withheld cell follows by subtraction                             -> withhold one more
+ *   R1   fewer than minimum_frequency_threshold, zero alike -> withhold
+ *   R2   complement below minimum_complement, zero alike    -> not released
+ *   R3   zero or nearly all of a sensitive variable's class -> withhold the class
+ *   R4   one patient has dominance_k / dominance_n of a sum -> veto
+ *   R6   residual degrees of freedom below residual_dof_min -> not released
+ *   R7   more parameters a patient than max_parameter_ratio -> not released
+ *   R9   one patient's leverage above model_max_leverage    -> veto
+ *   R13  more levels than max_levels (static)               -> invalid
+ *        more levels a patient than max_level_density       -> veto
+ *   R17  counts                -> to the nearest rounding_base, ties upward
+ *   R20  fewer than min_sites, or than 3                    -> invalid
+ *   R21  pooled population below minimum_population         -> not released
+ *   R22  missing below the threshold, zero alike -> withhold; n is before exclusions
+ *   R25  a withheld cell follows by subtraction             -> withhold one more
  *   0.5 blur of estimates, errors, means, spreads
  */
 #pragma once
@@ -36,14 +37,14 @@ CHECKED enum fault gate_preflight(struct cx *cx, const struct policy *session,
                                   const struct asked *asked, const struct plan *plan,
                                   const struct analysis *analysis, struct complaints *c);
 
-/* Regions round. sizes: pooled patients of each region, then the population. *ret_objection is
- * NULL, or the reason for this site's own log (never for a peer). */
+/* Regions round. sizes: pooled patients of each region, then the population. *ret_objection
+ * is NULL, or the reason for this site's own log (never for a peer). */
 CHECKED enum fault gate_regions(struct cx *cx, const struct policy *session,
                                 const struct regions *regions, const uint64_t *sizes,
                                 uint64_t population, const char **ret_objection);
 
-/* Masks a tally for a round and boxes it. zeros: the vault objects and contributes zeros from
- * now on (same shape, same work). Consumes the round's key. */
+/* Masks a tally for a round and boxes it. zeros: the vault objects and contributes zeros
+ * from now on (same shape, same work). Consumes the round's key. */
 CHECKED enum fault gate_seal(struct cx *cx, struct mask *mask, uint32_t round,
                              const uint8_t input_digest[32], struct bytes context,
                              size_t participants, size_t self, const struct tally *tally,
@@ -53,9 +54,10 @@ const struct tally *sealed_own(const struct sealed *s);   /* masked, for our own
 /* A word for VERDICT and VETO rounds: 0, or random and non-zero. */
 CHECKED enum fault gate_word(struct cx *cx, bool object, struct tally **ret);
 
-/* The veto: what this vault holds against the result (pooled rules R1 of a model, R4, R6, R7, R9,
- * R13). A dominance guard whose pooled sum is not known is an objection. pooled_guard_sums: for GUARD_DOMINANCE the pooled sum of the same expression,
- * in the order of guards (NaN: none). */
+/* The veto: what this vault holds against the result (pooled rules R1 of a model, R4, R6,
+ * R7, R9, R13). A dominance guard whose pooled sum is not known is an objection.
+ * pooled_guard_sums: for GUARD_DOMINANCE the pooled sum of the same expression, in the
+ * order of guards (NaN: none). */
 CHECKED enum fault gate_judge(struct cx *cx, const struct policy *session,
                               const struct asked *asked, const struct plan *plan,
                               const struct result *result, const struct guard_seen *guards,
@@ -63,14 +65,14 @@ CHECKED enum fault gate_judge(struct cx *cx, const struct policy *session,
                               const char **ret_objection);
 
 /* Applies the pooled rules and the blur. result NULL: NOT_RELEASED with this reference. */
-CHECKED enum fault gate_release(struct cx *cx, const struct policy *session,
-                                const struct asked *asked, const uint8_t question_digest[32],
-                                const struct bytes *participants, const struct bytes *versions,
-                                size_t n, const struct result *result,
-                                const uint8_t reference[8], struct release **ret);
+CHECKED enum fault
+gate_release(struct cx *cx, const struct policy *session, const struct asked *asked,
+             const uint8_t question_digest[32], const struct bytes *participants,
+             const struct bytes *versions, size_t n, const struct result *result,
+             const uint8_t reference[8], struct release **ret);
 /* May we sign what home proposes? Equal, or each number the neighbouring rounding where our
- * unrounded value lies within 1e-6 of a step from the tie (testing: within 1e-9). FAULT_CONFLICT
- * names the item, never a value. Replaces *own by the proposal's body. */
+ * unrounded value lies within 1e-6 of a step from the tie (testing: within 1e-9).
+ * FAULT_CONFLICT names the item, never a value. Replaces *own by the proposal's body. */
 CHECKED enum fault gate_adopt(struct cx *cx, struct release *own, struct bytes proposed);
 struct bytes release_body(const struct release *r); /* packed Release */
 /* A short sentence for the log: what was withheld by which rule. */

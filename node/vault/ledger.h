@@ -1,20 +1,23 @@
 /*
  * ledger.h - the memory of the regions that everything released rests on.
  *
- * One ledger a patient namespace; rows are added inside the transaction that precedes the first
- * vector after the verdict, and never removed. The head is a hash chain, so that vaults can say
- * in one digest what they hold. (Snapping and leverage over all rows read it later.)
+ * One ledger a patient namespace; rows are added inside the transaction that precedes the
+ * first vector after the verdict, and never removed. The head is a hash chain, so that
+ * vaults can say in one digest what they hold. (Snapping and leverage over all rows read it
+ * later.)
  */
 #pragma once
 
 #include "analyses/regions.h"
 #include "node/vault/db.h"
 
-/* Adds regions that are new (by canonical expression) with their patient sets (bitmaps over the
- * ordinals of this version; may be NULL) and the numeric quasi-identifier covariates. */
+/* Adds regions that are new (by canonical expression) with their patient sets (bitmaps over
+ * the ordinals of this version; may be NULL) and the numeric quasi-identifier covariates.
+ */
 CHECKED enum fault ledger_add(struct cx *cx, sqlite3 *sql, const struct codebook *cb,
                               const uint8_t version[16], const uint8_t question[32],
                               const struct regions *regions, uint64_t *const *bitmaps,
-                              uint64_t patients, const int *quasi_columns, size_t n_columns);
+                              uint64_t patients, const int *quasi_columns,
+                              size_t n_columns);
 CHECKED enum fault ledger_head(struct cx *cx, sqlite3 *sql, const char *name_space,
                                uint8_t ret[32], uint64_t *ret_rows);

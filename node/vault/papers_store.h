@@ -1,6 +1,7 @@
 /*
- * papers_store.h - permits, policies, issued credentials, replay ids and final answers in the
- * vault's database. Rows hold signed envelopes as they came; they are verified again when read.
+ * papers_store.h - permits, policies, issued credentials, replay ids and final answers in
+ * the vault's database. Rows hold signed envelopes as they came; they are verified again
+ * when read.
  */
 #pragma once
 
@@ -11,7 +12,8 @@
 CHECKED enum fault permits_add(struct cx *cx, sqlite3 *sql, const struct permit *p);
 CHECKED enum fault permits_find(struct cx *cx, sqlite3 *sql, const uint8_t id[16],
                                 struct bytes *ret_packed); /* FAULT_MISSING */
-CHECKED enum fault permits_list(struct cx *cx, sqlite3 *sql, struct bytes **ret, size_t *ret_n);
+CHECKED enum fault permits_list(struct cx *cx, sqlite3 *sql, struct bytes **ret,
+                                size_t *ret_n);
 
 /* Policy in force: the newest; none: FAULT_MISSING ("no policy is in force: ..."). */
 CHECKED enum fault policies_add(struct cx *cx, sqlite3 *sql, struct bytes packed,
@@ -34,8 +36,8 @@ struct researcher_row {
     uint64_t issued_at, not_after, revoked_at; /* 0: not revoked */
     const char *reason;
 };
-CHECKED enum fault researchers_list(struct cx *cx, sqlite3 *sql, struct researcher_row **ret,
-                                    size_t *ret_n);
+CHECKED enum fault researchers_list(struct cx *cx, sqlite3 *sql,
+                                    struct researcher_row **ret, size_t *ret_n);
 
 /* Replay ids: FAULT_REPLAY when (issuer, request id) was seen with another digest; the same
  * digest again is fine (resume). Kept until expiry + skew, then purged. */
@@ -43,9 +45,10 @@ CHECKED enum fault replay_note(struct cx *cx, sqlite3 *sql, const uint8_t issuer
                                const uint8_t request_id[16], const uint8_t digest[32],
                                uint64_t expires_at, int64_t now);
 
-/* Final answers by question digest: release body, our packed signed envelope, transcript. */
+/* Final answers by question digest: release body, our packed signed envelope, transcript.
+ */
 struct answer_row {
-    struct bytes release;  /* packed Envelope with our signature */
+    struct bytes release; /* packed Envelope with our signature */
     struct bytes transcript;
 };
 CHECKED enum fault answers_add(struct cx *cx, sqlite3 *sql, const uint8_t question[32],

@@ -22,6 +22,12 @@ static enum fault check_words(struct cx *cx, const struct args *args)
     const char *name = args->command->words;
 
     TRY(check_output(cx, args));
+    if (strcmp(name, "glm") == 0 && args_get(args, "--family") != NULL) {
+        const char *family, *link;
+
+        TRY(family_parse(cx, args_get(args, "--family"), args_get(args, "--link"), &family,
+                         &link));
+    }
     if (strcmp(name, "count") == 0)
         return args_words(cx, args, 1, 1);
     if (strcmp(name, "describe") == 0)

@@ -1,7 +1,7 @@
 /*
  * cli.h - the researcher's program: commands in one table, their words and options.
  *
- *   main.c      the table; help; exit status
+ *   commands.c  the table          main.c  help, exit status
  *   args.c      words and options of one command line
  *   profile.c   who I am and where home is
  *   home.c      one link to the home node; calls over it

@@ -54,6 +54,8 @@ struct hub_setup {
     bool (*admit)(void *user, struct link_peer *peer);
     void (*up)(void *user, struct link *link);
     void (*down)(void *user, struct link *link, const char *why); /* link is freed after */
+    /* A dial failed, in words for people ("nothing listens at 127.0.0.1:7011"). May be NULL. */
+    void (*failed)(void *user, const uint8_t remote_id[32], const char *why);
     /* A peer calls. Answer later, exactly once, with served_reply or served_fail. */
     void (*serve)(void *user, struct link *link, enum service service, struct bytes body,
                   struct served *served);

@@ -23,6 +23,7 @@ CHECKED enum fault store_version(struct cx *cx, struct store *store, const char 
 
 CHECKED enum fault store_put_codebook(struct cx *cx, sqlite3 *sql, struct bytes packed,
                                       struct bytes envelope);
+/* digest NULL: the one added last. */
 CHECKED enum fault store_codebook(struct cx *cx, struct store *store, const char *dataset,
                                   const uint8_t *digest, struct bytes *ret_packed);
 
@@ -33,6 +34,7 @@ CHECKED enum fault store_publish(struct cx *cx, struct store *store, const char 
                                  const char *name, struct bytes codebook, uint64_t rows,
                                  uint64_t patients, db_work *work, void *user,
                                  uint8_t ret_version[16]);
+/* All versions of the name; requests that hold one finish with it. */
 CHECKED enum fault store_drop(struct cx *cx, struct store *store, const char *name,
                               db_work *work, void *user);
 struct store_row {
@@ -42,6 +44,7 @@ struct store_row {
     uint64_t rows, patients;          /* for the operator's own eyes */
     uint64_t imported_at;
 };
+/* all: superseded versions too. By name, newest first. */
 CHECKED enum fault store_list(struct cx *cx, struct store *store, bool all,
                               struct store_row **ret, size_t *ret_n);
 /* Checks every file again; withdraws what is damaged. Runs in doctor and now and then. */

@@ -354,8 +354,8 @@ static enum fault raise_all(struct raising *r)
     TRY(choose_policy(r));
     TRY(lab_keys(&r->lab));
     TRY(init_nodes(r));
+    TRY(start_nodes(r)); /* a policy's number follows from what is in force at its node */
     TRY(sign_rules(r));
-    TRY(start_nodes(r));
     TRY(apply_rules(r));
     TRY(let_ask(r));
     return write_profile(r);

@@ -9,7 +9,9 @@
  * are widened.
  */
 #include <math.h>
-#include <string.h>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 #include "node/vault/kernel.h"
 
@@ -539,19 +541,34 @@ static void eval(const struct step *steps, size_t n, uint64_t first, size_t rows
 
 /* ---- masks, kept values, cells ---- */
 
+/* Which of LANES doubles are not 0, as bits. */
+static inline uint64_t lanes_set(const double *where)
+{
+#if defined(__AVX512F__)
+    return _mm512_cmp_pd_mask(_mm512_load_pd(where), _mm512_setzero_pd(), _CMP_NEQ_UQ);
+#elif defined(__AVX2__)
+    return (uint64_t)_mm256_movemask_pd(
+        _mm256_cmp_pd(_mm256_load_pd(where), _mm256_setzero_pd(), _CMP_NEQ_UQ));
+#else
+    return (uint64_t)(where[0] != 0) | (uint64_t)(where[1] != 0) << 1;
+#endif
+}
+
 static size_t mask(const double *where, size_t rows, uint64_t *mask, uint64_t *words)
 {
     size_t kept = 0;
 
-    for (size_t i = 0; i < KERNEL_ROWS; i++)
-        mask[i] = -(uint64_t)(where[i] != 0);
+    EACH *(vi *)(mask + i) = AT(where) != all(0);
     for (size_t i = rows; i < KERNEL_ROWS; i++)
         mask[i] = 0;
     for (size_t w = 0; w < KERNEL_WORDS; w++) {
+        size_t first = w * 64, inside = first >= rows ? 0 : rows - first;
         uint64_t word = 0;
 
-        for (unsigned i = 0; i < 64; i++)
-            word |= (mask[w * 64 + i] & 1) << i;
+        for (unsigned i = 0; i < 64; i += LANES)
+            word |= lanes_set(where + first + i) << i;
+        if (inside < 64)
+            word &= ((uint64_t)1 << inside) - 1;
         words[w] = word;
         kept += (size_t)__builtin_popcountll(word);
     }
@@ -585,24 +602,20 @@ static void times(const double *a, const double *b, double *out)
 static void cell(const double *const *keys, const uint32_t *strides, size_t n,
                  const uint64_t *mask, uint32_t cells, uint32_t *out)
 {
-    double sum[KERNEL_ROWS] __attribute__((aligned(64)));
+    int64_t whole[KERNEL_ROWS] __attribute__((aligned(64)));
     const vd rest = all(cells);
 
-    EACH TO(sum) = all(0);
-    for (size_t k = 0; k < n; k++)
-        EACH TO(sum) = AT(sum) + AT(keys[k]) * (double)strides[k];
     EACH
     {
-        vd x = pick(*(const vi *)(mask + i), AT(sum), rest);
+        vd sum = all(0);
 
-        TO(sum) = x + MAGIC; /* the low bits hold the whole number */
+        for (size_t k = 0; k < n; k++)
+            sum += AT(keys[k]) * (double)strides[k];
+        sum = pick(*(const vi *)(mask + i), sum, rest);
+        *(vi *)(whole + i) = (vi)(sum + MAGIC); /* the low bits hold the whole number */
     }
-    for (size_t i = 0; i < KERNEL_ROWS; i++) {
-        uint64_t bits;
-
-        memcpy(&bits, &sum[i], sizeof bits);
-        out[i] = (uint32_t)bits;
-    }
+    for (size_t i = 0; i < KERNEL_ROWS; i++)
+        out[i] = (uint32_t)whole[i];
 }
 
 const struct kernel KERNEL_TABLE = {

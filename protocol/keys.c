@@ -6,6 +6,7 @@
 
 #include "protocol/cohortium.pb-c.h"
 #include "protocol/files.h"
+#include "protocol/verified.h"
 
 enum {
     KEYFILE_VERSION = 1,
@@ -142,12 +143,18 @@ const uint8_t *keys_seed(const struct keys *keys)
 void keys_sign(const struct keys *keys, struct bytes message, uint8_t signature[64])
 {
     (void)crypto_sign_detached(signature, NULL, message.p, message.n, keys->signing_secret);
+    verified_remember(keys->signing_public, message, signature); /* our own come back */
 }
 
 bool signature_is_valid(const uint8_t public_key[32], struct bytes message,
                         const uint8_t signature[64])
 {
-    return crypto_sign_verify_detached(signature, message.p, message.n, public_key) == 0;
+    if (verified_before(public_key, message, signature))
+        return true;
+    if (crypto_sign_verify_detached(signature, message.p, message.n, public_key) != 0)
+        return false;
+    verified_remember(public_key, message, signature);
+    return true;
 }
 
 void digest_of(struct bytes b, uint8_t ret[32])

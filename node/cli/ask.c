@@ -116,7 +116,7 @@ static enum fault make_request(struct home *home, struct cx *cx,
     cohortium__stamp__init(r->stamp);
     digest_of(bytes_of(keys_signing_public(home->keys), KEY_BYTES), subject);
     TRY(stamp_fill(cx, r->stamp, home->manifest, subject, NULL,
-                   sent->deadline_ms + SLACK_MS));
+                   sent->deadline_ms));
     TRY(put_sites(home, cx, args, r->question, r->stamp));
     r->home = PB_DATA(bytes_of(home->profile.node, DIGEST_BYTES));
     r->credential = PB_DATA(home->credential);

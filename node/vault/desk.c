@@ -218,6 +218,19 @@ static enum fault verify_log(struct cx *cx, sqlite3 *sql, void *user)
     return audit_verify(cx, sql, s->v->self->signing_key.data, s->v->origin, &s->size, s->root);
 }
 
+/* Datasets that do not answer: found damaged now or when the node started. */
+static enum fault count_withdrawn(struct desk *d, size_t *ret)
+{
+    struct store_row *rows;
+    size_t n;
+
+    TRY(store_list(d->cx, d->v->store, false, &rows, &n));
+    *ret = 0;
+    for (size_t i = 0; i < n; i++)
+        *ret += strcmp(rows[i].state, "withdrawn") == 0;
+    return FAULT_NONE;
+}
+
 enum fault desk_doctor(struct desk *d)
 {
     struct vault *v = d->v;
@@ -235,6 +248,8 @@ enum fault desk_doctor(struct desk *d)
               "the policy does not expire within two weeks",
               "apply a new one with `cohortiumd policy apply`");
     enum fault fault = store_check(d->cx, v->store, &withdrawn);
+    if (fault == FAULT_NONE)
+        fault = count_withdrawn(d, &withdrawn);
     check(d, fault == FAULT_NONE && withdrawn == 0, "every data file is as it was imported",
           fault != FAULT_NONE ? cx_message(d->cx)
                               : "see `cohortiumd data list`; import the dataset again");

@@ -26,7 +26,7 @@ with Lab(policy=str(policy)) as lab:
           "together", round(sum(idle.values()), 1))
     # a new question each time: cut points of an ordinary variable make other cohorts
     lines = [f"count lung --where 'time >= {i + 1}'" for i in range(n + 5)]
-    a = lab.cohortium("--profile", "lab-test", "run", "-", "--timing", "--no-save",
+    a = lab.cohortium("run", "-", "--profile", "lab-test", "--timing", "--no-save",
                       stdin="\n".join(lines) + "\n", timeout=300)
     times = [float(x) for x in re.findall(r"([0-9.]+) ms", a.err)][5:]
     if a.status != 0 or len(times) < n:

@@ -66,7 +66,7 @@ class Lab:
         return self.run(CLI, *words, **options)
 
     def ask(self, *words, **options):
-        return self.cohortium("--profile", "lab-test", *words, "--json", **options)
+        return self.cohortium(*words, "--profile", "lab-test", "--json", **options)
 
     def node(self, i):
         return self.dir / f"hospital_{'abcdefgh'[i]}"
@@ -102,7 +102,7 @@ class Lab:
     def wait_linked(self, seconds=20):
         """Until home sees every member linked."""
         def linked():
-            a = self.cohortium("--profile", "lab-test", "sites", "--json")
+            a = self.cohortium("sites", "--profile", "lab-test", "--json")
             return a.status == 0 and "down" not in a.out
         return wait_for(linked, seconds)
 

@@ -172,11 +172,10 @@ static enum fault check_grid(struct cx *cx, const Cohortium__Variable *v)
 static enum fault check_name(struct cx *cx, const char *name, size_t place)
 {
     if (!variable_name_is_valid(name))
-        return cx_fail(
-            cx, FAULT_FORMAT,
-            "variable %zu: its name must be a letter followed by at most "
-            "31 letters, digits or _",
-            place + 1);
+        return cx_fail(cx, FAULT_FORMAT,
+                       "variable %zu: its name must be a letter followed by at most "
+                       "31 letters, digits or _",
+                       place + 1);
     for (size_t i = 0; i < COUNT(reserved); i++)
         if (strcmp(name, reserved[i]) == 0)
             return cx_fail(cx, FAULT_FORMAT,

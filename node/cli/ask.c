@@ -115,8 +115,7 @@ static enum fault make_request(struct home *home, struct cx *cx,
     CX_NEW(cx, r->stamp, 1);
     cohortium__stamp__init(r->stamp);
     digest_of(bytes_of(keys_signing_public(home->keys), KEY_BYTES), subject);
-    TRY(stamp_fill(cx, r->stamp, home->manifest, subject, NULL,
-                   sent->deadline_ms));
+    TRY(stamp_fill(cx, r->stamp, home->manifest, subject, NULL, sent->deadline_ms));
     TRY(put_sites(home, cx, args, r->question, r->stamp));
     r->home = PB_DATA(bytes_of(home->profile.node, DIGEST_BYTES));
     r->credential = PB_DATA(home->credential);
@@ -394,13 +393,43 @@ static const char *cohort_words(struct cx *cx, const struct codebook *cb,
     return text == NULL ? "" : text;
 }
 
+/* Requests and receipts list sites by node id; people and scripts get them by name. */
+static void order_by_name(const char *const *names, size_t *order, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t k = i;
+
+        for (; k > 0 && strcmp(names[order[k - 1]], names[i]) > 0; k--)
+            order[k] = order[k - 1];
+        order[k] = i;
+    }
+}
+
+static enum fault fill_sites(struct cx *cx, const struct home *home,
+                             const Cohortium__Question *q, struct answer *a,
+                             size_t **ret_order)
+{
+    const char **names;
+
+    CX_NEW(cx, names, q->n_sites);
+    CX_NEW(cx, *ret_order, q->n_sites);
+    CX_NEW(cx, a->sites, q->n_sites);
+    for (size_t i = 0; i < q->n_sites; i++)
+        names[i] = member_name(cx, home->manifest, PB_BYTES(q->sites[i]));
+    order_by_name(names, *ret_order, q->n_sites);
+    for (size_t i = 0; i < q->n_sites; i++)
+        a->sites[i] = names[(*ret_order)[i]];
+    a->n_sites = q->n_sites;
+    return FAULT_NONE;
+}
+
 static enum fault fill_answer(struct cx *cx, const struct home *home,
                               const struct sent *sent, const struct receipt_facts *facts,
                               struct answer *a)
 {
     const Cohortium__Question *q = sent->request->question;
-    const Cohortium__Release *const *releases = facts->site_releases;
     const struct analysis *analysis = analysis_find(q->analysis);
+    size_t *order = NULL;
 
     a->analysis = q->analysis;
     a->title = analysis != NULL ? analysis->title : q->analysis;
@@ -408,15 +437,16 @@ static enum fault fill_answer(struct cx *cx, const struct home *home,
     a->cohort = cohort_words(cx, sent->cb, q->cohort);
     a->exact_for_testing = facts->exact_for_testing;
     a->by_site = facts->release == NULL;
-    a->n_sites = q->n_sites;
-    CX_NEW(cx, a->sites, q->n_sites);
-    for (size_t i = 0; i < q->n_sites; i++)
-        a->sites[i] = member_name(cx, home->manifest, PB_BYTES(q->sites[i]));
-    a->n_shown = a->by_site ? facts->n_sites : 1;
+    TRY(fill_sites(cx, home, q, a, &order));
+    if (a->by_site && facts->n_sites != q->n_sites)
+        return cx_fail(cx, FAULT_FORMAT, "the receipt holds %zu answers of %zu sites",
+                       facts->n_sites, q->n_sites);
+    a->n_shown = a->by_site ? q->n_sites : 1;
     CX_NEW(cx, a->shown, a->n_shown);
     for (size_t i = 0; i < a->n_shown; i++) {
-        a->shown[i].site = a->by_site && i < a->n_sites ? a->sites[i] : NULL;
-        TRY(show_release(cx, home, sent, a->by_site ? releases[i] : facts->release,
+        a->shown[i].site = a->by_site ? a->sites[i] : NULL;
+        TRY(show_release(cx, home, sent,
+                         a->by_site ? facts->site_releases[order[i]] : facts->release,
                          &a->shown[i]));
     }
     return FAULT_NONE;
@@ -460,7 +490,7 @@ enum fault ask(struct cli *cli, struct home *home, struct cx *cx,
     /* Codebooks outlive this question, and so do the words of their failures. */
     enum fault fault = home_codebook(home, asking->args->words[0], &sent.cb);
     if (fault != FAULT_NONE)
-        return cx_fail(cx, fault, "%s", cx_message(home->cx));
+        return cx == home->cx ? fault : cx_fail(cx, fault, "%s", cx_message(home->cx));
     TRY(make_request(home, cx, asking, &sent));
     fault =
         home_call(home, cx, SERVICE_ASK, sent.packed, sent.deadline_ms + SLACK_MS, &packed);

@@ -1,6 +1,7 @@
 /* home.c - see home.h. */
 #include "node/cli/home.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -238,6 +239,13 @@ static void take_credential(struct home *home)
     (void)!file_write(home->cx, "credential", path, newest, 0600, FILE_REPLACE);
 }
 
+static int compare_sites(const void *a, const void *b)
+{
+    const Cohortium__Site *const *sa = a, *const *sb = b;
+
+    return strcmp((*sa)->name, (*sb)->name);
+}
+
 static enum fault ask_sites(struct home *home)
 {
     struct cx *cx = home->cx;
@@ -257,6 +265,7 @@ static enum fault ask_sites(struct home *home)
         return cx_fail(cx, FAULT_DENIED,
                        "the home node of the profile %s is no member of the consortium",
                        home->profile.name);
+    qsort(reply->sites, reply->n_sites, sizeof(*reply->sites), compare_sites);
     home->sites = reply;
     take_credential(home);
     return FAULT_NONE;

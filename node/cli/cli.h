@@ -28,8 +28,7 @@ struct option {
 };
 
 struct cli {
-    struct cx *cx;       /* as long as the program */
-    const char *program; /* argv[0] */
+    struct cx *cx; /* as long as the program */
     FILE *out, *err;
     bool said; /* the fault was told already, in more than one line */
 };

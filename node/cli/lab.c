@@ -297,7 +297,7 @@ enum fault run_lab_status(struct cli *cli, const struct args *args)
     TRY(out.fault);
     (void)fwrite(out.p, 1, out.n, cli->out);
     if (up < lab.n)
-        return cx_fail(cli->cx, FAULT_UNAVAILABLE, "lab %s: %zu of %zu nodes are down",
+        return cx_fail(cli->cx, FAULT_UNAVAILABLE, "lab %s: down: %zu of %zu nodes",
                        lab.name, lab.n - up, lab.n);
     return FAULT_NONE;
 }

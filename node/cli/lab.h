@@ -54,8 +54,8 @@ struct step {
  * standard error. */
 CHECKED enum fault steps_run(struct cx *cx, const struct step *steps, size_t n,
                              size_t at_once);
-/* cohortiumd beside this program, else in the PATH. */
-CHECKED enum fault find_daemon(struct cx *cx, const char *program, const char **ret);
+/* cohortiumd beside this program. */
+CHECKED enum fault find_daemon(struct cx *cx, const char **ret);
 /* n free ports of 127.0.0.1; from `base` on unless it is 0. */
 CHECKED enum fault find_ports(struct cx *cx, unsigned base, size_t n, unsigned *ret);
 

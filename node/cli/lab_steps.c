@@ -130,12 +130,14 @@ enum fault steps_run(struct cx *cx, const struct step *steps, size_t n, size_t a
 
 /* ---- the program and its ports ---- */
 
-enum fault find_daemon(struct cx *cx, const char *program, const char **ret)
+enum fault find_daemon(struct cx *cx, const char **ret)
 {
+    /* Installed they lie side by side; in a build folder by part. */
+    static const char *const places[] = {"cohortiumd", "../cohortiumd",
+                                         "../admin/cohortiumd"};
     char self[4096];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
 
-    (void)program;
     if (n <= 0)
         return cx_fail(cx, FAULT_IO, "this program does not find itself: %s",
                        strerror(errno));
@@ -143,13 +145,8 @@ enum fault find_daemon(struct cx *cx, const char *program, const char **ret)
     char *slash = strrchr(self, '/');
     if (slash != NULL)
         *slash = '\0';
-    /* Installed they lie side by side; in a build folder by part. */
-    const char *const places[] = {"%s/cohortiumd", "%s/../cohortiumd",
-                                  "%s/../admin/cohortiumd"};
     for (size_t i = 0; i < COUNT(places); i++) {
-        const char *path = i == 0   ? cx_printf(cx, "%s/cohortiumd", self)
-                           : i == 1 ? cx_printf(cx, "%s/../cohortiumd", self)
-                                    : cx_printf(cx, "%s/../admin/cohortiumd", self);
+        const char *path = cx_printf(cx, "%s/%s", self, places[i]);
         struct stat st;
 
         if (path != NULL && stat(path, &st) == 0 && S_ISREG(st.st_mode) &&

@@ -174,7 +174,7 @@ static enum fault prepare(struct raising *r)
         return usage_fail(cx, r->args,
                           "--name: `%.64s`; expected small letters, digits and _",
                           r->lab.name);
-    TRY(find_daemon(cx, r->lab.cli->program, &r->lab.daemon));
+    TRY(find_daemon(cx, &r->lab.daemon));
     TRY(lab_folder(cx, r->lab.name, args_get(r->args, "--dir"), &r->lab.folder));
     r->profile_name = cx_printf(cx, "lab-%s", r->lab.name);
     if (r->profile_name == NULL)

@@ -107,7 +107,7 @@ static enum fault run(struct cli *cli, int argc, char *const *argv)
 
 int main(int argc, char **argv)
 {
-    struct cli cli = {.program = argv[0], .out = stdout, .err = stderr};
+    struct cli cli = {.out = stdout, .err = stderr};
     AUTO_CX struct cx *cx = cx_new(CLI_MEMORY, CX_NO_DEADLINE);
 
     /* A reader that went away (`| head`) must not look like a crash of ours. */

@@ -118,10 +118,9 @@ static enum fault choose(struct cx *cx, const char *name, struct profile *p)
             "no profile tells where your home node is: `cohortium profile add` makes "
             "one, `cohortium lab up` a consortium to try");
     if (wanted == NULL)
-        return cx_fail(
-            cx, FAULT_USAGE,
-            "there are %zu profiles (%s, %s, ...): choose one with --profile NAME", n,
-            names[0], names[1]);
+        return cx_fail(cx, FAULT_USAGE,
+                       "there are %zu profiles (%s, %s%s): choose one with --profile NAME",
+                       n, names[0], names[1], n > 2 ? ", ..." : "");
     bool known = false;
     for (size_t i = 0; i < n; i++)
         known = known || strcmp(names[i], wanted) == 0;

@@ -5,7 +5,9 @@
 #include "protocol/base/clock.h"
 
 struct work {
+    struct vault *v;
     const struct decision *d;
+    Cohortium__LogProof *proof;
     Cohortium__LogRecord *record;
     struct answer_row row;
     uint64_t index;
@@ -18,24 +20,13 @@ static enum fault write_decision(struct cx *cx, sqlite3 *sql, void *user)
     int64_t now = clock_utc_ms();
 
     TRY(audit_append(cx, sql, w->record, w->d->details, &w->index));
+    /* Proved here, so that the checkpoint is kept: without one a cut tail would not show. */
+    TRY(audit_proof(cx, sql, w->v->signing, w->v->origin, w->index, w->proof));
     TRY(replay_note(cx, sql, r->stamp->issuer.data, r->stamp->request_id.data,
                     w->d->opened->request.envelope.digest, r->stamp->expires_at, now));
     if (w->d->release_envelope.n > 0)
         return FAULT_NONE;
     return answers_add(cx, sql, w->d->question, &w->row, now);
-}
-
-struct prove {
-    struct vault *v;
-    uint64_t index;
-    Cohortium__LogProof *proof;
-};
-
-static enum fault prove(struct cx *cx, sqlite3 *sql, void *user)
-{
-    struct prove *p = user;
-
-    return audit_proof(cx, sql, p->v->signing, p->v->origin, p->index, p->proof);
 }
 
 enum fault decision_record(struct cx *cx, struct vault *v, const struct decision *d,
@@ -44,7 +35,7 @@ enum fault decision_record(struct cx *cx, struct vault *v, const struct decision
     Cohortium__LogRecord record = COHORTIUM__LOG_RECORD__INIT;
     const struct request *r = &d->opened->request;
     uint8_t outcome[32];
-    struct work w = {.d = d, .record = &record};
+    struct work w = {.v = v, .d = d, .record = &record};
     struct bytes envelope = d->release_envelope;
     Cohortium__Answer *answer;
 
@@ -62,16 +53,14 @@ enum fault decision_record(struct cx *cx, struct vault *v, const struct decision
     record.policy = PB_DATA(bytes_of(d->policy_digest, DIGEST_BYTES));
     record.who = PB_DATA(bytes_of(r->who.subject, DIGEST_BYTES));
     record.permit = r->body->permit;
-    TRY(db_write(cx, v->db, write_decision, &w));
-
     CX_NEW(cx, answer, 1);
     *answer = (Cohortium__Answer)COHORTIUM__ANSWER__INIT;
     CX_NEW(cx, answer->proof, 1);
     *answer->proof = (Cohortium__LogProof)COHORTIUM__LOG_PROOF__INIT;
     answer->release = PB_DATA(envelope);
     answer->transcript = PB_DATA(d->transcript);
-    struct prove p = {.v = v, .index = w.index, .proof = answer->proof};
-    TRY(db_read(cx, v->db, prove, &p));
+    w.proof = answer->proof;
+    TRY(db_write(cx, v->db, write_decision, &w));
     answer->proof->node_id = v->self->node_id;
     (void)pthread_mutex_lock(&v->lock);
     v->questions++;

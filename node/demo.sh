@@ -1,0 +1,77 @@
+#!/bin/sh
+# Three hospitals on this machine answer signed questions about real patients.
+#   --keep   leave the consortium running and say how to go on
+set -eu
+cd "$(dirname "$0")/.."
+keep=no
+[ "${1:-}" = "--keep" ] && keep=yes
+
+say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+show() { printf '\033[2m$ %s\033[0m\n' "$*"; }
+
+say "1. Packages and build"
+. node/packages.sh
+install_packages
+[ -d build ] || meson setup build --buildtype=debugoptimized >/dev/null
+ninja -C build node/cli/cohortium node/admin/cohortiumd
+bin="$PWD/build/node"
+data="$PWD/tests/data/lung"
+
+dir=$(mktemp -d)
+export XDG_CONFIG_HOME="$dir/config" XDG_STATE_HOME="$dir/state"
+stop() {
+    [ "$keep" = yes ] && return
+    "$bin/cli/cohortium" lab down demo --delete >/dev/null 2>&1 || true
+    rm -rf "$dir"
+}
+trap stop EXIT
+trap 'exit 1' INT TERM
+
+cohortium() {
+    show "cohortium $*"
+    "$bin/cli/cohortium" "$@" --profile lab-demo
+}
+cohortiumd() {
+    show "cohortiumd $*"
+    "$bin/admin/cohortiumd" "$@"
+}
+
+say "2. A consortium of three hospitals, each with its own keys, officer, policy and rows"
+show "cohortium lab up --name demo --codebook lung.yaml site1.csv site2.csv site3.csv"
+"$bin/cli/cohortium" lab up --name demo --dir "$dir/lab" --codebook "$data/lung.yaml" \
+    "$data/split_k3/site1.csv" "$data/split_k3/site2.csv" "$data/split_k3/site3.csv"
+cohortium sites
+
+say "3. Questions: signed by the researcher, answered by all three vaults together"
+cohortium count lung --where 'age >= 60 and sex == "female"'
+cohortium table lung 'sex * status'
+cohortium describe lung age wt_loss --by sex
+cohortium lm lung 'wt_loss ~ age + sex'
+cohortium glm lung 'status ~ age + sex + ph_ecog' --family binomial
+
+say "4. A refusal: one level of ph_ecog is a single patient"
+show "cohortium glm lung 'status ~ age + sex + factor(ph_ecog)' --family binomial"
+status=0
+refusal=$("$bin/cli/cohortium" glm lung 'status ~ age + sex + factor(ph_ecog)' \
+    --family binomial --profile lab-demo 2>&1) || status=$?
+printf '%s\n(exit status %s)\n' "$refusal" "$status"
+[ "$status" = 3 ] || { echo "the refusal did not come" >&2; exit 1; }
+reference=$(printf '%s' "$refusal" | sed -n 's/.*reference \([0-9a-f]*\).*/\1/p')
+echo "What the officers of the first hospital see of it:"
+cohortiumd audit explain "$reference" --dir "$dir/lab/hospital_a"
+
+say "5. Proof: the receipt verifies offline, the log recomputes"
+receipt=$(ls -t "$XDG_CONFIG_HOME"/cohortium/profiles/lab-demo/receipts/*.receipt | sed -n 2p)
+show "cohortium verify RECEIPT"
+"$bin/cli/cohortium" verify "$receipt"
+cohortiumd audit verify --dir "$dir/lab/hospital_a"
+
+if [ "$keep" = yes ]; then
+    say "The consortium is left running"
+    echo "ask it:    XDG_CONFIG_HOME=$XDG_CONFIG_HOME $bin/cli/cohortium count lung --profile lab-demo"
+    echo "operate:   $bin/admin/cohortiumd status --dir $dir/lab/hospital_a"
+    echo "end it:    XDG_CONFIG_HOME=$XDG_CONFIG_HOME XDG_STATE_HOME=$XDG_STATE_HOME \\"
+    echo "           $bin/cli/cohortium lab down demo --delete && rm -rf $dir"
+else
+    say "6. Everything is stopped"
+fi

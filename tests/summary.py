@@ -1,0 +1,37 @@
+"""summary.py REFERENCE.txt TESTLOG.json ...: names what failed and was skipped, and ends with
+the line "N passed, N failed, N skipped" over all test programs and reference entries."""
+import json
+import pathlib
+import sys
+
+passed, failed, skipped = 0, [], []
+for log in sys.argv[2:]:
+    where = " (sanitizers)" if "sanitized" in log else ""
+    for line in pathlib.Path(log).read_text().splitlines():
+        test = json.loads(line)
+        name, result = test["name"] + where, test["result"]
+        if result in ("OK", "EXPECTEDFAIL"):
+            passed += 1
+        elif result == "SKIP":
+            skipped.append(name)
+        else:
+            failed.append(f"{name}: {result}")
+reference = pathlib.Path(sys.argv[1])
+if reference.exists():
+    for line in reference.read_text().splitlines():
+        words = line.split()
+        verdicts = [w for w in words if w in ("pass", "fail", "unsupported", "refused")]
+        if not verdicts or line.startswith(("summary", "total")) or len(words) < 3:
+            continue
+        if verdicts[0] == "pass":
+            passed += 1
+        elif verdicts[0] == "unsupported":
+            skipped.append("reference, not offered yet: " + line.split(" unsupported")[0])
+        else:
+            failed.append("reference: " + line)
+for name in skipped:
+    print("skipped:", name)
+for name in failed:
+    print("FAILED:", name)
+print(f"{passed} passed, {len(failed)} failed, {len(skipped)} skipped")
+sys.exit(1 if failed or passed == 0 else 0)

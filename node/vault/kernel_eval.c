@@ -339,13 +339,18 @@ static void link_step(const struct step *s)
 static void load_valid(const struct step *s, uint64_t first, size_t rows)
 {
     const uint64_t *words = s->source;
-    uint64_t *out = (uint64_t *)s->out;
+    vi lane;
 
+    for (int l = 0; l < LANES; l++)
+        lane[l] = (int64_t)1 << l;
     for (size_t w = 0; w < KERNEL_WORDS; w++) {
         uint64_t word = w * 64 < rows ? words[first / 64 + w] : 0;
 
-        for (unsigned i = 0; i < 64; i++)
-            out[w * 64 + i] = -((word >> i) & 1) & (uint64_t)ONE_BITS;
+        for (size_t i = 0; i < 64; i += LANES) {
+            vi bits = (vi){0} + (int64_t)(word >> i);
+
+            *(vd *)(s->out + w * 64 + i) = claim((bits & lane) != 0);
+        }
     }
 }
 

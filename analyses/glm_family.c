@@ -35,6 +35,11 @@ static const struct {
     {"log", LINK_LOG},     {"identity", LINK_IDENTITY}, {"inverse", LINK_INVERSE},
 };
 
+const struct glm_family *glm_family_at(size_t i)
+{
+    return i < COUNT(families) ? &families[i] : NULL;
+}
+
 const struct glm_family *glm_family_find(const char *family, const char *link,
                                          struct complaints *c, enum measure_link *ret_link)
 {

@@ -15,6 +15,8 @@ struct glm_family {
     const char *links[5]; /* the default first */
 };
 
+/* The i-th family offered, NULL past the last. */
+const struct glm_family *glm_family_at(size_t i);
 /* The family and link by name ("" is R's default link); NULL and a complaint otherwise. */
 const struct glm_family *glm_family_find(const char *family, const char *link,
                                          struct complaints *c, enum measure_link *ret_link);

@@ -16,7 +16,7 @@ void log_open(const char *process)
     name = process;
 }
 
-static void line(const char *level, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void line(const char *level, const char *format, va_list args)
 {
     char text[LINE], stamp[32], out[LINE + 80];
 

@@ -42,7 +42,7 @@ static const struct option options_lm[] = {
     {"--confidence", "LEVEL", "of intervals, 0.5 to 0.999 (default 0.95)"},
     {NULL, NULL, NULL}};
 static const struct option options_glm[] = {
-    {"--family", "NAME", "gaussian, binomial, poisson, Gamma; also 'binomial(probit)'"},
+    {"--family", "NAME", "gaussian, binomial, poisson, Gamma, quasi...; also 'binomial(probit)'"},
     {"--link", "NAME", "logit, probit, cloglog, log, identity, inverse (default as in R)"},
     {"--weights", "VARIABLE", "a codebook variable as prior weights"},
     {"--confidence", "LEVEL", "of intervals, 0.5 to 0.999 (default 0.95)"},

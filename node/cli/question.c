@@ -4,25 +4,18 @@
 
 #include "analyses/cohort.h"
 #include "analyses/formula.h"
+#include "analyses/glm_family.h"
 #include "node/cli/ask.h"
 
 /* ---- families and links, as R names them ---- */
 
-static const struct family {
-    const char *name;
-    const char *links[5]; /* the default first */
-} families[] = {
-    {"gaussian", {"identity", "log", "inverse"}},
-    {"binomial", {"logit", "probit", "cloglog", "log"}},
-    {"poisson", {"log", "identity"}},
-    {"Gamma", {"inverse", "log", "identity"}},
-};
-
-static const struct family *find_family(const char *name)
+static const struct glm_family *find_family(const char *name)
 {
-    for (size_t i = 0; i < COUNT(families); i++)
-        if (strcasecmp(families[i].name, name) == 0)
-            return &families[i];
+    const struct glm_family *f;
+
+    for (size_t i = 0; (f = glm_family_at(i)) != NULL; i++)
+        if (strcasecmp(f->name, name) == 0)
+            return f;
     return NULL;
 }
 
@@ -58,7 +51,7 @@ static bool split_family(struct cx *cx, const char *text, char **ret_family,
     return strcmp(p + strspn(p, "\"' "), ")") == 0;
 }
 
-static enum fault choose_link(struct cx *cx, const struct family *f, const char *link,
+static enum fault choose_link(struct cx *cx, const struct glm_family *f, const char *link,
                               const char **ret)
 {
     struct buffer list = buffer_new(cx, 1024);
@@ -82,11 +75,14 @@ static enum fault choose_link(struct cx *cx, const struct family *f, const char 
 enum fault family_parse(struct cx *cx, const char *family, const char *link,
                         const char **ret_family, const char **ret_link)
 {
-    const char *names[COUNT(families)];
+    const char *names[16];
+    size_t n_names = 0;
     char *name, *inner;
 
-    for (size_t i = 0; i < COUNT(families); i++)
-        names[i] = families[i].name;
+    while (n_names < COUNT(names) && glm_family_at(n_names) != NULL) {
+        names[n_names] = glm_family_at(n_names)->name;
+        n_names++;
+    }
     if (!split_family(cx, family, &name, &inner))
         return cx_fail(
             cx, FAULT_USAGE,
@@ -94,15 +90,16 @@ enum fault family_parse(struct cx *cx, const char *family, const char *link,
             family);
     if (name == NULL || inner == NULL)
         return FAULT_MEMORY;
-    const struct family *f = find_family(name);
-    const char *near = f == NULL ? bytes_nearest(name, names, COUNT(names)) : NULL;
+    const struct glm_family *f = find_family(name);
+    const char *near = f == NULL ? bytes_nearest(name, names, n_names) : NULL;
     if (near != NULL)
         return cx_fail(cx, FAULT_USAGE, "--family: no family `%.32s`; did you mean `%s`?",
                        name, near);
     if (f == NULL)
         return cx_fail(
             cx, FAULT_USAGE,
-            "--family: no family `%.32s`; there are: gaussian, binomial, poisson, Gamma",
+            "--family: no family `%.32s`; there are: gaussian, binomial, poisson, Gamma, "
+            "quasibinomial, quasipoisson",
             name);
     if (inner[0] != '\0' && link != NULL && strcmp(inner, link) != 0)
         return cx_fail(cx, FAULT_USAGE, "--family names the link %.32s and --link %.32s",

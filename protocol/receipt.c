@@ -433,7 +433,8 @@ static enum fault check_accepts(struct check *k)
             if (!seen[i])
                 return denied(k, "ACCEPT: that of %s is missing", k->who[i]->name);
     if (r->n_accepts == 0)
-        return state(k, "it is an answer given before: no new session was needed");
+        return state(k, by_site ? "each site answered alone, by its own rules"
+                                : "it is an answer given before: no new session was needed");
     return state(k,
                  by_site ? "%zu sites accepted the question"
                          : "%zu sites accepted the same question, participants, versions "

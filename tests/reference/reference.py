@@ -143,7 +143,8 @@ class Comparison:
                 self.wrong.append(f"{field}: {got} for {want}")
             return
         error = abs(got - want) / (abs(want) + 1e-300) if want != 0 else abs(got)
-        self.digits = min(self.digits, DIGITS_MAX if error == 0 else -math.log10(error))
+        if want != 0:
+            self.digits = min(self.digits, DIGITS_MAX if error == 0 else -math.log10(error))
         if error > tolerance and abs(got - want) > 1e-300:
             self.wrong.append(f"{field}: {got!r} for {want!r}")
 

@@ -11,7 +11,7 @@
 #include "protocol/files.h"
 #include "protocol/papers.h"
 
-enum { DAYS_MAX = 3650, LIST_MAX = 1000 };
+enum { DAYS_MAX = 3650, LIST_MAX = 1000, KEY_FILE_MAX = 64 * 1024 };
 static const int64_t DAY_MS = 24 * 3600 * 1000;
 
 /* ---- policy ---- */
@@ -43,6 +43,24 @@ enum fault admin_policy_check(struct invocation *in)
     return FAULT_NONE;
 }
 
+/* This node in its manifest, by its own signing key. */
+static enum fault own_member(struct invocation *in, const struct manifest *m,
+                             const Cohortium__Member **ret)
+{
+    struct bytes packed;
+    Cohortium__KeyFile *file;
+    uint8_t id[32];
+
+    TRY(file_read(in->cx, "key file", cx_printf(in->cx, "%s/keys/signing.key", in->folder),
+                  KEY_FILE_MAX, true, &packed));
+    TRY(pb_unpack(in->cx, &cohortium__key_file__descriptor, packed, KEY_FILE_MAX, &file));
+    digest_of(PB_BYTES(file->public_key), id);
+    *ret = manifest_find(m, id);
+    if (*ret == NULL)
+        return cx_fail(in->cx, FAULT_DENIED, "this node is not in its manifest");
+    return FAULT_NONE;
+}
+
 /* Number and node come from what is in force at the node, so that it cannot be applied twice
  * or elsewhere. */
 static enum fault number_policy(struct invocation *in, const struct manifest *m,
@@ -63,17 +81,9 @@ static enum fault number_policy(struct invocation *in, const struct manifest *m,
                       envelope_bound(ENVELOPE_POLICY), &old));
         body->serial = old->serial + 1;
     }
-    struct bytes packed;
-    Cohortium__KeyFile *file;
-    uint8_t *id;
-    TRY(file_read(in->cx, "key file", cx_printf(in->cx, "%s/keys/signing.key", in->folder),
-                  64 * 1024, true, &packed));
-    TRY(pb_unpack(in->cx, &cohortium__key_file__descriptor, packed, 64 * 1024, &file));
-    CX_NEW(in->cx, id, 32);
-    digest_of(PB_BYTES(file->public_key), id);
-    if (manifest_find(m, id) == NULL)
-        return cx_fail(in->cx, FAULT_DENIED, "this node is not in its manifest");
-    body->node_id = PB_DATA(bytes_of(id, 32));
+    const Cohortium__Member *self;
+    TRY(own_member(in, m, &self));
+    body->node_id = self->node_id;
     return FAULT_NONE;
 }
 
@@ -324,6 +334,24 @@ enum fault admin_permit_list(struct invocation *in)
 
 /* ---- researchers ---- */
 
+/* What the researcher types to find this node. */
+static enum fault tell_profile(struct invocation *in)
+{
+    struct manifest *m;
+    const Cohortium__Member *self;
+
+    TRY(read_manifest(in, &m));
+    TRY(own_member(in, m, &self));
+    (void)printf("give it to them with this line:\n\n  cohortium profile add %s --home %s \\\n"
+                 "    --node %s \\\n    --noise %s \\\n    --genesis %s \\\n"
+                 "    --key THEIR.key --credential %s\n",
+                 self->name, self->n_endpoints > 0 ? self->endpoints[0] : "ENDPOINT",
+                 bytes_hex(in->cx, self->node_id.data, self->node_id.len),
+                 bytes_hex(in->cx, self->noise_key.data, self->noise_key.len),
+                 bytes_hex(in->cx, m->consortium, sizeof m->consortium), option(in, "out"));
+    return FAULT_NONE;
+}
+
 enum fault admin_researcher_issue(struct invocation *in)
 {
     Cohortium__Card *card;
@@ -341,7 +369,7 @@ enum fault admin_researcher_issue(struct invocation *in)
         return cx_fail(in->cx, FAULT_INTERNAL, "the node sent no credential");
     TRY(write_document(in, reply.blobs[0]));
     (void)fputs(reply.text, stdout);
-    return FAULT_NONE;
+    return tell_profile(in);
 }
 
 enum fault admin_researcher_list(struct invocation *in)

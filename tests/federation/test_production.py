@@ -1,0 +1,151 @@
+"""A production consortium set up as people do it: passphrases, cards, signatures, no lab."""
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+from lab import CLI, LUNG, NODED, SITES, Checks, wait_for
+
+check = Checks()
+home = pathlib.Path(tempfile.mkdtemp(prefix="cohortium-production-"))
+env = dict(os.environ, HOME=str(home), XDG_CONFIG_HOME=str(home / "config"))
+(home / "secret").write_text("correct horse battery\n")
+(home / "wrong").write_text("incorrect horse battery\n")
+SECRET = ("--passphrase-file", home / "secret")
+
+
+def run(program, *words):
+    return subprocess.run([str(program), *map(str, words)], capture_output=True, text=True,
+                          timeout=120, env=env, cwd=home)
+
+
+def must(what, program, *words):
+    done = run(program, *words)
+    check(what, done.returncode == 0, f"{words}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+nodes = ["north", "south", "west"]
+try:
+    for name in ("g1", "g2", "g3"):
+        must(f"governance key {name}", CLI, "key", "new", "--use", "governance", "--name", name,
+             "-o", f"{name}.key", *SECRET)
+    for name in nodes:
+        port = free_port()
+        for k in (1, 2):
+            must(f"officer {k} of {name}", CLI, "key", "new", "--use", "officer", "--name",
+                 f"{name}_{k}", "-o", f"{name}{k}.key", *SECRET)
+        must(f"init {name}", NODED, "init", "--name", name, "--listen", f"tcp://127.0.0.1:{port}",
+             *SECRET, name)
+        must(f"card of {name}", NODED, "consortium", "card", "--dir", name, "--endpoint",
+             f"tcp://127.0.0.1:{port}", "--officer", f"{name}1.key.card", "--officer",
+             f"{name}2.key.card", "-o", f"{name}.member")
+    out = must("manifest", NODED, "consortium", "create", "--name", "oncology", "--governance",
+               "g1.key.card", "--governance", "g2.key.card", "--governance", "g3.key.card",
+               "-o", "manifest", *[f"{n}.member" for n in nodes])
+    genesis = out.split()[1]
+    must("first signature", NODED, "consortium", "sign", "--key", "g1.key", *SECRET, "manifest")
+    a = run(NODED, "consortium", "adopt", "--dir", "north", "--genesis", genesis, "manifest")
+    check("one signature of two is not enough", a.returncode == 1 and "sign" in a.stderr, a.stderr)
+    must("second signature", NODED, "consortium", "sign", "--key", "g3.key", *SECRET, "manifest")
+    a = run(NODED, "consortium", "adopt", "--dir", "north", "--genesis", "00" * 32, "manifest")
+    check("another genesis is refused", a.returncode == 1, a.stdout)
+    for name in nodes:
+        must(f"{name} adopts", NODED, "consortium", "adopt", "--dir", name, "--genesis", genesis,
+             "manifest")
+    a = run(NODED, "serve", "--background", "--dir", "north", "--passphrase-file", home / "wrong")
+    check("a wrong passphrase is named", a.returncode == 1 and "passphrase" in a.stderr, a.stderr)
+    for name in nodes:
+        must(f"{name} serves", NODED, "serve", "--background", "--dir", name, *SECRET)
+    a = run(NODED, "status", "--dir", "north")
+    check("without a policy it answers nothing and says so", "NOT READY" in a.stdout
+          and "policy" in a.stdout, a.stdout)
+
+    for name in nodes:
+        one = run(NODED, "policy", "sign", "--dir", name, "--key", f"{name}1.key", *SECRET,
+                  "cautious", "-o", f"{name}.one")
+        a = run(NODED, "policy", "apply", "--dir", name, f"{name}.one")
+        check(f"{name}: the first policy needs two officers", a.returncode != 0, a.stdout)
+        must(f"{name}: two officers sign", NODED, "policy", "sign", "--dir", name, "--key",
+             f"{name}1.key", "--key", f"{name}2.key", *SECRET, "cautious", "-o", f"{name}.policy")
+        must(f"{name}: policy applied", NODED, "policy", "apply", "--dir", name, f"{name}.policy")
+        must(f"{name}: codebook signed", NODED, "codebook", "sign", "--key", f"{name}1.key",
+             *SECRET, LUNG / "lung.yaml", "-o", f"{name}.codebook")
+        must(f"{name}: codebook added", NODED, "codebook", "add", "--dir", name,
+             f"{name}.codebook")
+    a = run(NODED, "policy", "sign", "--dir", "north", "--key", "north1.key", *SECRET,
+            "exact-for-testing", "-o", "x")
+    check("exact answers are for labs", a.returncode != 0 and "lab" in a.stderr, a.stderr)
+    (home / "looser.yaml").write_text("minimum_frequency_threshold: 5\nreason: try\n")
+    must("a looser policy, one signature", NODED, "policy", "sign", "--dir", "north", "--key",
+         "north1.key", *SECRET, "looser.yaml", "-o", "looser")
+    a = run(NODED, "policy", "apply", "--dir", "north", "looser")
+    check("loosening needs two officers", a.returncode != 0, a.stdout + a.stderr)
+    (home / "tighter.yaml").write_text("minimum_frequency_threshold: 12\nreason: careful\n")
+    must("a tighter policy, one signature", NODED, "policy", "sign", "--dir", "north", "--key",
+         "north1.key", *SECRET, "tighter.yaml", "-o", "tighter")
+    must("tightening needs one", NODED, "policy", "apply", "--dir", "north", "tighter")
+    a = run(NODED, "policy", "apply", "--dir", "north", "north.policy")
+    check("an old policy cannot be applied again", a.returncode != 0, a.stdout)
+
+    bad = home / "bad.csv"
+    lines = SITES[0].read_text().splitlines()
+    bad.write_text("\n".join(lines[:3] + [lines[3].replace("male", "mael").replace("female",
+                                                                                  "femael")]))
+    a = run(NODED, "data", "import", "--dir", "north", "lung", bad)
+    check("a wrong level is named with its place and nothing is imported",
+          a.returncode == 1 and "sex" in a.stderr and "male" in a.stderr, a.stderr)
+    a = run(NODED, "data", "list", "--dir", "north")
+    check("nothing is half imported", "no dataset yet" in a.stdout, a.stdout)
+    for name, file in zip(nodes, SITES):
+        must(f"{name} imports", NODED, "data", "import", "--dir", name, "lung", file)
+
+    must("researcher's key", CLI, "key", "new", "--use", "researcher", "--name", "ada", "-o",
+         "ada.key", *SECRET)
+    issued = must("credential", NODED, "researcher", "issue", "--dir", "north", "ada.key.card", "-o",
+         "ada.credential")
+    must("permit", NODED, "permit", "new", "--title", "lung survival", "--purpose", "a test",
+         "--dataset", "lung", "--researcher", "ada.key.card", "--member", "all", "--manifest",
+         "manifest", "-o", "permit")
+    a = run(NODED, "permit", "add", "--dir", "north", "permit")
+    check("an unsigned permit is not honoured", a.returncode == 1, a.stdout)
+    for name in nodes:
+        must(f"{name}'s officer signs the permit", NODED, "permit", "sign", "--key",
+             f"{name}1.key", *SECRET, "permit")
+    for name in nodes:
+        must(f"{name} honours it", NODED, "permit", "add", "--dir", name, "permit")
+    shown = must("the manifest in words", NODED, "consortium", "show", "--dir", "north")
+    check("it names members and officers", "south" in shown and "west_2" in shown, shown)
+    line = issued[issued.index("profile add"):].replace("\\\n", " ").split()
+    a = run(CLI, *[{"THEIR.key": "ada.key", "north": "study"}.get(w, w) for w in line])
+    check("profile added", a.returncode == 0, a.stdout + a.stderr)
+    a = run(CLI, "count", "lung", "--where", 'sex == "female"', "--profile", "study", *SECRET)
+    check("a production answer, rounded", a.returncode == 0 and "90" in a.stdout,
+          a.stdout + a.stderr)
+    a = run(CLI, "count", "lung", "--profile", "study", "--passphrase-file", home / "wrong")
+    check("the researcher's wrong passphrase is named",
+          a.returncode == 1 and "passphrase" in a.stderr, a.stderr)
+    a = run(NODED, "doctor", "--dir", "north")
+    check("doctor finds nothing wrong", a.returncode == 0, a.stdout + a.stderr)
+    a = run(NODED, "policy", "history", "--dir", "north")
+    check("the history of policies", "policy 1" in a.stdout and "policy 2" in a.stdout, a.stdout)
+    a = run(NODED, "audit", "verify", "--dir", "north")
+    check("the log is whole", a.returncode == 0, a.stdout + a.stderr)
+finally:
+    for name in nodes:
+        pid = home / name / "run" / "pid"
+        if pid.exists():
+            n = int(pid.read_text())
+            os.kill(n, signal.SIGTERM)
+            wait_for(lambda: not pathlib.Path(f"/proc/{n}").exists(), 10)
+    shutil.rmtree(home, ignore_errors=True)
+check.end()

@@ -18,6 +18,8 @@ for log in sys.argv[2:]:
             failed.append(f"{name}: {result}")
 reference = pathlib.Path(sys.argv[1])
 if reference.exists():
+    if "\nsummary " not in "\n" + reference.read_text():
+        failed.append("reference: it ended before its summary; see " + sys.argv[1])
     for line in reference.read_text().splitlines():
         words = line.split()
         verdicts = [w for w in words if w in ("pass", "fail", "unsupported", "refused")]

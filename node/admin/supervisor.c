@@ -175,7 +175,7 @@ static enum fault watch(struct cx *cx, const struct serve_options *o, int admin)
             fault = cx_fail(cx, FAULT_IO, "the %s could not start; see its last line above",
                             gone->role);
         else if (gone != NULL && !stopping)
-            log_warning("node: the %s ended (%s %d); starting vault and net again", gone->role,
+            log_warning("the %s ended (%s %d); starting vault and net again", gone->role,
                         WIFSIGNALED(status) ? "signal" : "status",
                         WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
         int64_t until = clock_mono_ms() + STOP_MS;
@@ -258,7 +258,7 @@ static enum fault run_here(struct cx *cx, const struct serve_options *o)
         (void)close(admin);
     }
     (void)close(lock);
-    log_notice("node: stopped");
+    log_notice("stopped");
     return fault;
 }
 
@@ -321,7 +321,7 @@ enum fault supervisor_run(struct cx *cx, const struct serve_options *o)
     detach(cx, o->folder);
     enum fault fault = run_here(cx, o);
     if (fault != FAULT_NONE)
-        log_warning("node: %s", cx_message(cx));
+        log_warning("%s", cx_message(cx));
     _exit(fault == FAULT_NONE ? 0 : 1);
 }
 

@@ -72,7 +72,7 @@ static void ask_fail(struct ask *a, enum fault fault, const char *text, size_t s
         site_call(a->net, a->parts[i].who, SERVICE_ABORT,
                   bytes_of(a->request.envelope.digest, DIGEST_BYTES),
                   clock_mono_ms() + NET_LINK_WAIT_MS, ignore, NULL);
-    log_notice("net: a question ended without an answer: %s", text);
+    log_notice("a question ended without an answer: %s", text);
     net_fail(a->served, fault, text, site < a->n ? a->parts[site].who : NULL);
 }
 

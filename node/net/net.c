@@ -62,7 +62,7 @@ static void vault_ready(void *user, int fd, short revents)
 
     (void)revents;
     if (cx == NULL || ipc_read(cx, &net->reader, fd) != FAULT_NONE) {
-        log_warning("net: the vault is gone; stopping");
+        log_warning("the vault is gone; stopping");
         net->failed = true;
         hub_stop(net->hub);
         return;
@@ -140,7 +140,7 @@ static bool admit(void *user, struct link_peer *peer)
         credential_verify(cx, net->manifest, peer->hello, clock_utc_ms(), &c) != FAULT_NONE ||
         c.home != net->self ||
         !bytes_equal(PB_BYTES(c.body->noise_key), bytes_of(peer->noise_key, KEY_BYTES))) {
-        log_notice("net: a link was refused: %s",
+        log_notice("a link was refused: %s",
                    cx != NULL && cx_fault(cx) != FAULT_NONE ? cx_message(cx) : "unknown key");
         return false;
     }
@@ -161,7 +161,7 @@ static void admit_done(void *user, enum fault fault, struct bytes body)
 
     (void)body;
     if (fault != FAULT_NONE && link != NULL) {
-        log_notice("net: a researcher's link was closed: the credential does not hold here");
+        log_notice("a researcher's link was closed: the credential does not hold here");
         link_close(link, "the credential is revoked or was not issued here");
     }
     free(a);
@@ -180,7 +180,7 @@ static void link_up(void *user, struct link *link)
     const struct link_peer *peer = link_peer(link);
     struct admitted *a;
 
-    log_notice("net: linked with %s", peer_name(net, link));
+    log_notice("linked with %s", peer_name(net, link));
     if (!peer->researcher) {
         sites_report(net);
         return;
@@ -198,7 +198,7 @@ static void link_down(void *user, struct link *link, const char *why)
 {
     struct net *net = user;
 
-    log_notice("net: the link with %s ended: %s", peer_name(net, link), why);
+    log_notice("the link with %s ended: %s", peer_name(net, link), why);
     if (!link_peer(link)->researcher)
         sites_report(net);
 }
@@ -306,7 +306,7 @@ enum fault net_run(struct cx *cx, const struct net_setup *setup)
         return cx_fail(cx, FAULT_INTERNAL, "the link key is unusable");
     enum fault fault = start(cx, &net, setup, own);
     if (fault == FAULT_NONE) {
-        log_notice("net: %s listens at %s", net.self->name,
+        log_notice("%s listens at %s", net.self->name,
                    setup->listen != NULL ? setup->listen : "no port (outbound only)");
         sites_report(&net);
         fault = hub_run(cx, net.hub, NULL, NULL);

@@ -92,7 +92,7 @@ void desk_answer(struct cx *cx, struct vault *v, const Cohortium__AdminCall *cal
     }
     reply->n_blobs = 0;
     reply->text = (char *)cx_message(cx);
-    log_notice("vault: %s: %s", i < COUNT(commands) ? call->command : "admin", cx_message(cx));
+    log_notice("%s: %s", i < COUNT(commands) ? call->command : "admin", cx_message(cx));
 }
 
 enum fault desk_manifest(struct desk *d)

@@ -47,7 +47,7 @@ static void send_net(struct cx *cx, struct queue *q, const struct ipc_message *m
 {
     (void)pthread_mutex_lock(&q->send_lock);
     if (ipc_send(cx, q->net_fd, IPC_VAULT, m) != FAULT_NONE)
-        log_warning("vault: an answer to net was lost: %s", cx_message(cx));
+        log_warning("an answer to net was lost: %s", cx_message(cx));
     (void)pthread_mutex_unlock(&q->send_lock);
 }
 
@@ -111,7 +111,7 @@ static void run_net_job(struct cx *cx, struct queue *q, const struct ipc_message
         send_net(cx, q, &(struct ipc_message){.kind = IPC_REPLY, .id = m->id, .body = reply});
         return;
     }
-    log_notice("vault: %s", cx_message(cx));
+    log_notice("%s", cx_message(cx));
     send_failure(cx, q, m->id, fault);
 }
 
@@ -366,7 +366,7 @@ enum fault vault_run(struct cx *cx, const struct vault_setup *setup)
     enum fault fault = vault_open(cx, &v, setup->folder, setup->passphrase);
     if (fault == FAULT_NONE) {
         if (vault_load_policy(work, &v) != FAULT_NONE)
-            log_warning("vault: this node answers nothing: %s", cx_message(work));
+            log_warning("this node answers nothing: %s", cx_message(work));
         fault = log_start(cx, &v);
     }
     if (fault == FAULT_NONE) {

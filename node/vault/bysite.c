@@ -120,7 +120,7 @@ enum fault bysite_answer(struct cx *cx, struct vault *v, const struct opened *o,
     struct bytes version = bytes_of(o->dataset->version, ID_BYTES);
     TRY(gate_release(cx, session, &o->asked, question, &self, &version, 1,
                      why == NULL ? result : NULL, reference, ret));
-    *ret_details = cx_printf(cx, "%s by site; %s%s", a->name, why != NULL ? why : "",
+    *ret_details = cx_printf(cx, "by site; %s%s", why != NULL ? why : "",
                              release_details(*ret));
     return *ret_details != NULL ? FAULT_NONE : FAULT_MEMORY;
 }

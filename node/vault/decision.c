@@ -1,8 +1,11 @@
 /* decision.c - logged before told: the decision's leaf and the answer kept, in one commit. */
 #include <string.h>
 
+#include "analyses/formula.h"
 #include "node/vault/vault.h"
 #include "protocol/base/clock.h"
+
+enum { WORDS_MAX = 4096 };
 
 struct work {
     struct vault *v;
@@ -29,16 +32,52 @@ static enum fault write_decision(struct cx *cx, sqlite3 *sql, void *user)
     return answers_add(cx, sql, w->d->question, &w->row, now);
 }
 
+/* What was asked, for officers: dataset, analysis, variables or terms, cohort. Made here from
+ * the typed question, not from what the researcher wrote. */
+static const char *question_words(struct cx *cx, const struct opened *o)
+{
+    struct buffer b = buffer_new(cx, WORDS_MAX);
+    const Cohortium__Question *q = o->asked.body;
+    const struct codebook *cb = o->asked.cb;
+    const Cohortium__Params *p = q->params;
+
+    buffer_printf(&b, "%s of %s", q->analysis, q->dataset);
+    for (size_t i = 0; p != NULL && i < p->n_variables; i++)
+        buffer_printf(&b, "%s%s", i == 0 ? ": " : ", ", p->variables[i]);
+    if (p != NULL && p->by[0] != '\0')
+        buffer_printf(&b, " by %s", p->by);
+    if (p != NULL && p->model != NULL) {
+        const Cohortium__Model *m = p->model;
+        struct complaints c = complaints_new(cx);
+        struct ast *response = NULL;
+
+        if (ast_open(cx, cb, m->response, AST_TYPE_NUMBER, &c, &response) == FAULT_NONE &&
+            response != NULL)
+            buffer_printf(&b, ": %s ~ ", ast_text(cx, cb, response));
+        for (size_t i = 0; i < m->n_terms; i++)
+            buffer_printf(&b, "%s%s", i == 0 ? "" : " + ", term_text(cx, cb, m->terms[i]));
+        buffer_printf(&b, "%s%s%s", m->n_terms == 0 ? "1" : "", m->family[0] ? ", " : "",
+                      m->family);
+    }
+    buffer_printf(&b, "; cohort %s", ast_text(cx, cb, o->asked.cohort));
+    const char *words = buffer_string(&b);
+    return words != NULL ? words : "a question too long to write here";
+}
+
 enum fault decision_record(struct cx *cx, struct vault *v, const struct decision *d,
                            Cohortium__Answer **ret)
 {
     Cohortium__LogRecord record = COHORTIUM__LOG_RECORD__INIT;
     const struct request *r = &d->opened->request;
     uint8_t outcome[32];
-    struct work w = {.v = v, .d = d, .record = &record};
+    struct decision full = *d;
+    struct work w = {.v = v, .d = &full, .record = &record};
     struct bytes envelope = d->release_envelope;
     Cohortium__Answer *answer;
 
+    full.details = cx_printf(cx, "%s; %s", question_words(cx, d->opened), d->details);
+    if (full.details == NULL)
+        return FAULT_MEMORY;
     digest_of(d->release_body, outcome);
     if (envelope.n == 0)
         TRY(envelope_seal_body(cx, ENVELOPE_RELEASE, d->release_body, v->signing, &envelope));

@@ -519,7 +519,6 @@ enum fault session_release(struct cx *cx, struct vault *v, struct session *s,
 
     TRY(pb_unpack(cx, &cohortium__release__descriptor, release_body(s->release),
                   envelope_bound(ENVELOPE_RELEASE), &r));
-    buffer_printf(&why, "%s; ", s->o.analysis->name);
     if (!r->released)
         buffer_printf(&why, "NOT_RELEASED, reference %s; %s",
                       bytes_hex(cx, r->reference.data, r->reference.len),

@@ -23,10 +23,8 @@ if [ -z "${QUICK:-}" ]; then
         --no-suite federation || status=1
     logs="$logs $sanitized/meson-logs/testlog.json"
 fi
-if [ -x tests/reference/run.sh ]; then
-    sh tests/reference/run.sh --split split_k3 tests/data/lung tests/data/birthwt \
-        >$build/reference.txt 2>&1 || status=1
-    tail -n 3 $build/reference.txt
-fi
+sh tests/reference/run.sh --split split_k3 tests/data/lung tests/data/birthwt \
+    >$build/reference.txt 2>&1 || status=1
+tail -n 3 $build/reference.txt
 python3 tests/summary.py $build/reference.txt $logs || status=1
 exit $status

@@ -17,7 +17,9 @@ for log in sys.argv[2:]:
         else:
             failed.append(f"{name}: {result}")
 reference = pathlib.Path(sys.argv[1])
-if reference.exists():
+if not reference.exists():
+    failed.append("reference: it did not run")
+else:
     if "\nsummary " not in "\n" + reference.read_text():
         failed.append("reference: it ended before its summary; see " + sys.argv[1])
     for line in reference.read_text().splitlines():

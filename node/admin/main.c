@@ -63,9 +63,9 @@ static void no_such_command(struct cx *cx, int argc, char **argv)
         all[i] = admin_commands[i].words;
     if (all != NULL && words != NULL)
         near = bytes_nearest(words, all, admin_command_count);
-    (void)fprintf(stderr, "cohortiumd: no command `%.60s`%s%s%s; `cohortiumd help` lists all\n",
+    (void)fprintf(stderr, "cohortiumd: no command `%.60s`%s%s%s `cohortiumd help` lists all\n",
                   words != NULL ? words : argv[0], near != NULL ? ", did you mean `" : "",
-                  near != NULL ? near : "", near != NULL ? "`?" : "");
+                  near != NULL ? near : "", near != NULL ? "`?" : ";");
 }
 
 /* Whether `name` is among the command's options; *ret_value: a value follows. */

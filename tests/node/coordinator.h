@@ -1,0 +1,47 @@
+/*
+ * coordinator.h - plays the coordinator of one question over three vaults in this process,
+ * as node/net/coordinate.c does over the network; or lies in one place.
+ *
+ * Each call runs in memory of its own that is gone afterwards, as a job of a vault does.
+ */
+#pragma once
+
+#include "tests/node/vaults.h"
+
+struct play {
+    struct vaults *t;
+    struct cx *cx;
+    struct bytes request;
+    uint8_t digest[DIGEST_BYTES]; /* names the session */
+    struct bytes preflight[VAULTS], accept[VAULTS], vector[VAULTS], proposal;
+    struct bytes before[VAULTS]; /* vectors of the round before the newest */
+    Cohortium__Answer *answer[VAULTS];
+    uint32_t round;    /* the next proposal's, or the one that was just made */
+    char message[512]; /* of the newest fault */
+};
+
+void play_new(struct play *p, struct vaults *t, struct bytes request);
+void play_free(struct play *p);
+
+/* Changes what a vault is about to be told. */
+typedef void play_lie(struct play *p, size_t victim, Cohortium__StepCall *call);
+
+enum fault play_preflight(struct play *p, size_t site);
+enum fault play_begin(struct play *p, size_t site, bool rerun);
+/* Home takes up the vectors of the round before and proposes; lie may be NULL. */
+enum fault play_propose(struct play *p, play_lie *lie);
+/* One vault takes the proposal and gives a vector, or its answer. */
+enum fault play_step(struct play *p, size_t site, play_lie *lie);
+
+/* Honest stretches; the test fails with the vault's own words where one of them faults. */
+void play_start(struct play *p); /* preflights and begins, rerun where needed */
+void play_round(struct play *p); /* proposes, steps all */
+void play_to(struct play *p, uint32_t round); /* up to home's proposal of this round */
+void play_finish(struct play *p);             /* until all have answered */
+void play_whole(struct play *p);              /* start and finish */
+
+const Cohortium__Proposal *play_proposal(struct play *p);
+/* The signed body of a vault's answer. */
+struct bytes play_body(struct play *p, size_t site);
+const Cohortium__Release *play_release(struct play *p, size_t site);
+Cohortium__Receipt *play_receipt(struct play *p);

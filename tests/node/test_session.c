@@ -1,0 +1,296 @@
+/*
+ * test_session.c - one masked question over three vaults: honest to the end, or objected
+ * to.
+ *
+ * The numbers are held against plain loops over the rows of all sites.
+ */
+#include "tests/node/coordinator.h"
+
+#include <math.h>
+
+#include "protocol/receipt.h"
+
+static const char TESTING[] = "class: testing\n";
+static const char CAUTIOUS[] = "class: cautious\nresponse_quantum_ms: 0\n";
+
+/* ---- the whole consortium's rows ---- */
+
+static double sum_rows(const struct vaults *t, double (*f)(const struct vault_row *))
+{
+    double sum = 0;
+
+    for (size_t s = 0; s < VAULTS; s++)
+        for (size_t i = 0; i < t->site[s].n; i++)
+            sum += f(&t->site[s].rows[i]);
+    return sum;
+}
+
+static double is_from_60(const struct vault_row *r)
+{
+    return r->age >= 60;
+}
+
+static double one(const struct vault_row *r)
+{
+    (void)r;
+    return 1;
+}
+
+static double age(const struct vault_row *r)
+{
+    return r->age;
+}
+
+static double score(const struct vault_row *r)
+{
+    return r->score;
+}
+
+static double age_age(const struct vault_row *r)
+{
+    return r->age * r->age;
+}
+
+static double age_score(const struct vault_row *r)
+{
+    return r->age * r->score;
+}
+
+/* ---- small helpers ---- */
+
+static void ask(struct play *p, struct vaults *t, const char *analysis, const char *formula,
+                const char *cohort)
+{
+    AUTO_CX struct cx *cx = cx_new(16 << 20, CX_NO_DEADLINE);
+
+    assert_non_null(cx);
+    play_new(
+        p, t,
+        vaults_seal(cx, vaults_request(t, cx, analysis, formula, cohort), t->researcher));
+}
+
+static double value(const Cohortium__Release *r, const char *name, size_t i)
+{
+    int state;
+    double x = released_value(released_item(r->result, name), i, &state);
+
+    CHECK_EQ_(name, state, 0);
+    return x;
+}
+
+/* All bodies the same, the receipt holds, every log is whole. */
+static void check_papers(struct play *p)
+{
+    struct receipt_facts facts;
+
+    for (size_t i = 1; i < VAULTS; i++)
+        CHECK_("the same bytes everywhere", bytes_equal(play_body(p, 0), play_body(p, i)));
+    CHECK_OK_("receipt", p->cx,
+              receipt_verify(p->cx, play_receipt(p), p->t->genesis, &facts));
+    CHECK_("the receipt's body", bytes_equal(facts.body, play_body(p, 0)));
+    for (size_t i = 0; i < VAULTS; i++)
+        (void)vaults_desk(p->t, p->cx, i, "audit verify", NULL, 0, NULL, 0);
+}
+
+static void check_count(struct vaults *t, enum vaults_table table, uint64_t want)
+{
+    for (size_t i = 0; i < VAULTS; i++)
+        CHECK_EQ_("rows", vaults_count(t, i, table), want);
+}
+
+/* ---- honest: testing ---- */
+
+static void test_session__count_is_the_pooled_number(void **state)
+{
+    struct vaults t;
+    struct play p, q;
+    (void)state;
+
+    vaults_new(&t, TESTING);
+    check_count(&t, TABLE_LEDGER, 0);
+    ask(&p, &t, "count", NULL, "age >= 60");
+    play_whole(&p);
+    const Cohortium__Release *r = play_release(&p, 0);
+    CHECK_("released", r->released && r->exact_for_testing);
+    CHECK_EQ_("patients", value(r, "patients", 0), sum_rows(&t, is_from_60));
+    check_papers(&p);
+    check_count(&t, TABLE_LEDGER, 0); /* off in this class: DISCLOSURE.md 0.10 */
+    check_count(&t, TABLE_CHARGES, 1);
+    for (size_t i = 0; i < VAULTS; i++) {
+        const struct audit_entry *e = vaults_newest(&t, p.cx, i, "question");
+
+        assert_non_null(e);
+        assert_string_equal(e->record->decision, "released");
+        CHECK_EQ_("session is over", play_step(&p, i, NULL), FAULT_MISSING);
+    }
+
+    /* Asked again: the same bytes, one more leaf, nothing else. */
+    ask(&q, &t, "count", NULL, "age >= 60");
+    play_start(&q);
+    for (size_t i = 0; i < VAULTS; i++) {
+        assert_non_null(q.answer[i]);
+        CHECK_("the same bytes", bytes_equal(play_body(&p, i), play_body(&q, i)));
+        const struct audit_entry *e = vaults_newest(&t, q.cx, i, "repeat");
+        assert_non_null(e);
+        assert_string_equal(e->record->decision, "answered_before");
+    }
+    check_papers(&q);
+    check_count(&t, TABLE_CHARGES, 1);
+    check_count(&t, TABLE_ANSWERS, 1);
+    play_free(&q);
+    play_free(&p);
+    vaults_free(&t);
+}
+
+static void test_session__table_is_the_pooled_table(void **state)
+{
+    struct vaults t;
+    struct play p;
+    double want[2][2] = {{0}};
+    (void)state;
+
+    vaults_new(&t, TESTING);
+    for (size_t s = 0; s < VAULTS; s++)
+        for (size_t i = 0; i < t.site[s].n; i++)
+            want[(int)t.site[s].rows[i].sex][(int)t.site[s].rows[i].status]++;
+    ask(&p, &t, "table", "sex * status", NULL);
+    play_whole(&p);
+    const Cohortium__Item *item = NULL;
+    const Cohortium__Release *r = play_release(&p, 0);
+    for (size_t i = 0; i < r->result->n_items && item == NULL; i++)
+        if (r->result->items[i]->kind == COHORTIUM__ITEM_KIND__COUNTS)
+            item = r->result->items[i];
+    assert_non_null(item);
+    CHECK_EQ_("rows", item->rows, 2);
+    CHECK_EQ_("columns", item->columns, 2);
+    for (size_t i = 0; i < 4; i++)
+        CHECK_EQ_("cell", item->values[i], want[i / 2][i % 2]);
+    check_papers(&p);
+    play_free(&p);
+    vaults_free(&t);
+}
+
+static void test_session__line_is_the_pooled_line(void **state)
+{
+    struct vaults t;
+    struct play p;
+    (void)state;
+
+    vaults_new(&t, TESTING);
+    ask(&p, &t, "lm", "score ~ age", NULL);
+    play_whole(&p);
+    double n = sum_rows(&t, one), x = sum_rows(&t, age), y = sum_rows(&t, score);
+    double slope =
+        (sum_rows(&t, age_score) - x * y / n) / (sum_rows(&t, age_age) - x * x / n);
+    double intercept = (y - slope * x) / n;
+    const Cohortium__Release *r = play_release(&p, 0);
+
+    /* 1e-10: the plain loops above lose four digits to cancellation. */
+    CHECK_("intercept", fabs(value(r, "coef", 0) - intercept) < 1e-10 * fabs(intercept));
+    CHECK_("slope", fabs(value(r, "coef", 1) - slope) < 1e-10 * fabs(slope));
+    check_papers(&p);
+    play_free(&p);
+    vaults_free(&t);
+}
+
+/* ---- honest: cautious ---- */
+
+static void test_session__cautious_count_is_rounded(void **state)
+{
+    struct vaults t;
+    struct play p, q;
+    (void)state;
+
+    vaults_new(&t, CAUTIOUS);
+    double base = t.site[0].v.policy->numbers.number[POLICY_ROUNDING_BASE];
+    ask(&p, &t, "count", NULL, "age >= 60");
+    play_whole(&p);
+    const Cohortium__Release *r = play_release(&p, 2);
+    CHECK_("released", r->released && !r->exact_for_testing);
+    CHECK_("it rounds", base > 1);
+    CHECK_EQ_("patients", value(r, "patients", 0),
+              floor(sum_rows(&t, is_from_60) / base + 0.5) * base);
+    check_papers(&p);
+    uint64_t ledger = vaults_count(&t, 0, TABLE_LEDGER);
+    CHECK_("the ledger has rows", ledger > 0);
+    check_count(&t, TABLE_LEDGER, ledger);
+    ask(&q, &t, "count", NULL, "age >= 60");
+    play_start(&q);
+    for (size_t i = 0; i < VAULTS; i++)
+        CHECK_("the same bytes", bytes_equal(play_body(&p, i), play_body(&q, i)));
+    check_papers(&q);
+    check_count(&t, TABLE_LEDGER, ledger);
+    check_count(&t, TABLE_CHARGES, 1);
+    play_free(&q);
+    play_free(&p);
+    vaults_free(&t);
+}
+
+/* ---- objections ---- */
+
+static void check_not_released(struct vaults *t, const char *cohort, const char *rule)
+{
+    struct play p, q;
+
+    ask(&p, t, "count", NULL, cohort);
+    play_whole(&p);
+    const Cohortium__Release *r = play_release(&p, 0);
+    CHECK_(cohort, !r->released && r->result == NULL && r->reference.len == 8);
+    check_papers(&p);
+    for (size_t i = 0; i < VAULTS; i++) {
+        const struct audit_entry *e = vaults_newest(t, p.cx, i, "question");
+        const char *reference = bytes_hex(p.cx, r->reference.data, r->reference.len);
+
+        assert_non_null(e);
+        assert_string_equal(e->record->decision, "not_released");
+        CHECK_("the log has the reference", strstr(e->details, reference) != NULL);
+        CHECK_("the log has the rule", strstr(e->details, rule) != NULL);
+        const Cohortium__AdminReply *said =
+            vaults_desk(t, p.cx, i, "audit explain", &reference, 1, NULL, 0);
+        CHECK_("explained to the officer", strstr(said->text, rule) != NULL);
+    }
+    check_count(t, TABLE_LEDGER, 0);
+    check_count(t, TABLE_CHARGES, 0);
+
+    ask(&q, t, "count", NULL, cohort);
+    play_start(&q);
+    for (size_t i = 0; i < VAULTS; i++)
+        CHECK_("the same reference again", bytes_equal(play_body(&p, 0), play_body(&q, i)));
+    play_free(&q);
+    play_free(&p);
+}
+
+static void test_session__R1_nine_patients_are_not_released(void **state)
+{
+    struct vaults t;
+    (void)state;
+
+    vaults_new(&t, CAUTIOUS);
+    CHECK_EQ_("nine of 85", 3 * VAULTS_OLD, 9);
+    check_not_released(&t, "age >= 80", "R1");
+    vaults_free(&t);
+}
+
+static void test_session__R2_all_but_nine_are_not_released(void **state)
+{
+    struct vaults t;
+    (void)state;
+
+    vaults_new(&t, CAUTIOUS);
+    check_not_released(&t, "age < 80", "R2");
+    vaults_free(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_session__count_is_the_pooled_number),
+        cmocka_unit_test(test_session__table_is_the_pooled_table),
+        cmocka_unit_test(test_session__line_is_the_pooled_line),
+        cmocka_unit_test(test_session__cautious_count_is_rounded),
+        cmocka_unit_test(test_session__R1_nine_patients_are_not_released),
+        cmocka_unit_test(test_session__R2_all_but_nine_are_not_released),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,12 +1,14 @@
 /*
  * link.h - one encrypted, multiplexed link per pair of peers, over nng's byte streams.
  *
- *   TCP -> u16 length + Noise message -> frames: type u8, flags u8, stream u32, length u32, body
+ *   TCP -> u16 length + Noise message -> frames: type u8, flags u8, stream u32, length u32,
+ *   body; numbers are big endian
  *
- * A hub owns all links of a process. nng's callbacks only queue; everything here happens, and
- * every callback of yours runs, on the one thread that calls hub_run. A call is one stream:
- * request, optional progress, one reply. Bounds stand in link.c beside what they bound.
- * Facts and traps: nng 1.5.2 (only nng_stream is used; no SP socket may face a network).
+ * A hub owns all links of a process. nng's callbacks only queue; everything here happens,
+ * and every callback of yours runs, on the one thread that calls hub_run. A call is one
+ * stream: request, optional progress, one reply. Bounds stand in link.c beside what they
+ * bound. Facts and traps: nng 1.5.2 (only nng_stream is used; no SP socket may face a
+ * network).
  */
 #pragma once
 
@@ -22,15 +24,17 @@ enum {
 };
 
 enum service { /* what a call asks for; the reply's form follows from it */
-    SERVICE_UNSET = 0,
-    SERVICE_ASK = 1,        /* researcher -> home: packed Envelope(Request); reply Receipt */
-    SERVICE_CATALOG = 2,    /* -> CatalogReply */
-    SERVICE_CODEBOOK = 3,   /* CodebookCall -> CodebookReply */
-    SERVICE_SITES = 4,      /* researcher -> home: -> SitesReply */
-    SERVICE_PREFLIGHT = 10, /* node -> node: packed Envelope(Request) -> packed Envelope(Preflight) */
-    SERVICE_BEGIN = 11,     /* BeginCall -> BeginReply */
-    SERVICE_STEP = 12,      /* StepCall -> StepReply */
-    SERVICE_ABORT = 13      /* digest of a request's body -> empty */
+               SERVICE_UNSET = 0,
+               SERVICE_ASK =
+                   1, /* researcher -> home: packed Envelope(Request); reply Receipt */
+               SERVICE_CATALOG = 2,    /* -> CatalogReply */
+               SERVICE_CODEBOOK = 3,   /* CodebookCall -> CodebookReply */
+               SERVICE_SITES = 4,      /* researcher -> home: -> SitesReply */
+               SERVICE_PREFLIGHT = 10, /* node -> node: packed Envelope(Request) -> packed
+                                          Envelope(Preflight) */
+               SERVICE_BEGIN = 11,     /* BeginCall -> BeginReply */
+               SERVICE_STEP = 12,      /* StepCall -> StepReply */
+               SERVICE_ABORT = 13      /* digest of a request's body -> empty */
 };
 
 struct hub;
@@ -39,10 +43,10 @@ struct call;   /* one running call that we made */
 struct served; /* one running call that a peer made */
 
 struct link_peer {
-    bool researcher;         /* else a node of the manifest */
+    bool researcher; /* else a node of the manifest */
     uint8_t noise_key[32];
-    uint8_t id[32];          /* node id, or SHA-256 of the researcher's signing key */
-    struct bytes hello;      /* what the initiator sent inside handshake message 3 */
+    uint8_t id[32];     /* node id, or SHA-256 of the researcher's signing key */
+    struct bytes hello; /* what the initiator sent inside handshake message 3 */
 };
 
 struct hub_setup {
@@ -54,18 +58,23 @@ struct hub_setup {
     bool (*admit)(void *user, struct link_peer *peer);
     void (*up)(void *user, struct link *link);
     void (*down)(void *user, struct link *link, const char *why); /* link is freed after */
-    /* A dial failed, in words for people ("nothing listens at 127.0.0.1:7011"). May be NULL. */
+    /* A dial failed, in words for people ("nothing listens at 127.0.0.1:7011"). May be
+     * NULL. With keep it is tried again, without it is over. */
     void (*failed)(void *user, const uint8_t remote_id[32], const char *why);
-    /* A peer calls. Answer later, exactly once, with served_reply or served_fail. */
+    /* A peer calls. Answer now or later, exactly once, with served_reply or served_fail,
+     * also when the link went down meanwhile; body lives until then. hub_free ends what is
+     * left. */
     void (*serve)(void *user, struct link *link, enum service service, struct bytes body,
                   struct served *served);
+    int64_t ping_ms, dead_ms; /* 0: LINK_PING_MS, LINK_DEAD_MS. Tests are in a hurry. */
 };
 
 CHECKED enum fault hub_new(struct cx *cx, const struct hub_setup *setup, struct hub **ret);
+/* Calls fail and links go down (the callbacks run), all within 2 s. */
 void hub_free(struct hub **hub);
 
-/* "tcp://127.0.0.1:7011"; port 0 lets the system choose. FAULT_IO with "port 7011 is taken".
- * hub_port tells the one chosen. */
+/* "tcp://127.0.0.1:7011"; port 0 lets the system choose. FAULT_IO with "port 7011 is
+ * taken". hub_port tells the one chosen. */
 CHECKED enum fault hub_listen(struct cx *cx, struct hub *hub, const char *endpoint);
 int hub_port(const struct hub *hub);
 
@@ -83,9 +92,10 @@ void *link_user(struct link *link);
 void link_set_user(struct link *link, void *user);
 void link_close(struct link *link, const char *why);
 
-/* Makes a call. done runs exactly once: with the reply, or fault != FAULT_NONE and, where the
- * peer sent one, a packed Trouble in body (FAULT_TIMEOUT at the deadline, FAULT_UNAVAILABLE
- * when the link goes down). body is valid during the callback. progress may be NULL. */
+/* Makes a call. done runs exactly once: with the reply, or fault != FAULT_NONE and, where
+ * the peer sent one, a packed Trouble in body (FAULT_TIMEOUT at the deadline,
+ * FAULT_UNAVAILABLE when the link goes down). body is valid during the callback. progress
+ * may be NULL. */
 typedef void call_done(void *user, enum fault fault, struct bytes body);
 typedef void call_progress(void *user, struct bytes body);
 CHECKED enum fault link_call(struct cx *cx, struct link *link, enum service service,
@@ -109,13 +119,14 @@ typedef void hub_timer(void *user);
 /* Runs once, after delay_ms. Returns an id for hub_cancel_timer; 0 without memory. */
 uint64_t hub_after(struct hub *hub, int64_t delay_ms, hub_timer *timer, void *user);
 void hub_cancel_timer(struct hub *hub, uint64_t id);
-/* Until hub_stop (any thread or signal handler) or until `until` returns true (checked after
- * each event). */
+/* Until hub_stop (any thread or signal handler) or until `until` returns true (checked
+ * after each event). */
 CHECKED enum fault hub_run(struct cx *cx, struct hub *hub, bool (*until)(void *user),
                            void *user);
 void hub_stop(struct hub *hub);
 
-/* Counters for status and tests: bytes held for receiving, links, unauthenticated, refused. */
+/* Counters for status and tests: bytes held for receiving, links, unauthenticated, refused.
+ */
 struct hub_counters {
     size_t links, unauthenticated, receive_bytes;
     uint64_t accepted, refused, faults, accept_errors;

@@ -1,0 +1,165 @@
+/* hub_listen.c - the listener: bounds on who may knock, and how often. */
+#include <string.h>
+
+#include "protocol/base/clock.h"
+#include "protocol/link_private.h"
+
+enum { ACCEPT_BACKOFF_MS = 75 };
+
+static void address_of(nng_stream *stream, uint8_t address[16])
+{
+    nng_sockaddr sa;
+
+    memset(address, 0, 16);
+    if (nng_stream_get_addr(stream, NNG_OPT_REMADDR, &sa) != 0)
+        return; /* all unknown ones share a bucket */
+    if (sa.s_family == NNG_AF_INET)
+        memcpy(address, &sa.s_in.sa_addr, 4);
+    else if (sa.s_family == NNG_AF_INET6)
+        memcpy(address, sa.s_in6.sa_addr, 8); /* whoever has a /64 has all of it */
+}
+
+/* A token bucket an address; the table is of fixed size, the one unused longest gives way.
+ */
+static bool may_connect(struct hub *hub, nng_stream *stream)
+{
+    int64_t now = clock_mono_ms();
+    struct bucket *found = &hub->buckets[0];
+    uint8_t address[16];
+
+    address_of(stream, address);
+    for (size_t i = 0; i < BUCKETS; i++) {
+        struct bucket *b = &hub->buckets[i];
+
+        if (b->used && memcmp(b->address, address, 16) == 0) {
+            found = b;
+            break;
+        }
+        if (found->used && (!b->used || b->at < found->at))
+            found = b;
+    }
+    if (!found->used || memcmp(found->address, address, 16) != 0) {
+        *found = (struct bucket){.at = now, .tokens = BUCKET_BURST, .used = true};
+        memcpy(found->address, address, 16);
+    }
+    found->tokens += (double)(now - found->at) * BUCKET_RATE / 1000;
+    found->tokens = found->tokens > BUCKET_BURST ? BUCKET_BURST : found->tokens;
+    found->at = now;
+    if (found->tokens < 1)
+        return false;
+    found->tokens -= 1;
+    return true;
+}
+
+void accept_next(struct hub *hub)
+{
+    hub->accept_due = 0;
+    op_begin(&hub->accept, NNG_DURATION_INFINITE);
+    nng_stream_listener_accept(hub->listener, hub->accept.aio);
+}
+
+/* A flood of half-open handshakes must not keep an honest peer out: the oldest gives way.
+ */
+static void make_room(struct hub *hub)
+{
+    struct link *oldest = NULL;
+
+    if (hub->counters.unauthenticated < LINK_UNAUTHENTICATED_MAX)
+        return;
+    for (struct link *l = hub->links; l != NULL; l = l->next)
+        if (l->counted && (oldest == NULL || l->since < oldest->since))
+            oldest = l;
+    if (oldest == NULL)
+        return;
+    oldest->counted = false;
+    hub->counters.unauthenticated--;
+    hub->counters.refused++;
+    link_drop(oldest, "too many handshakes at once");
+}
+
+static void add_link(struct hub *hub, struct link *link)
+{
+    link->next = hub->links;
+    hub->links = link;
+    link_begin(link);
+}
+
+static void admit_stream(struct hub *hub, nng_stream *stream)
+{
+    struct link *link;
+    size_t ending = 0;
+
+    for (struct link *l = hub->links; l != NULL; l = l->next)
+        ending += l->state == LINK_CLOSED;
+    if (hub->freeing || !may_connect(hub, stream) ||
+        ending > 4 * LINK_UNAUTHENTICATED_MAX ||
+        (make_room(hub), link = link_new(hub, NULL, stream)) == NULL) {
+        hub->counters.refused++;
+        nng_stream_close(stream);
+        nng_stream_free(stream);
+        return;
+    }
+    link->counted = true;
+    hub->counters.unauthenticated++;
+    add_link(hub, link);
+}
+
+static void accepted(struct op *op)
+{
+    struct hub *hub = op->owner;
+
+    if (op->result == 0) {
+        hub->counters.accepted++;
+        admit_stream(hub, op->output);
+    }
+    if (hub->freeing)
+        return;
+    if (op->result == 0) {
+        accept_next(hub);
+        return;
+    }
+    hub->counters
+        .accept_errors++; /* no descriptors, or a caller that is gone: not at once */
+    hub->accept_due = clock_mono_ms() + ACCEPT_BACKOFF_MS;
+}
+
+enum fault hub_listen(struct cx *cx, struct hub *hub, const char *endpoint)
+{
+    const char *colon = strrchr(endpoint, ':');
+    int bad;
+
+    if (strncmp(endpoint, "tcp://", 6) != 0 || colon == NULL || colon < endpoint + 6)
+        return cx_fail(cx, FAULT_INVALID,
+                       "cannot listen at %.100s: expected tcp://ADDRESS:PORT", endpoint);
+    if (hub->listener != NULL)
+        return cx_fail(cx, FAULT_INVALID, "this process listens already");
+    bad = nng_stream_listener_alloc(&hub->listener, endpoint);
+    if (bad != 0)
+        return cx_fail(cx, FAULT_INVALID, "cannot listen at %.100s: %s", endpoint,
+                       nng_strerror(bad));
+    (void)nng_stream_listener_set_bool(hub->listener, NNG_OPT_TCP_NODELAY, true);
+    bad = nng_stream_listener_listen(hub->listener);
+    if (bad == 0)
+        bad =
+            nng_stream_listener_get_int(hub->listener, NNG_OPT_TCP_BOUND_PORT, &hub->port);
+    if (bad == 0 && !op_new(&hub->accept, hub, accepted, hub))
+        bad = NNG_ENOMEM;
+    if (bad != 0) {
+        nng_stream_listener_free(hub->listener);
+        hub->listener = NULL;
+        if (bad == NNG_EADDRINUSE)
+            return cx_fail(cx, FAULT_IO,
+                           "port %.20s is taken: end the program that listens there, or "
+                           "choose another port",
+                           colon + 1);
+        return cx_fail(cx, FAULT_IO, "cannot listen at %.100s: %s",
+                       endpoint_words(endpoint), nng_strerror(bad));
+    }
+    accept_next(hub);
+    return FAULT_NONE;
+}
+
+int hub_port(const struct hub *hub)
+{
+    return hub->port;
+}

@@ -5,8 +5,9 @@
  *
  * A step absorbs the vectors of the round before, checks and adopts home's proposal for the next
  * and answers with this vault's own vector. Nothing of a session is on disk but the ledger row
- * written before the first vector after the verdict, so a crash ends it: keys are ephemeral, and
- * other data can never be masked under an old key.
+ * written before the first vector after the verdict and home's decision, logged before its
+ * proposal of the release leaves. So a crash ends it: keys are ephemeral, and other data can
+ * never be masked under an old key.
  */
 #pragma once
 
@@ -16,6 +17,7 @@ struct session {
     struct cx *cx;                  /* everything of this session */
     pthread_mutex_t lock;           /* held by the worker that runs a step */
     bool over;
+    bool doomed;                    /* aborted while at work; under the vault's sessions_lock */
     uint8_t request[32];            /* names it */
     int64_t arrival_us, touched_ms; /* monotonic */
     struct opened o;
@@ -47,6 +49,8 @@ struct session {
     bool refused;                   /* the pooled verdict or veto said no */
     struct result *result;
     struct release *release;        /* ours, before and after adoption */
+    struct bytes held;              /* body given before; no other is proposed or adopted */
+    Cohortium__Answer *answer;      /* home's, logged before its proposal leaves */
 };
 
 /* Expected input of the next round, for home's proposal and everybody's check. */

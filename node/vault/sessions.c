@@ -38,6 +38,17 @@ enum fault session_new(struct cx *cx, struct vault *v, struct session **ret)
     return FAULT_NONE;
 }
 
+/* Whether nobody works on it and it has not started; it is locked then. */
+static bool take_unstarted(struct session *s)
+{
+    if (pthread_mutex_trylock(&s->lock) != 0)
+        return false;
+    if (s->mask == NULL)
+        return true;
+    (void)pthread_mutex_unlock(&s->lock);
+    return false;
+}
+
 /* Puts a locked, accepted session in the table. A request begun again replaces a session that
  * has not started (its coordinator lost our ACCEPT); a started one stays. */
 enum fault session_enter(struct cx *cx, struct vault *v, struct session *s)
@@ -54,10 +65,10 @@ enum fault session_enter(struct cx *cx, struct vault *v, struct session *s)
             if (place == SESSIONS_MAX)
                 place = i;
         } else if (memcmp(t->request, s->request, DIGEST_BYTES) == 0) {
-            if (t->mask != NULL || pthread_mutex_trylock(&t->lock) != 0)
-                fault = cx_fail(cx, FAULT_REPLAY, "this request's session is running already");
-            else
+            if (take_unstarted(t))
                 old = t;
+            else
+                fault = cx_fail(cx, FAULT_REPLAY, "this request's session is running already");
             place = i;
             break;
         }
@@ -106,22 +117,23 @@ static void take_out(struct vault *v, const struct session *s)
             v->sessions[i] = NULL;
 }
 
+/* Both under the table's lock, so that an abort finds a session either free or at work. */
 void session_unlock(struct vault *v, struct session *s)
 {
-    if (!s->over) {
-        (void)pthread_mutex_unlock(&s->lock);
-        return;
-    }
     (void)pthread_mutex_lock(&v->sessions_lock);
-    take_out(v, s);
-    (void)pthread_mutex_unlock(&v->sessions_lock);
+    bool over = s->over || s->doomed;
+    if (over)
+        take_out(v, s);
     (void)pthread_mutex_unlock(&s->lock);
-    session_free(s);
+    (void)pthread_mutex_unlock(&v->sessions_lock);
+    if (over)
+        session_free(s);
 }
 
-/* Frees what `dead` says and nobody works on. */
+/* Frees what `dead` says and nobody works on. With `doom` (dead reads what never changes) the
+ * others go as soon as their step is done. */
 static void sweep(struct vault *v, bool (*dead)(const struct session *, const void *),
-                  const void *what)
+                  const void *what, bool doom)
 {
     struct session *gone[SESSIONS_MAX];
     size_t n = 0;
@@ -130,9 +142,15 @@ static void sweep(struct vault *v, bool (*dead)(const struct session *, const vo
     for (size_t i = 0; i < SESSIONS_MAX; i++) {
         struct session *s = v->sessions[i];
 
-        if (s != NULL && dead(s, what) && pthread_mutex_trylock(&s->lock) == 0) {
+        if (s == NULL)
+            continue;
+        if (pthread_mutex_trylock(&s->lock) != 0) {
+            s->doomed = s->doomed || (doom && dead(s, what));
+        } else if (dead(s, what)) {
             v->sessions[i] = NULL;
             gone[n++] = s;
+        } else {
+            (void)pthread_mutex_unlock(&s->lock);
         }
     }
     (void)pthread_mutex_unlock(&v->sessions_lock);
@@ -162,15 +180,15 @@ static bool is_any(const struct session *s, const void *unused)
 void vault_abort(struct vault *v, struct bytes request_digest)
 {
     if (request_digest.n == DIGEST_BYTES)
-        sweep(v, is_named, request_digest.p);
+        sweep(v, is_named, request_digest.p, true);
 }
 
 void sessions_purge(struct vault *v, int64_t now_mono)
 {
-    sweep(v, is_idle, &now_mono);
+    sweep(v, is_idle, &now_mono, false);
 }
 
 void sessions_free(struct vault *v)
 {
-    sweep(v, is_any, NULL);
+    sweep(v, is_any, NULL, true);
 }

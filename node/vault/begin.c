@@ -39,6 +39,24 @@ static enum fault check_preflight(struct cx *cx, struct vault *v, const struct r
     return FAULT_NONE;
 }
 
+/* An old preflight of ours would bring back the policy of then. */
+static enum fault check_own_policy(struct cx *cx, struct vault *v, const Cohortium__Policy *p)
+{
+    Cohortium__Policy body = COHORTIUM__POLICY__INIT;
+    const struct policy_now *now;
+    struct bytes ours, theirs;
+
+    TRY(vault_policy(cx, v, &now));
+    TRY(policy_to_pb(cx, &now->numbers, &body));
+    TRY(pb_pack(cx, &body.base, &ours));
+    TRY(pb_pack(cx, &p->base, &theirs));
+    if (!bytes_equal(ours, theirs))
+        return cx_fail(cx, FAULT_CONFLICT,
+                       "the policy of %s has changed since the preflight; ask again",
+                       v->self->name);
+    return FAULT_NONE;
+}
+
 /* Everybody's versions and the session's policy, in session memory. */
 static enum fault gather(struct cx *cx, struct vault *v, struct session *s,
                          const Cohortium__BeginCall *call, const struct request *r,
@@ -73,8 +91,10 @@ static enum fault gather(struct cx *cx, struct vault *v, struct session *s,
             return cx_fail(cx, FAULT_MEMORY, "out of memory for a session");
         TRY(policy_open(cx, p->policy, manifest_is_lab(v->manifest), &policies[i]));
         list[i] = &policies[i];
-        if (s->who[i] == v->self)
+        if (s->who[i] == v->self) {
+            TRY(check_own_policy(cx, v, p->policy));
             s->self = i;
+        }
         if (bytes_equal(s->ids[i], PB_BYTES(r->body->home)))
             s->home = i;
     }
@@ -128,6 +148,17 @@ static enum fault find_answer(struct cx *cx, sqlite3 *sql, void *user)
     struct find_answer *f = user;
 
     return answers_find(cx, sql, f->question, &f->row);
+}
+
+/* Run anew though we hold the answer: nothing but its bytes will be signed. */
+static enum fault hold(struct cx *cx, struct session *s, struct bytes release)
+{
+    struct envelope e;
+
+    TRY(envelope_open(cx, ENVELOPE_RELEASE, release, &e));
+    s->held = bytes_of(cx_memdup(s->cx, e.body.p, e.body.n), e.body.n);
+    return s->held.p != NULL ? FAULT_NONE
+                             : cx_fail(cx, FAULT_MEMORY, "out of memory for a session");
 }
 
 /* An answer held already: the same bytes again, one more leaf. */
@@ -246,13 +277,17 @@ static enum fault begin(struct cx *cx, struct vault *v, struct session *s,
         return fault;
     if (fault == FAULT_NONE && !call->rerun)
         return repeat_answer(cx, v, s, &held.row, &reply->answer);
+    if (fault == FAULT_NONE)
+        TRY(hold(cx, s, held.row.release));
     if (r.body->question->by_site) {
         fault = answer_alone(cx, v, s, &reply->answer);
         return fault == FAULT_NONE || cx_fault(cx) == fault
                    ? fault
                    : cx_fail(cx, fault, "%s", cx_message(s->cx));
     }
-    TRY(s->o.analysis->begin(s->cx, &s->o.asked, &s->state));
+    fault = s->o.analysis->begin(s->cx, &s->o.asked, &s->state);
+    if (fault != FAULT_NONE)
+        return cx_fail(cx, fault, "%s", cx_message(s->cx));
     TRY(accept(cx, v, s, &packed));
     reply->accept = PB_DATA(packed);
     TRY(session_enter(cx, v, s));

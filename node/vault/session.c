@@ -222,12 +222,13 @@ static enum fault learn(struct session *s, const struct tally *pooled)
         TRY(learn_regions(s, pooled));
         s->kind = COHORTIUM__ROUND_KIND__VERDICT;
         return FAULT_NONE;
+    /* Who objects does not rely on its word: a member that sends last could cancel it. */
     case COHORTIUM__ROUND_KIND__VERDICT:
-        s->refused = pooled->counts[0] != 0;
+        s->refused = pooled->counts[0] != 0 || s->objection != NULL;
         s->kind = s->state->kind;
         return FAULT_NONE;
     case COHORTIUM__ROUND_KIND__VETO:
-        s->refused = s->refused || pooled->counts[0] != 0;
+        s->refused = s->refused || pooled->counts[0] != 0 || s->objection != NULL;
         s->kind = COHORTIUM__ROUND_KIND__RELEASE;
         return FAULT_NONE;
     default:
@@ -271,6 +272,8 @@ static bool is_sum(Cohortium__RoundKind kind)
     return kind == COHORTIUM__ROUND_KIND__OPENING || kind == COHORTIUM__ROUND_KIND__SUM;
 }
 
+/* The reference is of the question, so that the same question has the same one however often
+ * it has to be run. An answer given before is proposed again to the byte. */
 static enum fault make_release(struct session *s)
 {
     uint8_t hash[32], reference[8];
@@ -281,11 +284,28 @@ static enum fault make_release(struct session *s)
         return FAULT_NONE;
     (void)crypto_hash_sha256_init(&h);
     (void)crypto_hash_sha256_update(&h, (const uint8_t *)label, sizeof label);
-    (void)crypto_hash_sha256_update(&h, s->session_id, 32);
+    (void)crypto_hash_sha256_update(&h, s->question, 32);
     (void)crypto_hash_sha256_final(&h, hash);
     memcpy(reference, hash, sizeof reference);
-    return gate_release(s->cx, &s->policy, &s->o.asked, s->question, s->ids, s->versions,
-                        s->n, s->refused ? NULL : s->result, reference, &s->release);
+    TRY(gate_release(s->cx, &s->policy, &s->o.asked, s->question, s->ids, s->versions, s->n,
+                     s->refused ? NULL : s->result, reference, &s->release));
+    return s->held.n > 0 ? gate_adopt(s->cx, s->release, s->held) : FAULT_NONE;
+}
+
+static enum fault decide(struct cx *cx, struct vault *v, struct session *s,
+                         Cohortium__Answer **ret);
+
+/* Home's proposal carries the release itself, so home's decision is logged before it. */
+static enum fault propose_release(struct cx *cx, struct vault *v, struct session *s)
+{
+    enum fault fault = make_release(s);
+
+    if (fault == FAULT_NONE && s->answer == NULL)
+        fault = decide(s->cx, v, s, &s->answer);
+    if (fault != FAULT_NONE)
+        return cx_fail(cx, fault, "%s", cx_message(s->cx));
+    s->held = release_body(s->release);
+    return FAULT_NONE;
 }
 
 enum fault session_propose(struct cx *cx, struct vault *v, struct session *s,
@@ -308,9 +328,7 @@ enum fault session_propose(struct cx *cx, struct vault *v, struct session *s,
         for (size_t i = 0; i < p.n_input; i++) /* one encoding: no negative zero */
             p.input[i] += 0.0;
     } else if (s->kind == COHORTIUM__ROUND_KIND__RELEASE) {
-        enum fault fault = make_release(s);
-        if (fault != FAULT_NONE)
-            return cx_fail(cx, fault, "%s", cx_message(s->cx));
+        TRY(propose_release(cx, v, s));
         p.release = PB_DATA(release_body(s->release));
     }
     return envelope_seal(cx, ENVELOPE_PROPOSAL, &p.base, v->signing, ret_proposal);
@@ -356,6 +374,9 @@ enum fault session_adopt(struct cx *cx, struct vault *v, struct session *s,
     } else if (p->kind == COHORTIUM__ROUND_KIND__RELEASE) {
         enum fault fault = make_release(s);
 
+        if (fault == FAULT_NONE && s->held.n > 0 && !bytes_equal(s->held, PB_BYTES(p->release)))
+            return cx_fail(cx, FAULT_CONFLICT,
+                           "the coordinator proposes another answer than was given before");
         if (fault == FAULT_NONE)
             fault = gate_adopt(s->cx, s->release, PB_BYTES(p->release));
         if (fault != FAULT_NONE)
@@ -511,8 +532,8 @@ enum fault session_vector(struct cx *cx, struct vault *v, struct session *s,
 
 /* ---- the end ---- */
 
-enum fault session_release(struct cx *cx, struct vault *v, struct session *s,
-                           Cohortium__Answer **ret)
+static enum fault decide(struct cx *cx, struct vault *v, struct session *s,
+                         Cohortium__Answer **ret)
 {
     struct buffer why = buffer_new(cx, 16 * 1024);
     Cohortium__Release *r;
@@ -538,7 +559,15 @@ enum fault session_release(struct cx *cx, struct vault *v, struct session *s,
         .transcript = bytes_of(s->transcript, DIGEST_BYTES),
     };
     TRY(why.fault);
-    TRY(decision_record(cx, v, &d, ret));
+    return decision_record(cx, v, &d, ret);
+}
+
+enum fault session_release(struct cx *cx, struct vault *v, struct session *s,
+                           Cohortium__Answer **ret)
+{
+    *ret = s->answer; /* packed before the session goes */
+    if (*ret == NULL)
+        TRY(decide(cx, v, s, ret));
     s->over = true;
     if (s->self == s->home)
         answer_hold(v, &s->policy, s->arrival_us);

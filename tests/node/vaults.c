@@ -379,13 +379,20 @@ static void open_site(struct vault_site *s)
     CHECK_OK_("open", s->cx, vault_open(s->cx, &s->v, s->folder, NULL));
 }
 
+/* It lives in the memory that it names. */
+static void free_policy(struct policy_now *policy)
+{
+    struct cx *cx = policy != NULL ? policy->cx : NULL;
+
+    cx_free(&cx);
+}
+
 static void close_site(struct vault_site *s)
 {
     vault_close(&s->v);
-    if (s->v.policy != NULL)
-        cx_free(&s->v.policy->cx);
+    free_policy(s->v.policy);
     while (s->n_old > 0)
-        cx_free(&s->old[--s->n_old]->cx);
+        free_policy(s->old[--s->n_old]);
     cx_free(&s->cx);
 }
 

@@ -22,6 +22,35 @@ void play_free(struct play *p)
     cx_free(&p->cx);
 }
 
+void play_ask(struct play *p, struct vaults *t, const char *analysis, const char *formula,
+              const char *cohort)
+{
+    AUTO_CX struct cx *cx = cx_new(16 << 20, CX_NO_DEADLINE);
+
+    assert_non_null(cx);
+    play_new(
+        p, t,
+        vaults_seal(cx, vaults_request(t, cx, analysis, formula, cohort), t->researcher));
+}
+
+void play_forget(struct play *p)
+{
+    for (size_t i = 0; i < VAULTS; i++)
+        vault_abort(&p->t->site[i].v, bytes_of(p->digest, DIGEST_BYTES));
+}
+
+struct session *play_session(struct play *p, size_t site)
+{
+    struct vault *v = &p->t->site[site].v;
+
+    for (size_t i = 0; i < SESSIONS_MAX; i++)
+        if (v->sessions[i] != NULL &&
+            memcmp(v->sessions[i]->request, p->digest, DIGEST_BYTES) == 0)
+            return v->sessions[i];
+    fail_msg("no session at site %zu", site);
+    return NULL;
+}
+
 typedef enum fault service_call(struct cx *cx, struct vault *v, struct bytes body,
                                 struct bytes *ret);
 

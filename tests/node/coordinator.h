@@ -22,6 +22,13 @@ struct play {
 
 void play_new(struct play *p, struct vaults *t, struct bytes request);
 void play_free(struct play *p);
+/* A question of the researcher to all sites. */
+void play_ask(struct play *p, struct vaults *t, const char *analysis, const char *formula,
+              const char *cohort);
+/* Everybody is told that it ends. */
+void play_forget(struct play *p);
+/* The session inside a vault, for a member that lies with its own keys. */
+struct session *play_session(struct play *p, size_t site);
 
 /* Changes what a vault is about to be told. */
 typedef void play_lie(struct play *p, size_t victim, Cohortium__StepCall *call);

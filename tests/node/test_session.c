@@ -58,17 +58,6 @@ static double age_score(const struct vault_row *r)
 
 /* ---- small helpers ---- */
 
-static void ask(struct play *p, struct vaults *t, const char *analysis, const char *formula,
-                const char *cohort)
-{
-    AUTO_CX struct cx *cx = cx_new(16 << 20, CX_NO_DEADLINE);
-
-    assert_non_null(cx);
-    play_new(
-        p, t,
-        vaults_seal(cx, vaults_request(t, cx, analysis, formula, cohort), t->researcher));
-}
-
 static double value(const Cohortium__Release *r, const char *name, size_t i)
 {
     int state;
@@ -108,7 +97,7 @@ static void test_session__count_is_the_pooled_number(void **state)
 
     vaults_new(&t, TESTING);
     check_count(&t, TABLE_LEDGER, 0);
-    ask(&p, &t, "count", NULL, "age >= 60");
+    play_ask(&p, &t, "count", NULL, "age >= 60");
     play_whole(&p);
     const Cohortium__Release *r = play_release(&p, 0);
     CHECK_("released", r->released && r->exact_for_testing);
@@ -125,7 +114,7 @@ static void test_session__count_is_the_pooled_number(void **state)
     }
 
     /* Asked again: the same bytes, one more leaf, nothing else. */
-    ask(&q, &t, "count", NULL, "age >= 60");
+    play_ask(&q, &t, "count", NULL, "age >= 60");
     play_start(&q);
     for (size_t i = 0; i < VAULTS; i++) {
         assert_non_null(q.answer[i]);
@@ -153,7 +142,7 @@ static void test_session__table_is_the_pooled_table(void **state)
     for (size_t s = 0; s < VAULTS; s++)
         for (size_t i = 0; i < t.site[s].n; i++)
             want[(int)t.site[s].rows[i].sex][(int)t.site[s].rows[i].status]++;
-    ask(&p, &t, "table", "sex * status", NULL);
+    play_ask(&p, &t, "table", "sex * status", NULL);
     play_whole(&p);
     const Cohortium__Item *item = NULL;
     const Cohortium__Release *r = play_release(&p, 0);
@@ -177,7 +166,7 @@ static void test_session__line_is_the_pooled_line(void **state)
     (void)state;
 
     vaults_new(&t, TESTING);
-    ask(&p, &t, "lm", "score ~ age", NULL);
+    play_ask(&p, &t, "lm", "score ~ age", NULL);
     play_whole(&p);
     double n = sum_rows(&t, one), x = sum_rows(&t, age), y = sum_rows(&t, score);
     double slope =
@@ -203,7 +192,7 @@ static void test_session__cautious_count_is_rounded(void **state)
 
     vaults_new(&t, CAUTIOUS);
     double base = t.site[0].v.policy->numbers.number[POLICY_ROUNDING_BASE];
-    ask(&p, &t, "count", NULL, "age >= 60");
+    play_ask(&p, &t, "count", NULL, "age >= 60");
     play_whole(&p);
     const Cohortium__Release *r = play_release(&p, 2);
     CHECK_("released", r->released && !r->exact_for_testing);
@@ -214,7 +203,7 @@ static void test_session__cautious_count_is_rounded(void **state)
     uint64_t ledger = vaults_count(&t, 0, TABLE_LEDGER);
     CHECK_("the ledger has rows", ledger > 0);
     check_count(&t, TABLE_LEDGER, ledger);
-    ask(&q, &t, "count", NULL, "age >= 60");
+    play_ask(&q, &t, "count", NULL, "age >= 60");
     play_start(&q);
     for (size_t i = 0; i < VAULTS; i++)
         CHECK_("the same bytes", bytes_equal(play_body(&p, i), play_body(&q, i)));
@@ -232,7 +221,7 @@ static void check_not_released(struct vaults *t, const char *cohort, const char 
 {
     struct play p, q;
 
-    ask(&p, t, "count", NULL, cohort);
+    play_ask(&p, t, "count", NULL, cohort);
     play_whole(&p);
     const Cohortium__Release *r = play_release(&p, 0);
     CHECK_(cohort, !r->released && r->result == NULL && r->reference.len == 8);
@@ -252,7 +241,7 @@ static void check_not_released(struct vaults *t, const char *cohort, const char 
     check_count(t, TABLE_LEDGER, 0);
     check_count(t, TABLE_CHARGES, 0);
 
-    ask(&q, t, "count", NULL, cohort);
+    play_ask(&q, t, "count", NULL, cohort);
     play_start(&q);
     for (size_t i = 0; i < VAULTS; i++)
         CHECK_("the same reference again", bytes_equal(play_body(&p, 0), play_body(&q, i)));

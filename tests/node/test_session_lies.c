@@ -438,25 +438,12 @@ static void vectors_with_accepts(struct play *p, size_t victim, Cohortium__StepC
     call->n_vectors = call->n_accepts;
 }
 
-/* The liar's own session, for the keys that it shares with the others. */
-static struct session *session_of(struct play *p, size_t site)
-{
-    struct vault *v = &t.site[site].v;
-
-    for (size_t i = 0; i < SESSIONS_MAX; i++)
-        if (v->sessions[i] != NULL &&
-            memcmp(v->sessions[i]->request, p->digest, DIGEST_BYTES) == 0)
-            return v->sessions[i];
-    fail_msg("no session at site %zu", site);
-    return NULL;
-}
-
 /* A vector of `from` whose boxes hold this tally, sealed and signed with its own keys. */
 static ProtobufCBinaryData vector_with(struct play *p, size_t from,
                                        const Cohortium__Vector *x,
                                        const struct tally *tally)
 {
-    struct session *s = session_of(p, from);
+    struct session *s = play_session(p, from);
     Cohortium__Vector copy = *x;
     ProtobufCBinaryData boxes[VAULTS - 1];
     uint8_t context[2 * DIGEST_BYTES];
@@ -732,12 +719,6 @@ static struct bytes question(struct cx *cx, size_t number, bool line)
         t.researcher);
 }
 
-static void forget(struct play *p)
-{
-    for (size_t i = 0; i < VAULTS; i++)
-        vault_abort(&t.site[i].v, bytes_of(p->digest, DIGEST_BYTES));
-}
-
 static void go_to(struct play *p, uint32_t round)
 {
     while (p->round < round) {
@@ -763,7 +744,7 @@ static void make_old(struct bytes request, uint32_t round)
     memcpy(old_accept, old.accept, sizeof old_accept);
     memcpy(old_vector, old.before, sizeof old_vector);
     old_proposal = old.proposal;
-    forget(&old);
+    play_forget(&old);
 }
 
 static void tell(size_t number, const struct lie *l)
@@ -795,7 +776,7 @@ static void tell(size_t number, const struct lie *l)
     /* Nor is the truth taken now: what was lied to is over. */
     fault = l->victim == HOME ? play_propose(&p, NULL) : play_step(&p, l->victim, NULL);
     CHECK_EQ_(l->what, fault, l->lives ? FAULT_NONE : FAULT_MISSING);
-    forget(&p);
+    play_forget(&p);
     play_free(&p);
 }
 

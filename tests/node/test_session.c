@@ -215,6 +215,68 @@ static void test_session__cautious_count_is_rounded(void **state)
     vaults_free(&t);
 }
 
+/* ---- many at once: workers share the vaults, as their threads do ---- */
+
+enum { AT_ONCE = 6, EACH = 4 };
+
+struct worker {
+    struct vaults *t;
+    pthread_t thread;
+    size_t number;
+    double patients[EACH];
+};
+
+static void *work(void *user)
+{
+    struct worker *w = user;
+
+    for (size_t i = 0; i < EACH; i++) {
+        struct play p;
+        char cohort[64];
+
+        (void)snprintf(cohort, sizeof cohort, "age >= %zu", 20 + w->number * EACH + i);
+        play_ask(&p, w->t, "count", NULL, cohort);
+        if (i % 2 == 1) { /* begun and given up, then once more */
+            play_start(&p);
+            play_round(&p);
+            play_forget(&p);
+            p.round = 0;
+        }
+        play_whole(&p);
+        w->patients[i] = value(play_release(&p, i % VAULTS), "patients", 0);
+        play_free(&p);
+    }
+    return NULL;
+}
+
+static void test_session__many_at_once(void **state)
+{
+    struct vaults t;
+    struct worker w[AT_ONCE];
+    (void)state;
+
+    vaults_new(&t, TESTING);
+    for (size_t i = 0; i < AT_ONCE; i++) {
+        w[i] = (struct worker){.t = &t, .number = i};
+        assert_int_equal(pthread_create(&w[i].thread, NULL, work, &w[i]), 0);
+    }
+    for (size_t i = 0; i < AT_ONCE; i++)
+        assert_int_equal(pthread_join(w[i].thread, NULL), 0);
+    for (size_t i = 0; i < AT_ONCE; i++)
+        for (size_t k = 0; k < EACH; k++) {
+            double want = 0, from = 20 + (double)(i * EACH + k);
+
+            for (size_t s = 0; s < VAULTS; s++)
+                for (size_t r = 0; r < t.site[s].n; r++)
+                    want += t.site[s].rows[r].age >= from;
+            CHECK_EQ_("patients", w[i].patients[k], want);
+        }
+    check_count(&t, TABLE_ANSWERS, AT_ONCE * EACH);
+    for (size_t i = 0; i < VAULTS; i++)
+        (void)vaults_desk(&t, t.cx, i, "audit verify", NULL, 0, NULL, 0);
+    vaults_free(&t);
+}
+
 /* ---- objections ---- */
 
 static void check_not_released(struct vaults *t, const char *cohort, const char *rule)
@@ -277,6 +339,7 @@ int main(void)
         cmocka_unit_test(test_session__table_is_the_pooled_table),
         cmocka_unit_test(test_session__line_is_the_pooled_line),
         cmocka_unit_test(test_session__cautious_count_is_rounded),
+        cmocka_unit_test(test_session__many_at_once),
         cmocka_unit_test(test_session__R1_nine_patients_are_not_released),
         cmocka_unit_test(test_session__R2_all_but_nine_are_not_released),
     };

@@ -1,4 +1,5 @@
-/* decision.c - logged before told: the decision's leaf and the answer kept, in one commit. */
+/* decision.c - logged before told: the decision's leaf and the answer kept, in one commit.
+ */
 #include <string.h>
 
 #include "analyses/formula.h"
@@ -23,7 +24,8 @@ static enum fault write_decision(struct cx *cx, sqlite3 *sql, void *user)
     int64_t now = clock_utc_ms();
 
     TRY(audit_append(cx, sql, w->record, w->d->details, &w->index));
-    /* Proved here, so that the checkpoint is kept: without one a cut tail would not show. */
+    /* Proved here, so that the checkpoint is kept: without one a cut tail would not show.
+     */
     TRY(audit_proof(cx, sql, w->v->signing, w->v->origin, w->index, w->proof));
     TRY(replay_note(cx, sql, r->stamp->issuer.data, r->stamp->request_id.data,
                     w->d->opened->request.envelope.digest, r->stamp->expires_at, now));
@@ -32,8 +34,47 @@ static enum fault write_decision(struct cx *cx, sqlite3 *sql, void *user)
     return answers_add(cx, sql, w->d->question, &w->row, now);
 }
 
-/* What was asked, for officers: dataset, analysis, variables or terms, cohort. Made here from
- * the typed question, not from what the researcher wrote. */
+static void put_ast(struct buffer *b, const struct codebook *cb, const Cohortium__Ast *ast)
+{
+    struct complaints c = complaints_new(b->cx);
+    struct ast *opened = NULL;
+    const char *text = NULL;
+
+    if (ast != NULL &&
+        ast_open(b->cx, cb, ast, AST_TYPE_NUMBER, &c, &opened) == FAULT_NONE &&
+        opened != NULL)
+        text = ast_text(b->cx, cb, opened);
+    buffer_text(b, text != NULL ? text : "(not a number)");
+}
+
+/* "status ~ age + sex - 1 + offset(log(t)), weights w, binomial(probit)" */
+static void put_model(struct buffer *b, const struct codebook *cb,
+                      const Cohortium__Model *m)
+{
+    buffer_text(b, ": ");
+    put_ast(b, cb, m->response);
+    buffer_text(b, " ~ ");
+    for (size_t i = 0; i < m->n_terms; i++)
+        buffer_printf(b, "%s%s", i == 0 ? "" : " + ", term_text(b->cx, cb, m->terms[i]));
+    if (m->n_terms == 0)
+        buffer_text(b, m->no_intercept ? "0" : "1");
+    else if (m->no_intercept)
+        buffer_text(b, " - 1");
+    if (m->offset != NULL) {
+        buffer_text(b, " + offset(");
+        put_ast(b, cb, m->offset);
+        buffer_text(b, ")");
+    }
+    if (m->weights[0] != '\0')
+        buffer_printf(b, ", weights %s", m->weights);
+    if (m->family[0] != '\0')
+        buffer_printf(b, ", %s%s%s%s", m->family, m->link[0] ? "(" : "", m->link,
+                      m->link[0] ? ")" : "");
+}
+
+/* What was asked, for officers: dataset, analysis, variables or model, cohort. Made here
+ * from the typed question, not from what the researcher wrote; all of it that changes a
+ * number. */
 static const char *question_words(struct cx *cx, const struct opened *o)
 {
     struct buffer b = buffer_new(cx, WORDS_MAX);
@@ -46,20 +87,12 @@ static const char *question_words(struct cx *cx, const struct opened *o)
         buffer_printf(&b, "%s%s", i == 0 ? ": " : ", ", p->variables[i]);
     if (p != NULL && p->by[0] != '\0')
         buffer_printf(&b, " by %s", p->by);
-    if (p != NULL && p->model != NULL) {
-        const Cohortium__Model *m = p->model;
-        struct complaints c = complaints_new(cx);
-        struct ast *response = NULL;
-
-        if (ast_open(cx, cb, m->response, AST_TYPE_NUMBER, &c, &response) == FAULT_NONE &&
-            response != NULL)
-            buffer_printf(&b, ": %s ~ ", ast_text(cx, cb, response));
-        for (size_t i = 0; i < m->n_terms; i++)
-            buffer_printf(&b, "%s%s", i == 0 ? "" : " + ", term_text(cx, cb, m->terms[i]));
-        buffer_printf(&b, "%s%s%s", m->n_terms == 0 ? "1" : "", m->family[0] ? ", " : "",
-                      m->family);
-    }
-    buffer_printf(&b, "; cohort %s", ast_text(cx, cb, o->asked.cohort));
+    if (p != NULL && p->missing)
+        buffer_text(&b, ", missing values counted");
+    if (p != NULL && p->model != NULL)
+        put_model(&b, cb, p->model);
+    const char *cohort = ast_text(cx, cb, o->asked.cohort);
+    buffer_printf(&b, "; cohort %s", cohort != NULL ? cohort : "(too long to write here)");
     const char *words = buffer_string(&b);
     return words != NULL ? words : "a question too long to write here";
 }
@@ -80,14 +113,15 @@ enum fault decision_record(struct cx *cx, struct vault *v, const struct decision
         return FAULT_MEMORY;
     digest_of(d->release_body, outcome);
     if (envelope.n == 0)
-        TRY(envelope_seal_body(cx, ENVELOPE_RELEASE, d->release_body, v->signing, &envelope));
+        TRY(envelope_seal_body(cx, ENVELOPE_RELEASE, d->release_body, v->signing,
+                               &envelope));
     w.row = (struct answer_row){.release = envelope, .transcript = d->transcript};
     record.kind = (char *)d->kind;
     record.subject = PB_DATA(bytes_of(r->envelope.digest, DIGEST_BYTES));
     record.question = PB_DATA(bytes_of(d->question, DIGEST_BYTES));
     record.decision = (char *)(d->release_envelope.n > 0 ? "answered_before"
-                               : d->released                  ? "released"
-                                                              : "not_released");
+                               : d->released             ? "released"
+                                                         : "not_released");
     record.outcome = PB_DATA(bytes_of(outcome, sizeof outcome));
     record.policy = PB_DATA(bytes_of(d->policy_digest, DIGEST_BYTES));
     record.who = PB_DATA(bytes_of(r->who.subject, DIGEST_BYTES));

@@ -275,10 +275,16 @@ static enum fault begin(struct cx *cx, struct vault *v, struct session *s,
     fault = db_read(cx, v->db, find_answer, &held);
     if (fault != FAULT_NONE && fault != FAULT_MISSING)
         return fault;
-    if (fault == FAULT_NONE && !call->rerun)
+    /* A site's own answer needs no other vault: there is nothing to run anew. */
+    if (fault == FAULT_NONE && (!call->rerun || r.body->question->by_site))
         return repeat_answer(cx, v, s, &held.row, &reply->answer);
     if (fault == FAULT_NONE)
         TRY(hold(cx, s, held.row.release));
+    else if (charge_look(cx, v, &s->o, s->question) != FAULT_NONE)
+        return cx_fault(cx) == FAULT_REFUSED
+                   ? cx_fail(cx, FAULT_INVALID, "permit \"%.64s\": %s",
+                             s->o.permit.body->title, cx_message(cx))
+                   : cx_fault(cx);
     if (r.body->question->by_site) {
         fault = answer_alone(cx, v, s, &reply->answer);
         return fault == FAULT_NONE || cx_fault(cx) == fault

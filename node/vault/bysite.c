@@ -20,14 +20,10 @@ static enum fault write_ledger(struct cx *cx, sqlite3 *sql, void *user)
 {
     const struct alone *a = user;
     const struct opened *o = a->o;
-    const Cohortium__Request *r = o->request.body;
 
-    TRY(ledger_add(cx, sql, o->dataset->cb, o->dataset->version, a->question, &o->regions,
-                   a->bitmaps, o->dataset->patients.count, o->plan.quasi_columns,
-                   o->plan.n_quasi_columns));
-    TRY(permits_charge(cx, sql, r->permit.data, o->permit.body->budget, a->question));
-    return replay_note(cx, sql, r->stamp->issuer.data, r->stamp->request_id.data,
-                       o->request.envelope.digest, r->stamp->expires_at, clock_utc_ms());
+    return ledger_add(cx, sql, o->dataset->cb, o->dataset->version, a->question, &o->regions,
+                      a->bitmaps, o->dataset->patients.count, o->plan.quasi_columns,
+                      o->plan.n_quasi_columns);
 }
 
 static enum fault judge_regions(struct cx *cx, struct vault *v, const struct opened *o,
@@ -80,6 +76,7 @@ enum fault bysite_answer(struct cx *cx, struct vault *v, const struct opened *o,
     const char *why = NULL;
     enum fault fault;
 
+    TRY(charge_write(cx, v, o, question));
     TRY(judge_regions(cx, v, o, session, question, &why));
     TRY(a->begin(cx, &o->asked, &state));
     while (why == NULL && !state->done) {

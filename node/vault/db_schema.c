@@ -34,8 +34,14 @@ static const char version_1[] = STORE_SCHEMA
     " PRIMARY KEY(level, idx)) WITHOUT ROWID;"
     "CREATE TABLE log_checkpoint(size INTEGER PRIMARY KEY, note TEXT NOT NULL);";
 
+/* Forms: questions that were charged, without versions and policy; preflight knows no more of
+ * a question than its form. */
+static const char version_2[] =
+    "CREATE TABLE IF NOT EXISTS question_form(form BLOB PRIMARY KEY) WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS permit_charge_question ON permit_charge(question);";
+
 /* upgrades[v] takes a file of version v to v + 1. */
-static const char *const upgrades[] = {version_1};
+static const char *const upgrades[] = {version_1, version_2};
 
 static enum fault read_version(struct cx *cx, sqlite3 *sql, int64_t *ret)
 {

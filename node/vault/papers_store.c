@@ -93,18 +93,30 @@ enum fault permits_list(struct cx *cx, sqlite3 *sql, struct bytes **ret, size_t 
     return collect(cx, sql, stmt, ret, ret_n);
 }
 
-static enum fault charged(struct cx *cx, sqlite3 *sql, const uint8_t id[16],
-                          const uint8_t question[32], bool *ret_already, uint64_t *ret_used)
+enum fault permits_charged(struct cx *cx, sqlite3 *sql, const uint8_t question[32],
+                           bool *ret)
 {
-    AUTO_STMT sqlite3_stmt *one = NULL, *all = NULL;
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
 
-    TRY(db_prepare(cx, sql, &one,
-                   "SELECT 1 FROM permit_charge WHERE permit=? AND question=?", "bb",
-                   bytes_of(id, ID_BYTES), bytes_of(question, DIGEST_BYTES)));
-    TRY(db_step(cx, sql, one, ret_already));
-    TRY(db_prepare(cx, sql, &all, "SELECT count(*) FROM permit_charge WHERE permit=?", "b",
+    TRY(db_prepare(cx, sql, &stmt, "SELECT 1 FROM permit_charge WHERE question=? LIMIT 1",
+                   "b", bytes_of(question, DIGEST_BYTES)));
+    return db_step(cx, sql, stmt, ret);
+}
+
+enum fault permits_room(struct cx *cx, sqlite3 *sql, const uint8_t id[16], uint64_t budget)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+    uint64_t used = 0;
+
+    TRY(db_prepare(cx, sql, &stmt, "SELECT count(*) FROM permit_charge WHERE permit=?", "b",
                    bytes_of(id, ID_BYTES)));
-    return count_of(cx, sql, all, ret_used);
+    TRY(count_of(cx, sql, stmt, &used));
+    if (budget == 0 || used < budget)
+        return FAULT_NONE;
+    return cx_fail(cx, FAULT_REFUSED,
+                   "the permit's %llu questions are used up; answers given before can still "
+                   "be had again, for more a new permit must be signed",
+                   (unsigned long long)budget);
 }
 
 enum fault permits_charge(struct cx *cx, sqlite3 *sql, const uint8_t id[16],
@@ -112,21 +124,33 @@ enum fault permits_charge(struct cx *cx, sqlite3 *sql, const uint8_t id[16],
 {
     AUTO_STMT sqlite3_stmt *stmt = NULL;
     bool already = false;
-    uint64_t used = 0;
 
-    TRY(charged(cx, sql, id, question, &already, &used));
+    TRY(permits_charged(cx, sql, question, &already));
     if (already)
         return FAULT_NONE;
-    if (budget > 0 && used >= budget)
-        return cx_fail(
-            cx, FAULT_REFUSED,
-            "the permit's %llu questions are used up; answers given before can still "
-            "be had again, for more a new permit must be signed",
-            (unsigned long long)budget);
+    TRY(permits_room(cx, sql, id, budget));
     TRY(db_prepare(cx, sql, &stmt,
                    "INSERT INTO permit_charge(permit, question) VALUES(?,?)", "bb",
                    bytes_of(id, ID_BYTES), bytes_of(question, DIGEST_BYTES)));
     return db_run(cx, sql, stmt);
+}
+
+enum fault forms_add(struct cx *cx, sqlite3 *sql, const uint8_t form[32])
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+
+    TRY(db_prepare(cx, sql, &stmt, "INSERT OR IGNORE INTO question_form(form) VALUES(?)",
+                   "b", bytes_of(form, DIGEST_BYTES)));
+    return db_run(cx, sql, stmt);
+}
+
+enum fault forms_find(struct cx *cx, sqlite3 *sql, const uint8_t form[32], bool *ret)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+
+    TRY(db_prepare(cx, sql, &stmt, "SELECT 1 FROM question_form WHERE form=?", "b",
+                   bytes_of(form, DIGEST_BYTES)));
+    return db_step(cx, sql, stmt, ret);
 }
 
 /* ---- policies ---- */
@@ -186,30 +210,40 @@ static enum fault replay_purge(struct cx *cx, sqlite3 *sql, int64_t now)
     return db_run(cx, sql, stmt);
 }
 
+enum fault replay_check(struct cx *cx, sqlite3 *sql, const uint8_t issuer[32],
+                        const uint8_t request_id[16], const uint8_t digest[32],
+                        bool *ret_seen)
+{
+    AUTO_STMT sqlite3_stmt *seen = NULL;
+
+    TRY(db_prepare(cx, sql, &seen, "SELECT digest FROM replay WHERE issuer=? AND request=?",
+                   "bb", bytes_of(issuer, DIGEST_BYTES), bytes_of(request_id, ID_BYTES)));
+    TRY(db_step(cx, sql, seen, ret_seen));
+    if (!*ret_seen)
+        return FAULT_NONE;
+    struct bytes old =
+        bytes_of(sqlite3_column_blob(seen, 0), (size_t)sqlite3_column_bytes(seen, 0));
+
+    if (bytes_equal(old, bytes_of(digest, DIGEST_BYTES)))
+        return FAULT_NONE;
+    return cx_fail(cx, FAULT_REPLAY,
+                   "request id %s was used by the same person for another request; ask anew",
+                   bytes_hex(cx, request_id, ID_BYTES));
+}
+
 enum fault replay_note(struct cx *cx, sqlite3 *sql, const uint8_t issuer[32],
                        const uint8_t request_id[16], const uint8_t digest[32],
                        uint64_t expires_at, int64_t now)
 {
-    AUTO_STMT sqlite3_stmt *seen = NULL, *stmt = NULL;
-    bool row = false;
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+    bool seen = false;
 
     if (expires_at > INT64_MAX)
         return cx_fail(cx, FAULT_FORMAT, "a request expires after the end of time");
     TRY(replay_purge(cx, sql, now));
-    TRY(db_prepare(cx, sql, &seen, "SELECT digest FROM replay WHERE issuer=? AND request=?",
-                   "bb", bytes_of(issuer, DIGEST_BYTES), bytes_of(request_id, ID_BYTES)));
-    TRY(db_step(cx, sql, seen, &row));
-    if (row) {
-        struct bytes old =
-            bytes_of(sqlite3_column_blob(seen, 0), (size_t)sqlite3_column_bytes(seen, 0));
-
-        if (bytes_equal(old, bytes_of(digest, DIGEST_BYTES)))
-            return FAULT_NONE;
-        return cx_fail(cx, FAULT_REPLAY,
-                       "request id %s was used by the same person for another request; ask "
-                       "anew",
-                       bytes_hex(cx, request_id, ID_BYTES));
-    }
+    TRY(replay_check(cx, sql, issuer, request_id, digest, &seen));
+    if (seen)
+        return FAULT_NONE;
     TRY(db_prepare(
         cx, sql, &stmt,
         "INSERT INTO replay(issuer, request, digest, expires_at) VALUES(?,?,?,?)", "bbbi",

@@ -44,6 +44,9 @@ CHECKED enum fault researchers_list(struct cx *cx, sqlite3 *sql,
 CHECKED enum fault replay_note(struct cx *cx, sqlite3 *sql, const uint8_t issuer[32],
                                const uint8_t request_id[16], const uint8_t digest[32],
                                uint64_t expires_at, int64_t now);
+CHECKED enum fault replay_check(struct cx *cx, sqlite3 *sql, const uint8_t issuer[32],
+                                const uint8_t request_id[16], const uint8_t digest[32],
+                                bool *ret_seen); /* notes nothing */
 
 /* Final answers by question digest: release body, our packed signed envelope, transcript.
  */
@@ -55,6 +58,17 @@ CHECKED enum fault answers_add(struct cx *cx, sqlite3 *sql, const uint8_t questi
                                const struct answer_row *row, int64_t now);
 CHECKED enum fault answers_find(struct cx *cx, sqlite3 *sql, const uint8_t question[32],
                                 struct answer_row *ret); /* FAULT_MISSING */
-/* Questions already charged to a permit. */
+/* Charges a question to a permit once; FAULT_REFUSED where its budget (0: none) is used up.
+ */
 CHECKED enum fault permits_charge(struct cx *cx, sqlite3 *sql, const uint8_t id[16],
                                   uint64_t budget, const uint8_t question[32]);
+/* The same fault without a charge, for a question that no permit was charged for. */
+CHECKED enum fault permits_room(struct cx *cx, sqlite3 *sql, const uint8_t id[16],
+                                uint64_t budget);
+/* Whether a question was charged to any permit: then nobody is charged for it again. */
+CHECKED enum fault permits_charged(struct cx *cx, sqlite3 *sql, const uint8_t question[32],
+                                   bool *ret);
+/* Forms of charged questions (charge.c). */
+CHECKED enum fault forms_add(struct cx *cx, sqlite3 *sql, const uint8_t form[32]);
+CHECKED enum fault forms_find(struct cx *cx, sqlite3 *sql, const uint8_t form[32],
+                              bool *ret);

@@ -28,6 +28,19 @@ static void complain_variables(struct complaints *c, const struct permit *p,
     }
 }
 
+/* By its form: whether it is to the letter one that was charged, begin can tell. */
+static enum fault complain_budget(struct cx *cx, struct vault *v, struct complaints *c,
+                                  const struct opened *o)
+{
+    enum fault fault = charge_look(cx, v, o, NULL);
+
+    if (fault != FAULT_REFUSED)
+        return fault;
+    complain(c, "permit_used_up", "permit \"%.64s\": %s", o->permit.body->title,
+             cx_message(cx));
+    return c->fault;
+}
+
 static enum fault open_permit(struct cx *cx, struct vault *v, const Cohortium__Request *r,
                               struct complaints *c, struct opened *o, int64_t now)
 {
@@ -49,7 +62,7 @@ static enum fault open_permit(struct cx *cx, struct vault *v, const Cohortium__R
         complain(c, "permit_not_signed_here", "no officer of %s has signed permit \"%s\"",
                  v->self->name, o->permit.body->title);
     permit_complaints(c, &o->permit, v->manifest, r, &o->request.who, now);
-    return FAULT_NONE;
+    return complain_budget(cx, v, c, o);
 }
 
 /* The dataset: the newest version, or the one pinned. */
@@ -89,6 +102,7 @@ enum fault question_prepare(struct cx *cx, struct vault *v, struct bytes request
     const Cohortium__Request *r = o->request.body;
     if (o->request.who.home == v->self)
         TRY(vault_admit(cx, v, PB_BYTES(r->credential)));
+    TRY(request_is_new(cx, v, &o->request));
     if (!home_takes_part(r))
         complain(c, "home_not_asked",
                  "your home node must be among the sites asked: it coordinates the answer");

@@ -308,6 +308,16 @@ static enum fault propose_release(struct cx *cx, struct vault *v, struct session
     return FAULT_NONE;
 }
 
+/* Before the first proposal and the first vector. Home proposes before anybody sends, so of
+ * two questions for the last of a budget it lets one through. */
+static enum fault charge_once(struct cx *cx, struct vault *v, struct session *s)
+{
+    if (!s->charged)
+        TRY(charge_write(cx, v, &s->o, s->question));
+    s->charged = true;
+    return FAULT_NONE;
+}
+
 enum fault session_propose(struct cx *cx, struct vault *v, struct session *s,
                            struct bytes *ret_proposal)
 {
@@ -316,6 +326,7 @@ enum fault session_propose(struct cx *cx, struct vault *v, struct session *s,
 
     if (s->self != s->home)
         return cx_fail(cx, FAULT_DENIED, "only the home vault proposes");
+    TRY(charge_once(cx, v, s));
     TRY(stamp_of(cx, v, s, &stamp));
     p.stamp = &stamp;
     p.session = PB_DATA(bytes_of(s->session_id, DIGEST_BYTES));
@@ -445,18 +456,14 @@ static enum fault write_ledger(struct cx *cx, sqlite3 *sql, void *user)
 {
     const struct begin_work *w = user;
     const struct session *s = w->s;
-    const Cohortium__Request *r = s->o.request.body;
 
-    TRY(ledger_add(cx, sql, s->o.dataset->cb, s->o.dataset->version, s->question,
-                   &s->o.regions, w->bitmaps, s->o.dataset->patients.count,
-                   s->o.plan.quasi_columns, s->o.plan.n_quasi_columns));
-    TRY(permits_charge(cx, sql, r->permit.data, s->o.permit.body->budget, s->question));
-    return replay_note(cx, sql, r->stamp->issuer.data, r->stamp->request_id.data, s->request,
-                       r->stamp->expires_at, clock_utc_ms());
+    return ledger_add(cx, sql, s->o.dataset->cb, s->o.dataset->version, s->question,
+                      &s->o.regions, w->bitmaps, s->o.dataset->patients.count,
+                      s->o.plan.quasi_columns, s->o.plan.n_quasi_columns);
 }
 
-/* Before the first vector after a verdict without objection: regions, charge and "used" mark
- * are durable. From here on an abort does not undo them. */
+/* Before the first vector after a verdict without objection the regions are durable. From here
+ * on an abort does not undo them. */
 static enum fault enter_ledger(struct cx *cx, struct vault *v, struct session *s)
 {
     struct begin_work w = {.v = v, .s = s};
@@ -501,6 +508,7 @@ enum fault session_vector(struct cx *cx, struct vault *v, struct session *s,
     uint8_t context[64];
     bool zeros;
 
+    TRY(charge_once(cx, v, s));
     enum fault fault = own_tally(s, &tally, &zeros);
     if (fault == FAULT_NONE)
         fault = gate_seal(s->cx, s->mask, s->round, s->proposal, box_context(s, context), s->n,

@@ -4,9 +4,9 @@
  *   ACCEPTED -> REGIONS -> VERDICT -> OPENING/SUM ... -> VETO -> RELEASE -> over
  *
  * A step absorbs the vectors of the round before, checks and adopts home's proposal for the next
- * and answers with this vault's own vector. Nothing of a session is on disk but the ledger row
- * written before the first vector after the verdict and home's decision, logged before its
- * proposal of the release leaves. So a crash ends it: keys are ephemeral, and other data can
+ * and answers with this vault's own vector. Nothing of a session is on disk but the charge,
+ * written before the first proposal or vector, the ledger row written before the first vector
+ * after the verdict, and home's decision, logged before its proposal of the release leaves. So a crash ends it: keys are ephemeral, and other data can
  * never be masked under an old key.
  */
 #pragma once
@@ -34,6 +34,7 @@ struct session {
 
     uint32_t round;
     Cohortium__RoundKind kind;      /* of the round that comes next, or whose vectors we await */
+    bool charged;                   /* durably */
     bool awaiting;                  /* our vector is out; the others' are to come */
     uint8_t transcript[32];
     uint8_t proposal[32];           /* digest of the adopted proposal's body */
@@ -74,3 +75,6 @@ CHECKED enum fault session_enter(struct cx *cx, struct vault *v, struct session 
 CHECKED enum fault session_find(struct cx *cx, struct vault *v, const uint8_t request[32],
                                 struct session **ret);
 void session_unlock(struct vault *v, struct session *s); /* frees it when it is over */
+/* FAULT_REPLAY: a session of another request with the same id runs. */
+CHECKED enum fault sessions_know_no_other(struct cx *cx, struct vault *v,
+                                          const struct request *r);

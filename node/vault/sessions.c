@@ -110,6 +110,28 @@ enum fault session_find(struct cx *cx, struct vault *v, const uint8_t request[32
     return FAULT_NONE;
 }
 
+/* What it compares never changes once a session is in the table. */
+enum fault sessions_know_no_other(struct cx *cx, struct vault *v, const struct request *r)
+{
+    bool known = false;
+
+    (void)pthread_mutex_lock(&v->sessions_lock);
+    for (size_t i = 0; i < SESSIONS_MAX && !known; i++) {
+        const struct session *s = v->sessions[i];
+
+        known = s != NULL && memcmp(s->request, r->envelope.digest, DIGEST_BYTES) != 0 &&
+                bytes_equal(PB_BYTES(s->o.request.body->stamp->issuer),
+                            PB_BYTES(r->body->stamp->issuer)) &&
+                bytes_equal(PB_BYTES(s->o.request.body->stamp->request_id),
+                            PB_BYTES(r->body->stamp->request_id));
+    }
+    (void)pthread_mutex_unlock(&v->sessions_lock);
+    return known ? cx_fail(cx, FAULT_REPLAY,
+                           "this request's id is in use for another request of the same "
+                           "person; ask anew")
+                 : FAULT_NONE;
+}
+
 static void take_out(struct vault *v, const struct session *s)
 {
     for (size_t i = 0; i < SESSIONS_MAX; i++)

@@ -6,6 +6,7 @@
  *   preflight.c  is this question valid here? signed, decided without data
  *   session.c    one question's rounds: accept, regions, verdict, sums, veto, release
  *   bysite.c     the same for one site alone
+ *   charge.c     what a question costs, and that its id is new
  *   catalog.c    what this site has, for peers and researchers
  *   desk.c       the officers' and operators' commands (admin socket)
  *
@@ -113,6 +114,16 @@ struct opened {
 CHECKED enum fault question_prepare(struct cx *cx, struct vault *v, struct bytes request,
                                     const uint8_t *version, bool testing,
                                     struct complaints *c, struct opened *ret);
+
+/* charge.c. A request's id names no other request: FAULT_REPLAY. */
+CHECKED enum fault request_is_new(struct cx *cx, struct vault *v, struct request *r);
+/* FAULT_REFUSED where the permit is used up and the question (NULL: none of its form) was never
+ * charged. */
+CHECKED enum fault charge_look(struct cx *cx, struct vault *v, const struct opened *o,
+                               const uint8_t *question);
+/* Charge and "used" mark, durable; FAULT_REFUSED, FAULT_REPLAY. */
+CHECKED enum fault charge_write(struct cx *cx, struct vault *v, const struct opened *o,
+                                const uint8_t question[32]);
 
 /* One site alone: all rounds on own rows, gate, release. */
 CHECKED enum fault bysite_answer(struct cx *cx, struct vault *v, const struct opened *o,

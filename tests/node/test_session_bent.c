@@ -384,7 +384,7 @@ static void test_session__one_site_objects_alone(void **state)
                (strstr(e->details, "local_minimum") != NULL) == (i == VICTIM));
     }
     check_count(TABLE_LEDGER, 0);
-    check_count(TABLE_CHARGES, 0);
+    check_count(TABLE_CHARGES, 1);
     play_free(&p);
 }
 

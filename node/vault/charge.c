@@ -1,0 +1,84 @@
+/*
+ * charge.c - what a question costs and the request's id: looked up before anything is
+ * accepted, durable before a vector or a site's own answer leaves.
+ *
+ * Neither may depend on a row (DISCLOSURE.md 0.6): so a question is charged before the
+ * first region is counted, whatever comes of it, and never again.
+ */
+#include "node/vault/session.h"
+#include "protocol/base/clock.h"
+
+struct charge {
+    const struct opened *o;
+    const uint8_t *question; /* NULL: known by its form alone */
+    uint8_t form[DIGEST_BYTES];
+};
+
+/* The question as it is before versions and policies are known. */
+static enum fault set_form(struct cx *cx, struct charge *c)
+{
+    static const uint8_t no_policy[DIGEST_BYTES];
+
+    return question_digest(cx, c->o->request.body->question, NULL, 0, no_policy, c->form);
+}
+
+/* ---- before it is accepted ---- */
+
+static enum fault look_for_id(struct cx *cx, sqlite3 *sql, void *user)
+{
+    const struct request *r = user;
+    const Cohortium__Stamp *stamp = r->body->stamp;
+    bool seen;
+
+    return replay_check(cx, sql, stamp->issuer.data, stamp->request_id.data,
+                        r->envelope.digest, &seen);
+}
+
+enum fault request_is_new(struct cx *cx, struct vault *v, struct request *r)
+{
+    TRY(db_read(cx, v->db, look_for_id, r));
+    return sessions_know_no_other(cx, v, r);
+}
+
+static enum fault look_for_room(struct cx *cx, sqlite3 *sql, void *user)
+{
+    const struct charge *c = user;
+    const Cohortium__Request *r = c->o->request.body;
+    bool known;
+
+    TRY(c->question != NULL ? permits_charged(cx, sql, c->question, &known)
+                            : forms_find(cx, sql, c->form, &known));
+    return known ? FAULT_NONE
+                 : permits_room(cx, sql, r->permit.data, c->o->permit.body->budget);
+}
+
+enum fault charge_look(struct cx *cx, struct vault *v, const struct opened *o,
+                       const uint8_t *question)
+{
+    struct charge c = {.o = o, .question = question};
+
+    TRY(set_form(cx, &c));
+    return db_read(cx, v->db, look_for_room, &c);
+}
+
+/* ---- before anything leaves ---- */
+
+static enum fault write_charge(struct cx *cx, sqlite3 *sql, void *user)
+{
+    const struct charge *c = user;
+    const Cohortium__Request *r = c->o->request.body;
+
+    TRY(permits_charge(cx, sql, r->permit.data, c->o->permit.body->budget, c->question));
+    TRY(forms_add(cx, sql, c->form));
+    return replay_note(cx, sql, r->stamp->issuer.data, r->stamp->request_id.data,
+                       c->o->request.envelope.digest, r->stamp->expires_at, clock_utc_ms());
+}
+
+enum fault charge_write(struct cx *cx, struct vault *v, const struct opened *o,
+                        const uint8_t question[32])
+{
+    struct charge c = {.o = o, .question = question};
+
+    TRY(set_form(cx, &c));
+    return db_write(cx, v->db, write_charge, &c);
+}

@@ -4,24 +4,20 @@
  *
  * The numbers are held against plain loops over the rows of all sites.
  */
-#include "tests/node/coordinator.h"
-
 #include <math.h>
 
 #include "protocol/receipt.h"
-
-static const char TESTING[] = "class: testing\n";
-static const char CAUTIOUS[] = "class: cautious\nresponse_quantum_ms: 0\n";
+#include "tests/node/session_case.h"
 
 /* ---- the whole consortium's rows ---- */
 
-static double sum_rows(const struct vaults *t, double (*f)(const struct vault_row *))
+static double sum_rows(double (*f)(const struct vault_row *))
 {
     double sum = 0;
 
     for (size_t s = 0; s < VAULTS; s++)
-        for (size_t i = 0; i < t->site[s].n; i++)
-            sum += f(&t->site[s].rows[i]);
+        for (size_t i = 0; i < t.site[s].n; i++)
+            sum += f(&t.site[s].rows[i]);
     return sum;
 }
 
@@ -58,15 +54,6 @@ static double age_score(const struct vault_row *r)
 
 /* ---- small helpers ---- */
 
-static double value(const Cohortium__Release *r, const char *name, size_t i)
-{
-    int state;
-    double x = released_value(released_item(r->result, name), i, &state);
-
-    CHECK_EQ_(name, state, 0);
-    return x;
-}
-
 /* All bodies the same, the receipt holds, every log is whole. */
 static void check_papers(struct play *p)
 {
@@ -81,30 +68,22 @@ static void check_papers(struct play *p)
         (void)vaults_desk(p->t, p->cx, i, "audit verify", NULL, 0, NULL, 0);
 }
 
-static void check_count(struct vaults *t, enum vaults_table table, uint64_t want)
-{
-    for (size_t i = 0; i < VAULTS; i++)
-        CHECK_EQ_("rows", vaults_count(t, i, table), want);
-}
-
 /* ---- honest: testing ---- */
 
 static void test_session__count_is_the_pooled_number(void **state)
 {
-    struct vaults t;
     struct play p, q;
     (void)state;
 
-    vaults_new(&t, TESTING);
-    check_count(&t, TABLE_LEDGER, 0);
-    play_ask(&p, &t, "count", NULL, "age >= 60");
+    check_count(TABLE_LEDGER, 0);
+    ask(&p, "age >= 60");
     play_whole(&p);
     const Cohortium__Release *r = play_release(&p, 0);
     CHECK_("released", r->released && r->exact_for_testing);
-    CHECK_EQ_("patients", value(r, "patients", 0), sum_rows(&t, is_from_60));
+    CHECK_EQ_("patients", value(r, "patients", 0), sum_rows(is_from_60));
     check_papers(&p);
-    check_count(&t, TABLE_LEDGER, 0); /* off in this class: DISCLOSURE.md 0.10 */
-    check_count(&t, TABLE_CHARGES, 1);
+    check_count(TABLE_LEDGER, 0); /* off in this class: DISCLOSURE.md 0.10 */
+    check_count(TABLE_CHARGES, 1);
     for (size_t i = 0; i < VAULTS; i++) {
         const struct audit_entry *e = vaults_newest(&t, p.cx, i, "question");
 
@@ -114,7 +93,7 @@ static void test_session__count_is_the_pooled_number(void **state)
     }
 
     /* Asked again: the same bytes, one more leaf, nothing else. */
-    play_ask(&q, &t, "count", NULL, "age >= 60");
+    ask(&q, "age >= 60");
     play_start(&q);
     for (size_t i = 0; i < VAULTS; i++) {
         assert_non_null(q.answer[i]);
@@ -124,21 +103,18 @@ static void test_session__count_is_the_pooled_number(void **state)
         assert_string_equal(e->record->decision, "answered_before");
     }
     check_papers(&q);
-    check_count(&t, TABLE_CHARGES, 1);
-    check_count(&t, TABLE_ANSWERS, 1);
+    check_count(TABLE_CHARGES, 1);
+    check_count(TABLE_ANSWERS, 1);
     play_free(&q);
     play_free(&p);
-    vaults_free(&t);
 }
 
 static void test_session__table_is_the_pooled_table(void **state)
 {
-    struct vaults t;
     struct play p;
     double want[2][2] = {{0}};
     (void)state;
 
-    vaults_new(&t, TESTING);
     for (size_t s = 0; s < VAULTS; s++)
         for (size_t i = 0; i < t.site[s].n; i++)
             want[(int)t.site[s].rows[i].sex][(int)t.site[s].rows[i].status]++;
@@ -156,21 +132,17 @@ static void test_session__table_is_the_pooled_table(void **state)
         CHECK_EQ_("cell", item->values[i], want[i / 2][i % 2]);
     check_papers(&p);
     play_free(&p);
-    vaults_free(&t);
 }
 
 static void test_session__line_is_the_pooled_line(void **state)
 {
-    struct vaults t;
     struct play p;
     (void)state;
 
-    vaults_new(&t, TESTING);
     play_ask(&p, &t, "lm", "score ~ age", NULL);
     play_whole(&p);
-    double n = sum_rows(&t, one), x = sum_rows(&t, age), y = sum_rows(&t, score);
-    double slope =
-        (sum_rows(&t, age_score) - x * y / n) / (sum_rows(&t, age_age) - x * x / n);
+    double n = sum_rows(one), x = sum_rows(age), y = sum_rows(score);
+    double slope = (sum_rows(age_score) - x * y / n) / (sum_rows(age_age) - x * x / n);
     double intercept = (y - slope * x) / n;
     const Cohortium__Release *r = play_release(&p, 0);
 
@@ -179,40 +151,36 @@ static void test_session__line_is_the_pooled_line(void **state)
     CHECK_("slope", fabs(value(r, "coef", 1) - slope) < 1e-10 * fabs(slope));
     check_papers(&p);
     play_free(&p);
-    vaults_free(&t);
 }
 
 /* ---- honest: cautious ---- */
 
 static void test_session__cautious_count_is_rounded(void **state)
 {
-    struct vaults t;
     struct play p, q;
     (void)state;
 
-    vaults_new(&t, CAUTIOUS);
     double base = t.site[0].v.policy->numbers.number[POLICY_ROUNDING_BASE];
-    play_ask(&p, &t, "count", NULL, "age >= 60");
+    ask(&p, "age >= 60");
     play_whole(&p);
     const Cohortium__Release *r = play_release(&p, 2);
     CHECK_("released", r->released && !r->exact_for_testing);
     CHECK_("it rounds", base > 1);
     CHECK_EQ_("patients", value(r, "patients", 0),
-              floor(sum_rows(&t, is_from_60) / base + 0.5) * base);
+              floor(sum_rows(is_from_60) / base + 0.5) * base);
     check_papers(&p);
     uint64_t ledger = vaults_count(&t, 0, TABLE_LEDGER);
     CHECK_("the ledger has rows", ledger > 0);
-    check_count(&t, TABLE_LEDGER, ledger);
-    play_ask(&q, &t, "count", NULL, "age >= 60");
+    check_count(TABLE_LEDGER, ledger);
+    ask(&q, "age >= 60");
     play_start(&q);
     for (size_t i = 0; i < VAULTS; i++)
         CHECK_("the same bytes", bytes_equal(play_body(&p, i), play_body(&q, i)));
     check_papers(&q);
-    check_count(&t, TABLE_LEDGER, ledger);
-    check_count(&t, TABLE_CHARGES, 1);
+    check_count(TABLE_LEDGER, ledger);
+    check_count(TABLE_CHARGES, 1);
     play_free(&q);
     play_free(&p);
-    vaults_free(&t);
 }
 
 /* ---- many at once: workers share the vaults, as their threads do ---- */
@@ -251,11 +219,9 @@ static void *work(void *user)
 
 static void test_session__many_at_once(void **state)
 {
-    struct vaults t;
     struct worker w[AT_ONCE];
     (void)state;
 
-    vaults_new(&t, TESTING);
     for (size_t i = 0; i < AT_ONCE; i++) {
         w[i] = (struct worker){.t = &t, .number = i};
         assert_int_equal(pthread_create(&w[i].thread, NULL, work, &w[i]), 0);
@@ -271,25 +237,24 @@ static void test_session__many_at_once(void **state)
                     want += t.site[s].rows[r].age >= from;
             CHECK_EQ_("patients", w[i].patients[k], want);
         }
-    check_count(&t, TABLE_ANSWERS, AT_ONCE * EACH);
+    check_count(TABLE_ANSWERS, AT_ONCE * EACH);
     for (size_t i = 0; i < VAULTS; i++)
         (void)vaults_desk(&t, t.cx, i, "audit verify", NULL, 0, NULL, 0);
-    vaults_free(&t);
 }
 
 /* ---- objections ---- */
 
-static void check_not_released(struct vaults *t, const char *cohort, const char *rule)
+static void check_not_released(const char *cohort, const char *rule)
 {
     struct play p, q;
 
-    play_ask(&p, t, "count", NULL, cohort);
+    ask(&p, cohort);
     play_whole(&p);
     const Cohortium__Release *r = play_release(&p, 0);
     CHECK_(cohort, !r->released && r->result == NULL && r->reference.len == 8);
     check_papers(&p);
     for (size_t i = 0; i < VAULTS; i++) {
-        const struct audit_entry *e = vaults_newest(t, p.cx, i, "question");
+        const struct audit_entry *e = vaults_newest(&t, p.cx, i, "question");
         const char *reference = bytes_hex(p.cx, r->reference.data, r->reference.len);
 
         assert_non_null(e);
@@ -297,13 +262,13 @@ static void check_not_released(struct vaults *t, const char *cohort, const char 
         CHECK_("the log has the reference", strstr(e->details, reference) != NULL);
         CHECK_("the log has the rule", strstr(e->details, rule) != NULL);
         const Cohortium__AdminReply *said =
-            vaults_desk(t, p.cx, i, "audit explain", &reference, 1, NULL, 0);
+            vaults_desk(&t, p.cx, i, "audit explain", &reference, 1, NULL, 0);
         CHECK_("explained to the officer", strstr(said->text, rule) != NULL);
     }
-    check_count(t, TABLE_LEDGER, 0);
-    check_count(t, TABLE_CHARGES, 1); /* a price does not depend on patients */
+    check_count(TABLE_LEDGER, 0);
+    check_count(TABLE_CHARGES, 1); /* a price does not depend on patients */
 
-    play_ask(&q, t, "count", NULL, cohort);
+    ask(&q, cohort);
     play_start(&q);
     for (size_t i = 0; i < VAULTS; i++)
         CHECK_("the same reference again", bytes_equal(play_body(&p, 0), play_body(&q, i)));
@@ -313,35 +278,29 @@ static void check_not_released(struct vaults *t, const char *cohort, const char 
 
 static void test_session__R1_nine_patients_are_not_released(void **state)
 {
-    struct vaults t;
     (void)state;
 
-    vaults_new(&t, CAUTIOUS);
     CHECK_EQ_("nine of 85", 3 * VAULTS_OLD, 9);
-    check_not_released(&t, "age >= 80", "R1");
-    vaults_free(&t);
+    check_not_released("age >= 80", "R1");
 }
 
 static void test_session__R2_all_but_nine_are_not_released(void **state)
 {
-    struct vaults t;
     (void)state;
 
-    vaults_new(&t, CAUTIOUS);
-    check_not_released(&t, "age < 80", "R2");
-    vaults_free(&t);
+    check_not_released("age < 80", "R2");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_session__count_is_the_pooled_number),
-        cmocka_unit_test(test_session__table_is_the_pooled_table),
-        cmocka_unit_test(test_session__line_is_the_pooled_line),
-        cmocka_unit_test(test_session__cautious_count_is_rounded),
-        cmocka_unit_test(test_session__many_at_once),
-        cmocka_unit_test(test_session__R1_nine_patients_are_not_released),
-        cmocka_unit_test(test_session__R2_all_but_nine_are_not_released),
+        UNDER(testing, test_session__count_is_the_pooled_number),
+        UNDER(testing, test_session__table_is_the_pooled_table),
+        UNDER(testing, test_session__line_is_the_pooled_line),
+        UNDER(cautious, test_session__cautious_count_is_rounded),
+        UNDER(testing, test_session__many_at_once),
+        UNDER(cautious, test_session__R1_nine_patients_are_not_released),
+        UNDER(cautious, test_session__R2_all_but_nine_are_not_released),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,28 +2,11 @@
  * test_session_bent.c - a question run anew, and members that bend a session without
  * breaking a signature: each is found, or gains nothing.
  */
-#include "tests/node/coordinator.h"
-
 #include <time.h>
 
 #include "protocol/receipt.h"
-
-static const char TESTING[] = "class: testing\n";
-static const char CAUTIOUS[] = "class: cautious\nresponse_quantum_ms: 0\n";
-enum { HOME, LIAR, VICTIM };
-
-static struct vaults t;
-
-static void ask(struct play *p, const char *cohort)
-{
-    play_ask(p, &t, "count", NULL, cohort);
-}
-
-static void check_count(enum vaults_table table, uint64_t want)
-{
-    for (size_t i = 0; i < VAULTS; i++)
-        CHECK_EQ_("rows", vaults_count(&t, i, table), want);
-}
+#include "tests/node/lie.h"
+#include "tests/node/session_case.h"
 
 /* ---- the same question, where a vault lost its answer ---- */
 
@@ -232,58 +215,37 @@ static void test_session__home_logs_before_it_proposes(void **state)
 
 /* ---- a member that waits for the others' words and cancels them ---- */
 
+static Cohortium__Vector *vector_of(struct play *p, size_t from)
+{
+    return lie_open(p, ENVELOPE_VECTOR, &cohortium__vector__descriptor, p->vector[from]);
+}
+
 static struct tally *opened_by(struct play *p, size_t reader, size_t from)
 {
     struct session *s = play_session(p, reader);
-    struct envelope e;
-    Cohortium__Vector *x;
+    Cohortium__Vector *x = vector_of(p, from);
     uint8_t context[2 * DIGEST_BYTES];
     struct bytes plain;
     struct tally *tally;
 
-    CHECK_OK_("vector", p->cx, envelope_open(p->cx, ENVELOPE_VECTOR, p->vector[from], &e));
-    CHECK_OK_("vector", p->cx,
-              pb_unpack(p->cx, &cohortium__vector__descriptor, e.body,
-                        envelope_bound(ENVELOPE_VECTOR), &x));
     memcpy(context, x->proposal.data, DIGEST_BYTES);
     memcpy(context + DIGEST_BYTES, x->transcript.data, DIGEST_BYTES);
     CHECK_OK_("unbox", p->cx,
               mask_unbox(p->cx, s->mask, from, x->round, bytes_of(context, sizeof context),
-                         PB_BYTES(x->boxes[reader < from ? reader : reader - 1]), &plain));
+                         PB_BYTES(x->boxes[lie_box_at(from, reader)]), &plain));
     CHECK_OK_("tally", p->cx, tally_unpack(p->cx, plain, x->round, 1, 0, &tally));
     return tally;
 }
 
 /* Puts other tallies into the boxes of `from`'s newest vector, and its true signature on
- * it. tallies: one for each other site. */
+ * it; its own vault takes it for its own. */
 static void send_instead(struct play *p, size_t from, const struct tally *const *tallies)
 {
-    struct session *s = play_session(p, from);
     struct envelope e;
-    Cohortium__Vector *x;
-    uint8_t context[2 * DIGEST_BYTES];
-    ProtobufCBinaryData boxes[VAULTS - 1];
-    struct bytes packed, box;
 
+    p->vector[from] = PB_BYTES(lie_vector(p, from, vector_of(p, from), tallies));
     CHECK_OK_("vector", p->cx, envelope_open(p->cx, ENVELOPE_VECTOR, p->vector[from], &e));
-    CHECK_OK_("vector", p->cx,
-              pb_unpack(p->cx, &cohortium__vector__descriptor, e.body,
-                        envelope_bound(ENVELOPE_VECTOR), &x));
-    memcpy(context, x->proposal.data, DIGEST_BYTES);
-    memcpy(context + DIGEST_BYTES, x->transcript.data, DIGEST_BYTES);
-    for (size_t to = 0, k = 0; to < VAULTS; to++) {
-        if (to == from)
-            continue;
-        CHECK_OK_("pack", p->cx, tally_pack(p->cx, tallies[k], x->round, &packed));
-        CHECK_OK_("box", p->cx,
-                  mask_box(p->cx, s->mask, to, x->round, bytes_of(context, sizeof context),
-                           packed, &box));
-        boxes[k++] = PB_DATA(box);
-    }
-    x->boxes = boxes;
-    CHECK_OK_("sign", p->cx,
-              envelope_seal(p->cx, ENVELOPE_VECTOR, &x->base, t.site[from].v.signing,
-                            &p->vector[from]));
+    memcpy(play_session(p, from)->own_vector, e.digest, DIGEST_BYTES);
 }
 
 /* The liar's vector of a round of words, made after it has read all others': their sum is
@@ -292,15 +254,12 @@ static void cancel_words(struct play *p)
 {
     struct session *s = play_session(p, HOME);
     const struct tally *both[] = {s->own_masked, s->own_masked};
-    struct envelope e;
     uint64_t words = s->own_masked->counts[0] + opened_by(p, HOME, LIAR)->counts[0] +
                      opened_by(p, HOME, VICTIM)->counts[0];
 
     CHECK_("somebody objects", words != 0);
     s->own_masked->counts[0] -= words;
     send_instead(p, HOME, both);
-    CHECK_OK_("vector", p->cx, envelope_open(p->cx, ENVELOPE_VECTOR, p->vector[HOME], &e));
-    memcpy(s->own_vector, e.digest, DIGEST_BYTES);
 }
 
 static void test_session__a_veto_that_was_cancelled_holds_at_home(void **state)
@@ -338,7 +297,6 @@ static void test_session__a_veto_that_was_cancelled_holds_at_home(void **state)
 static void test_session__a_member_tells_each_another_sum(void **state)
 {
     struct play p;
-    struct envelope e;
     (void)state;
 
     ask(&p, "age >= 40");
@@ -354,8 +312,6 @@ static void test_session__a_member_tells_each_another_sum(void **state)
     for (size_t i = 0; i < more.n_counts; i++)
         more.counts[i]++;
     send_instead(&p, LIAR, each);
-    CHECK_OK_("vector", p.cx, envelope_open(p.cx, ENVELOPE_VECTOR, p.vector[LIAR], &e));
-    memcpy(s->own_vector, e.digest, DIGEST_BYTES);
     while (play_proposal(&p)->kind != COHORTIUM__ROUND_KIND__VETO)
         play_round(&p);
     CHECK_EQ_("propose", play_propose(&p, NULL), FAULT_NONE);
@@ -387,29 +343,6 @@ static void test_session__one_site_objects_alone(void **state)
     check_count(TABLE_CHARGES, 1);
     play_free(&p);
 }
-
-static int testing(void **state)
-{
-    (void)state;
-    vaults_new(&t, TESTING);
-    return 0;
-}
-
-static int cautious(void **state)
-{
-    (void)state;
-    vaults_new(&t, CAUTIOUS);
-    return 0;
-}
-
-static int take_down(void **state)
-{
-    (void)state;
-    vaults_free(&t);
-    return 0;
-}
-
-#define UNDER(policy, name) cmocka_unit_test_setup_teardown(name, policy, take_down)
 
 int main(void)
 {

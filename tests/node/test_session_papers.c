@@ -1,26 +1,14 @@
 /*
  * test_session_papers.c - how a session begins or does not, and how it ends early.
  */
-#include "tests/node/coordinator.h"
-
 #include <time.h>
 
 #include "protocol/base/clock.h"
-
-static const char TESTING[] = "class: testing\n";
-static const char CAUTIOUS[] = "class: cautious\nresponse_quantum_ms: 0\n";
-enum { HOME, LIAR, VICTIM };
-
-static struct vaults t;
+#include "tests/node/session_case.h"
 
 static Cohortium__Request *request(struct cx *cx, const char *cohort)
 {
     return vaults_request(&t, cx, "count", NULL, cohort);
-}
-
-static void ask(struct play *p, const char *cohort)
-{
-    play_ask(p, &t, "count", NULL, cohort);
 }
 
 static struct bytes flipped(struct cx *cx, struct bytes b, size_t at)
@@ -51,12 +39,6 @@ static bool complains_of(const Cohortium__Preflight *m, const char *code)
         if (strcmp(m->complaints[i]->code, code) == 0)
             return true;
     return false;
-}
-
-static void check_count(enum vaults_table table, uint64_t want)
-{
-    for (size_t i = 0; i < VAULTS; i++)
-        CHECK_EQ_("rows", vaults_count(&t, i, table), want);
 }
 
 /* ---- papers ---- */
@@ -193,7 +175,8 @@ static void test_session__papers_that_do_not_cover_it(void **state)
     r->permit = PB_DATA(bytes_of(permit, sizeof permit));
     complained(r, t.researcher, "unknown_permit");
 
-    vaults_permit(&t, t.researcher, 400, permit);
+    vaults_permit(&t, &(struct vaults_permit){.researcher = t.researcher, .lasts_ms = 400},
+                  permit);
     const struct timespec pause = {.tv_nsec = 450 * 1000 * 1000};
     (void)nanosleep(&pause, NULL);
     complained(r, t.researcher, "expired_permit");
@@ -459,29 +442,6 @@ static void test_session__one_id_for_two_requests(void **state)
     play_free(&q);
     play_free(&p);
 }
-
-static int testing(void **state)
-{
-    (void)state;
-    vaults_new(&t, TESTING);
-    return 0;
-}
-
-static int cautious(void **state)
-{
-    (void)state;
-    vaults_new(&t, CAUTIOUS);
-    return 0;
-}
-
-static int take_down(void **state)
-{
-    (void)state;
-    vaults_free(&t);
-    return 0;
-}
-
-#define UNDER(policy, name) cmocka_unit_test_setup_teardown(name, policy, take_down)
 
 int main(void)
 {

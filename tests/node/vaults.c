@@ -14,7 +14,7 @@
 
 #define TEXT(text) ((char *)(text))
 enum { V_PATIENT, V_AGE, V_SEX, V_STATUS, V_SCORE, V_ALL };
-static const uint64_t DAY_MS = 24 * 3600 * 1000;
+static const int64_t DAY_MS = 24 * 3600 * 1000;
 
 static void *fresh(struct cx *cx, size_t n)
 {
@@ -197,7 +197,7 @@ void vaults_policy(struct vaults *t, size_t site, const char *yaml)
     (void)vaults_desk(t, cx, site, "policy apply", NULL, 0, &packed, 0);
 }
 
-void vaults_permit(struct vaults *t, const struct keys *researcher, int64_t lasts_ms,
+void vaults_permit(struct vaults *t, const struct vaults_permit *what,
                    uint8_t ret_id[ID_BYTES])
 {
     AUTO_CX struct cx *cx = cx_new(16 << 20, CX_NO_DEADLINE);
@@ -213,7 +213,7 @@ void vaults_permit(struct vaults *t, const struct keys *researcher, int64_t last
     p.consortium = PB_DATA(bytes_of(t->manifest->consortium, DIGEST_BYTES));
     p.title = TEXT("study one");
     p.purpose = TEXT("to test sessions");
-    key = PB_DATA(bytes_of(keys_signing_public(researcher), KEY_BYTES));
+    key = PB_DATA(bytes_of(keys_signing_public(what->researcher), KEY_BYTES));
     p.researchers = &key;
     p.n_researchers = 1;
     p.datasets = &dataset;
@@ -223,7 +223,9 @@ void vaults_permit(struct vaults *t, const struct keys *researcher, int64_t last
     p.members = members;
     p.n_members = VAULTS;
     p.not_before = (uint64_t)(now - 1000);
-    p.not_after = (uint64_t)(now + lasts_ms);
+    p.not_after = (uint64_t)(now + (what->lasts_ms > 0 ? what->lasts_ms : DAY_MS));
+    p.budget = what->budget;
+    p.by_site = what->by_site;
     CHECK_OK_("permit", cx,
               envelope_seal(cx, ENVELOPE_PERMIT, &p.base, t->site[0].officer, &packed));
     for (size_t i = 1; i < VAULTS; i++)
@@ -251,7 +253,7 @@ struct bytes vaults_credential(struct vaults *t, struct cx *cx, size_t site,
     return PB_BYTES(data(cx, reply->blobs[0].data, reply->blobs[0].len));
 }
 
-static void add_data(struct vaults *t, size_t site)
+void vaults_import(struct vaults *t, size_t site)
 {
     AUTO_CX struct cx *cx = cx_new(16 << 20, CX_NO_DEADLINE);
     struct vault_site *s = &t->site[site];
@@ -353,8 +355,8 @@ static struct bytes make_manifest(struct vaults *t, const struct new_node *nodes
     m.version = 1;
     m.purpose = COHORTIUM__PURPOSE__LAB;
     m.issued_at = now - 3600 * 1000;
-    m.fresh_until = now + 7 * DAY_MS;
-    m.valid_until = now + 30 * DAY_MS;
+    m.fresh_until = now + 7 * (uint64_t)DAY_MS;
+    m.valid_until = now + 30 * (uint64_t)DAY_MS;
     m.governance = &g;
     m.members = members;
     m.n_members = VAULTS;
@@ -435,9 +437,9 @@ void vaults_new(struct vaults *t, const char *policy)
         open_site(&t->site[i]);
         vaults_policy(t, i, policy);
         make_rows(&t->site[i], i);
-        add_data(t, i);
+        vaults_import(t, i);
     }
-    vaults_permit(t, t->researcher, (int64_t)DAY_MS, t->permit);
+    vaults_permit(t, &(struct vaults_permit){.researcher = t->researcher}, t->permit);
     t->credential = vaults_credential(t, t->cx, 0, t->researcher);
 }
 

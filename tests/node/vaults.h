@@ -52,10 +52,17 @@ const Cohortium__AdminReply *vaults_desk(struct vaults *t, struct cx *cx, size_t
                                          size_t n_words, const struct bytes *blob,
                                          unsigned want);
 void vaults_policy(struct vaults *t, size_t site, const char *yaml);
-/* A permit for this researcher that ends so many milliseconds from now, known to all sites.
- */
-void vaults_permit(struct vaults *t, const struct keys *researcher, int64_t lasts_ms,
+/* A permit for one researcher, known to all sites. */
+struct vaults_permit {
+    const struct keys *researcher;
+    int64_t lasts_ms; /* 0: a day */
+    uint64_t budget;
+    bool by_site;
+};
+void vaults_permit(struct vaults *t, const struct vaults_permit *what,
                    uint8_t ret_id[ID_BYTES]);
+/* The site's rows as they are now, as one more import. */
+void vaults_import(struct vaults *t, size_t site);
 struct bytes vaults_credential(struct vaults *t, struct cx *cx, size_t site,
                                const struct keys *researcher);
 /* As after a crash: what was in memory is gone. */

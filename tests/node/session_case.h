@@ -1,0 +1,67 @@
+/*
+ * session_case.h - one consortium of vaults.h a test, made by its set-up under a policy:
+ *
+ *   UNDER(cautious, test_session__some_claim)
+ */
+#pragma once
+
+#include "tests/node/coordinator.h"
+
+enum { HOME, LIAR, VICTIM };
+
+static const char TESTING[] = "class: testing\n";
+static const char CAUTIOUS[] = "class: cautious\nresponse_quantum_ms: 0\n";
+static const char BY_SITE[] = "class: cautious\nresponse_quantum_ms: 0\nby_site: yes\n";
+
+static struct vaults t;
+
+static inline int testing(void **state)
+{
+    (void)state;
+    vaults_new(&t, TESTING);
+    return 0;
+}
+
+static inline int cautious(void **state)
+{
+    (void)state;
+    vaults_new(&t, CAUTIOUS);
+    return 0;
+}
+
+static inline int by_site(void **state)
+{
+    (void)state;
+    vaults_new(&t, BY_SITE);
+    return 0;
+}
+
+static inline int take_down(void **state)
+{
+    (void)state;
+    vaults_free(&t);
+    return 0;
+}
+
+#define UNDER(policy, name) cmocka_unit_test_setup_teardown(name, policy, take_down)
+
+/* How many patients of this cohort? */
+static inline void ask(struct play *p, const char *cohort)
+{
+    play_ask(p, &t, "count", NULL, cohort);
+}
+
+static inline void check_count(enum vaults_table table, uint64_t want)
+{
+    for (size_t i = 0; i < VAULTS; i++)
+        CHECK_EQ_("rows", vaults_count(&t, i, table), want);
+}
+
+static inline double value(const Cohortium__Release *r, const char *name, size_t i)
+{
+    int state;
+    double x = released_value(released_item(r->result, name), i, &state);
+
+    CHECK_EQ_(name, state, 0);
+    return x;
+}

@@ -45,24 +45,6 @@ static enum fault judge_regions(struct cx *cx, struct vault *v, const struct ope
     return db_write(cx, v->db, write_ledger, &a);
 }
 
-/* Own sums of the guarded expressions, where the block sums the same. */
-static enum fault guard_sums(struct cx *cx, const struct measure *m, const struct site_sums *s,
-                             double **ret)
-{
-    size_t k = 0;
-
-    CX_NEW(cx, *ret, s->n_guards);
-    for (size_t b = 0; b < m->n_blocks; b++)
-        for (size_t g = 0; g < m->blocks[b].n_guards; g++)
-            for (size_t c = 0; c < m->blocks[b].n_cells && k < s->n_guards; c++, k++) {
-                (*ret)[k] = NAN;
-                for (size_t i = 0; i < m->blocks[b].n_sums; i++)
-                    if (m->blocks[b].sums[i] == m->blocks[b].guards[g].expr)
-                        (*ret)[k] = pooled_number(m, s->tally, b, c, i).hi;
-            }
-    return FAULT_NONE;
-}
-
 enum fault bysite_answer(struct cx *cx, struct vault *v, const struct opened *o,
                          const struct policy *session, const uint8_t question[32],
                          struct release **ret, const char **ret_details)
@@ -89,8 +71,13 @@ enum fault bysite_answer(struct cx *cx, struct vault *v, const struct opened *o,
             else
                 TRY(fault);
             if (why == NULL && sums.n_guards > 0) {
+                size_t n;
+
                 guards = sums;
-                TRY(guard_sums(cx, m, &sums, &sums_of_guards));
+                TRY(gate_guard_sums(cx, session, m, sums.tally, &sums_of_guards, &n));
+                if (n != sums.n_guards)
+                    return cx_fail(cx, FAULT_INTERNAL,
+                                   "the engine's guards do not fit the measure");
             }
         }
         if (why != NULL)

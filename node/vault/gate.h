@@ -54,10 +54,16 @@ const struct tally *sealed_own(const struct sealed *s);   /* masked, for our own
 /* A word for VERDICT and VETO rounds: 0, or random and non-zero. */
 CHECKED enum fault gate_word(struct cx *cx, bool object, struct tally **ret);
 
+/* For each guard of a measure the sum of the same expression over `t`, in the engine's
+ * order of guards. NaN: the block sums no such expression. INFINITY: the cell holds fewer
+ * than the threshold, so R1 withholds it and no share of it is judged. */
+CHECKED enum fault gate_guard_sums(struct cx *cx, const struct policy *session,
+                                   const struct measure *m, const struct tally *t,
+                                   double **ret, size_t *ret_n);
 /* The veto: what this vault holds against the result (pooled rules R1 of a model, R4, R6,
- * R7, R9, R13). A dominance guard whose pooled sum is not known is an objection.
- * pooled_guard_sums: for GUARD_DOMINANCE the pooled sum of the same expression, in the
- * order of guards (NaN: none). */
+ * R7, R9, R13). A dominance guard whose pooled sum is not known is an objection, and so is
+ * a model whose leverages no guard has seen.
+ * pooled_guard_sums: of gate_guard_sums; NULL: none is known. */
 CHECKED enum fault gate_judge(struct cx *cx, const struct policy *session,
                               const struct asked *asked, const struct plan *plan,
                               const struct result *result, const struct guard_seen *guards,

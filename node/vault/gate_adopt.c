@@ -49,11 +49,12 @@ static bool step_may_be(const struct released_number *numbers, const Cohortium__
                         double proposed)
 {
     static const double sides[] = {-1e-6, 1e-6};
+    bool varies = own->kind == COHORTIUM__ITEM_KIND__ESTIMATES ||
+                  own->kind == COHORTIUM__ITEM_KIND__WHOLES;
 
     if (proposed == own->step)
         return true;
-    for (size_t i = 0; i < COUNT(sides) && own->kind == COHORTIUM__ITEM_KIND__ESTIMATES;
-         i++)
+    for (size_t i = 0; i < COUNT(sides) && varies; i++)
         if (proposed == step_of_side(numbers, own->n_values, sides[i]))
             return true;
     return false;

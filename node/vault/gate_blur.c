@@ -9,7 +9,9 @@
  *   MEANS             smallest 1-2-5 step not below (upper - lower)/n
  *   ESTIMATES         largest 1-2-5 step not above SE/sqrt(n)
  *   ERRORS, SPREADS   3 significant digits
- *   WHOLES, TENTHS    1, 0.1
+ *   WHOLES            1; where one patient's share of a deviance is larger, the largest
+ *                     step not above that share
+ *   TENTHS            0.1
  *   PLAIN             as it is
  */
 #include "node/vault/gate_private.h"
@@ -117,7 +119,7 @@ static bool has_step(const struct blur *b, struct step *ret)
         *ret = step_of_digits(b->value);
         return true;
     case COHORTIUM__ITEM_KIND__WHOLES:
-        *ret = (struct step){1, 0};
+        *ret = b->basis > 1 ? step_not_above(b->basis) : (struct step){1, 0};
         return true;
     case COHORTIUM__ITEM_KIND__TENTHS:
         *ret = (struct step){1, -1};

@@ -134,10 +134,17 @@ const char *judge_model(const struct policy *session, const struct result *resul
         return "R6: fewer residual degrees of freedom than residual_dof_min";
     if ((double)result->parameters > session->number[POLICY_MAX_PARAMETER_RATIO] * n)
         return "R7: more parameters a patient than max_parameter_ratio";
-    if (result->trouble != NULL &&
-        (double)result->smallest_cell < session->number[POLICY_MINIMUM_FREQUENCY_THRESHOLD])
-        return "R1: the fit had trouble, and a cell of the model is too small to say which";
-    return NULL;
+    if ((double)result->smallest_cell >=
+        session->number[POLICY_MINIMUM_FREQUENCY_THRESHOLD])
+        return NULL;
+    /* Zero alike: a column without anybody is aliased, one with somebody has too much
+     * leverage, so an answer to the first tells nobody from somebody (DISCLOSURE.md 0.6).
+     */
+    return result->trouble != NULL
+               ? "R1: the fit had trouble, and a cell of the model is too small to say "
+                 "which"
+               : "R1: a cell of the model, or a class of its outcome, holds fewer patients "
+                 "than minimum_frequency_threshold";
 }
 
 size_t account_columns(const struct result *r)
@@ -187,11 +194,56 @@ static const char *judge_guard(const struct policy *session, const struct guard_
         return g->largest > session->number[POLICY_MODEL_MAX_LEVERAGE]
                    ? "R9: one patient's leverage is above model_max_leverage"
                    : NULL;
-    if (g->largest <= 0)
-        return NULL;
+    if (g->largest <= 0 || pooled == INFINITY)
+        return NULL; /* nothing here; a cell that R1 withholds, nobody in it or a few alike
+                      */
     if (!isfinite(pooled) || g->largest >= share * pooled)
         return "R4: one patient's part of a sum reaches dominance_k / dominance_n";
     return NULL;
+}
+
+enum fault gate_guard_sums(struct cx *cx, const struct policy *session,
+                           const struct measure *m, const struct tally *t, double **ret,
+                           size_t *ret_n)
+{
+    double k = session->number[POLICY_MINIMUM_FREQUENCY_THRESHOLD];
+    size_t n = 0, at = 0;
+    double *sums;
+
+    for (size_t b = 0; b < m->n_blocks; b++)
+        n += m->blocks[b].n_guards * m->blocks[b].n_cells;
+    CX_NEW(cx, sums, n);
+    for (size_t b = 0; b < m->n_blocks; b++) {
+        const struct block *block = &m->blocks[b];
+
+        for (size_t g = 0; g < block->n_guards; g++)
+            for (size_t c = 0; c < block->n_cells; c++, at++) {
+                sums[at] = (double)pooled_patients(m, t, b, c) < k ? INFINITY : NAN;
+                for (size_t i = 0; i < block->n_sums && isnan(sums[at]); i++)
+                    if (block->sums[i] == block->guards[g].expr)
+                        sums[at] = pooled_number(m, t, b, c, i).hi;
+            }
+    }
+    *ret = sums;
+    *ret_n = n;
+    return FAULT_NONE;
+}
+
+/* A fit whose leverages nobody looked at is no better than one that has too much. */
+static const char *judge_guards(const struct policy *session, const struct result *result,
+                                const struct guard_seen *guards, size_t n,
+                                const double *sums)
+{
+    bool looked = !result->is_model || result->trouble != NULL;
+
+    for (size_t i = 0; i < n; i++) {
+        const char *why = judge_guard(session, &guards[i], sums != NULL ? sums[i] : NAN);
+
+        if (why != NULL)
+            return why;
+        looked = looked || guards[i].rule == GUARD_LEVERAGE;
+    }
+    return looked ? NULL : "R9: no round has shown the leverages of this model";
 }
 
 enum fault gate_judge(struct cx *cx, const struct policy *session,
@@ -210,8 +262,7 @@ enum fault gate_judge(struct cx *cx, const struct policy *session,
         (double)plan->widest_levels >
             session->number[POLICY_MAX_LEVEL_DENSITY] * pooled_total(result))
         *ret_objection = "R13: more levels a patient than max_level_density";
-    for (size_t i = 0; i < n_guards && *ret_objection == NULL; i++)
-        *ret_objection = judge_guard(
-            session, &guards[i], pooled_guard_sums != NULL ? pooled_guard_sums[i] : NAN);
+    if (*ret_objection == NULL)
+        *ret_objection = judge_guards(session, result, guards, n_guards, pooled_guard_sums);
     return FAULT_NONE;
 }

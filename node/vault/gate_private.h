@@ -27,7 +27,8 @@ struct blur {
     Cohortium__ItemKind kind;
     bool exact;   /* testing, and kinds that say nothing of a patient: not rounded at all */
     double value; /* unrounded */
-    double basis; /* MEANS, ESTIMATES: what the step follows from (steps/n, SE/sqrt(n)) */
+    double basis; /* what the step follows from. MEANS: steps/n; ESTIMATES: SE/sqrt(n);
+                     WHOLES: one patient's share, where that is more than 1 */
     double base;  /* COUNTS */
 };
 /* The released value; *ret_step what it was rounded to (0: nothing that holds). */
@@ -42,7 +43,7 @@ bool blur_may_be(const struct blur *b, double proposed);
 enum { CELL_GIVEN = 0, CELL_WITHHELD = 1, CELL_UNDEFINED = 2 };
 
 struct withheld { /* how many values each rule took, for the log */
-    size_t r1, r3, r22, r25;
+    size_t r1, r3, r22, r25, keyed;
 };
 /* States of an item's values under R1, R3 (COUNTS) and R25 (COUNTS). n = rows * columns. */
 CHECKED enum fault table_judge(struct cx *cx, const struct policy *session,

@@ -17,6 +17,7 @@ enum { DETAILS_BYTES = 4096 };
 struct making {
     struct cx *cx;
     const struct policy *session;
+    const struct asked *asked;
     const struct result *result;
     uint8_t **states; /* by item of the result */
     uint8_t *used_state, *missing_state;
@@ -36,12 +37,23 @@ static double rounded_patients(const struct policy *session, uint64_t n)
     return fmax(r, session->number[POLICY_MINIMUM_FREQUENCY_THRESHOLD]);
 }
 
+static bool has_weights(const struct making *m)
+{
+    const Cohortium__Params *p = m->asked->body->params;
+
+    return p != NULL && p->model != NULL && p->model->weights[0] != '\0';
+}
+
 static void account_one(struct making *m, const struct accounting *a, size_t i)
 {
     double k = m->session->number[POLICY_MINIMUM_FREQUENCY_THRESHOLD];
     bool few_used = (double)a->used_patients[i] < k,
          few_missing = (double)a->missing_patients[i] < k;
 
+    /* Rows of weight zero are neither used nor missing: a third part of the same total. */
+    if (has_weights(m) &&
+        (double)a->all[i] - (double)a->used[i] - (double)a->missing[i] < k)
+        few_missing = true;
     m->used[i] = (double)a->used[i];
     m->missing[i] = (double)a->missing[i];
     m->blur_n[i] = rounded_patients(m->session, a->used_patients[i]);
@@ -63,6 +75,35 @@ static void account_one(struct making *m, const struct accounting *a, size_t i)
     }
 }
 
+/* The groups' numbers add up to one that may be known: R3 and R25 as in a table of the
+ * group variable, a row for each described variable. */
+static enum fault account_groups(struct making *m, const struct accounting *a)
+{
+    size_t columns = account_columns(m->result);
+    int by = m->asked->cb != NULL && m->asked->body->params != NULL
+                 ? codebook_find(m->asked->cb, m->asked->body->params->by)
+                 : -1;
+    struct item row = {
+        .name = a->name_used, .kind = COHORTIUM__ITEM_KIND__COUNTS, .rows = 1};
+
+    if (m->session->testing || columns < 2)
+        return FAULT_NONE;
+    row.columns = columns;
+    row.sensitive_columns =
+        by >= 0 && codebook_variable(m->asked->cb, by)->role == COHORTIUM__ROLE__SENSITIVE;
+    CX_NEW(m->cx, row.support, columns);
+    for (size_t at = 0; at + columns <= a->n; at += columns) {
+        for (size_t g = 0; g < columns; g++)
+            row.support[g] =
+                m->used_state[at + g] == CELL_WITHHELD       ? a->used_patients[at + g]
+                : m->used[at + g] == (double)a->used[at + g] ? a->used_patients[at + g]
+                                                             : a->all_patients[at + g];
+        row.values = m->used + at;
+        TRY(table_judge(m->cx, m->session, &row, m->used_state + at, &m->withheld));
+    }
+    return FAULT_NONE;
+}
+
 static enum fault account(struct making *m)
 {
     const struct accounting *a = &m->result->accounting;
@@ -76,7 +117,7 @@ static enum fault account(struct making *m)
     CX_NEW(m->cx, m->blur_n, a->n);
     for (size_t i = 0; i < a->n; i++)
         account_one(m, a, i);
-    return FAULT_NONE;
+    return account_groups(m, a);
 }
 
 /* ---- states ---- */
@@ -190,6 +231,57 @@ static double n_of(const struct making *m, const struct item *item, size_t i)
     return rounded_patients(m->session, r->model_patients);
 }
 
+/*
+ * What one patient adds to the deviance, on average: 1 to 2 where the dispersion is what
+ * the family says. Beyond it whole numbers and SE/sqrt(n) are finer than one patient: a
+ * Gaussian deviance is the residual sum of squares in the response's unit, and an error at
+ * dispersion 1 of counts that vary more than Poisson's, or of weighted rows, is too small.
+ */
+static double share_of_one(const struct making *m, double deviance)
+{
+    double share = deviance / m->result->residual_df;
+
+    return m->result->is_model && isfinite(share) && share > 1 ? share : 1;
+}
+
+static const struct item *item_named(const struct result *r, const char *name)
+{
+    for (size_t i = 0; i < r->n_items; i++)
+        if (strcmp(r->items[i].name, name) == 0)
+            return &r->items[i];
+    return NULL;
+}
+
+/* A fit whose dispersion is 1 by its family: errors and likelihood are on that scale. */
+static double share_at_fixed_dispersion(const struct making *m)
+{
+    const struct item *deviance = item_named(m->result, "deviance"),
+                      *dispersion = item_named(m->result, "dispersion");
+
+    return deviance != NULL && dispersion != NULL &&
+                   dispersion->kind == COHORTIUM__ITEM_KIND__PLAIN
+               ? share_of_one(m, deviance->values[0])
+               : 1;
+}
+
+static double basis_for(const struct making *m, const struct item *item, size_t i)
+{
+    bool exact = m->session->testing;
+
+    if (item->kind == COHORTIUM__ITEM_KIND__WHOLES && !exact)
+        return strcmp(item->name, "deviance") == 0 ||
+                       strcmp(item->name, "null_deviance") == 0
+                   ? share_of_one(m, item->values[i])
+                   : share_at_fixed_dispersion(m);
+    if (item->steps == NULL || !isfinite(item->steps[i]) || !(item->steps[i] > 0))
+        return 0;
+    if (exact)
+        return item->steps[i];
+    if (item->kind == COHORTIUM__ITEM_KIND__ESTIMATES)
+        return item->steps[i] * sqrt(share_at_fixed_dispersion(m)) / sqrt(n_of(m, item, i));
+    return item->steps[i] / n_of(m, item, i);
+}
+
 /* False where no step can be told: the value is withheld then. */
 static bool blur_for(const struct making *m, const struct item *item, size_t i,
                      struct blur *ret)
@@ -198,11 +290,7 @@ static bool blur_for(const struct making *m, const struct item *item, size_t i,
                          .exact = m->session->testing,
                          .value = item->values[i],
                          .base = m->session->number[POLICY_ROUNDING_BASE]};
-    if (item->steps != NULL && isfinite(item->steps[i]) && item->steps[i] > 0)
-        ret->basis = ret->exact ? item->steps[i]
-                     : item->kind == COHORTIUM__ITEM_KIND__ESTIMATES
-                         ? item->steps[i] / sqrt(n_of(m, item, i))
-                         : item->steps[i] / n_of(m, item, i);
+    ret->basis = basis_for(m, item, i);
     bool needs_basis = item->kind == COHORTIUM__ITEM_KIND__MEANS ||
                        item->kind == COHORTIUM__ITEM_KIND__ESTIMATES;
 
@@ -443,7 +531,7 @@ enum fault gate_release(struct cx *cx, const struct policy *session,
                         size_t n, const struct result *result, const uint8_t reference[8],
                         struct release **ret)
 {
-    struct making m = {.cx = cx, .session = session, .result = result};
+    struct making m = {.cx = cx, .session = session, .asked = asked, .result = result};
     struct release *r;
     enum { REFERENCE = 8 };
 

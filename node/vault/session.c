@@ -153,28 +153,6 @@ static enum fault learn_regions(struct session *s, const struct tally *pooled)
     return FAULT_NONE;
 }
 
-/* The pooled sum of each guard's expression, where the block sums the same expression. */
-static enum fault pool_guards(struct session *s, const struct tally *pooled)
-{
-    const struct measure *m = s->guards_measure;
-    size_t k = 0;
-
-    CX_NEW(s->cx, s->pooled_guard_sums, s->guards.n_guards);
-    for (size_t b = 0; b < m->n_blocks; b++)
-        for (size_t g = 0; g < m->blocks[b].n_guards; g++)
-            for (size_t c = 0; c < m->blocks[b].n_cells; c++, k++) {
-                const struct block *block = &m->blocks[b];
-
-                s->pooled_guard_sums[k] = NAN;
-                for (size_t i = 0; i < block->n_sums; i++)
-                    if (block->sums[i] == block->guards[g].expr)
-                        s->pooled_guard_sums[k] = pooled_number(m, pooled, b, c, i).hi;
-            }
-    if (k != s->guards.n_guards)
-        return cx_fail(s->cx, FAULT_INTERNAL, "the engine's guards do not fit the measure");
-    return FAULT_NONE;
-}
-
 /* A fault of a fit never stops a session early: it becomes this vault's objection. */
 static enum fault object_if_numeric(struct session *s, enum fault fault)
 {
@@ -190,8 +168,14 @@ static enum fault learn_sums(struct session *s, const struct tally *pooled)
     const struct analysis *a = s->o.analysis;
     struct state *next = NULL;
 
-    if (s->guards_measure == s->measure && s->guards.n_guards > 0)
-        TRY(pool_guards(s, pooled));
+    if (s->guards_measure == s->measure && s->guards.n_guards > 0) {
+        size_t n;
+
+        TRY(gate_guard_sums(s->cx, &s->policy, s->measure, pooled, &s->pooled_guard_sums, &n));
+        if (n != s->guards.n_guards)
+            return cx_fail(s->cx, FAULT_INTERNAL,
+                           "the engine's guards do not fit the measure");
+    }
     enum fault fault = a->learn(s->cx, &s->o.asked, s->state, s->measure, pooled, &next);
     if (fault == FAULT_NONE)
         s->state = next;

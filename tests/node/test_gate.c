@@ -199,13 +199,16 @@ static void test_gate__R6_R7_R13_judge_the_pooled_model(void **state)
     static const struct judged rows[] = {
         {"fine", false, 200, 200, 5, 4, NULL, 50, NULL},
         {"R1 one patient short", false, 9, 900, 0, 0, NULL, 9, "R1:"},
-        {"R1 just enough", false, 10, 900, 1, 0, NULL, 9, NULL},
+        {"R1 just enough", false, 10, 900, 1, 0, NULL, 10, NULL},
         {"R6 one short", false, 100, 19, 10, 0, NULL, 50, "R6:"},
         {"R6 just enough", false, 100, 20, 10, 0, NULL, 50, NULL},
         {"R7 one parameter more", false, 100, 1000, 11, 0, NULL, 50, "R7:"},
         {"R7 just enough", false, 100, 1000, 10, 0, NULL, 50, NULL},
         {"R13 as dense as allowed", false, 100, 100, 2, 5, NULL, 50, NULL},
         {"R13 one level more", false, 100, 100, 2, 6, NULL, 50, "R13:"},
+        {"R1 nobody in a cell", false, 100, 100, 2, 2, NULL, 0, "R1:"},
+        {"R1 one short in a cell", false, 100, 100, 2, 2, NULL, 9, "R1:"},
+        {"R1 just enough in a cell", false, 100, 100, 2, 2, NULL, 10, NULL},
         {"trouble in a large cell", false, 100, 100, 2, 2, "separated", 10, NULL},
         {"trouble in a small cell", false, 100, 100, 2, 2, "separated", 9, "R1:"},
         {"testing", true, 3, 3, 3, 30, "separated", 1, NULL},
@@ -225,7 +228,8 @@ static void test_gate__R6_R7_R13_judge_the_pooled_model(void **state)
         g.result->trouble = j->trouble;
         g.result->smallest_cell = j->smallest;
         g.plan.widest_levels = j->levels;
-        check_rule(j->what, judge(&g, NULL, 0, NULL), j->rule);
+        const struct guard_seen guard = {.rule = GUARD_LEVERAGE, .largest = 0.01};
+        check_rule(j->what, judge(&g, &guard, 1, NULL), j->rule);
         /* R13 needs the plan: its veto stands. The others hold at the door as well. */
         bool at_door = j->rule != NULL && strcmp(j->rule, "R13:") != 0;
 
@@ -254,6 +258,25 @@ static void test_gate__R13_a_two_by_two_table_of_228_patients_passes(void **stat
     gate_case_free(&g);
 }
 
+static void test_gate__R9_a_model_whose_leverages_nobody_saw_is_not_released(void **state)
+{
+    const struct guard_seen leverage = {.rule = GUARD_LEVERAGE, .largest = 0.01},
+                            other = {.rule = GUARD_DOMINANCE, .largest = 0};
+    struct gate_case g;
+
+    (void)state;
+    gate_case_new(&g, false);
+    g.result->is_model = true;
+    g.result->model_patients = g.result->model_rows = g.result->smallest_cell = 200;
+    g.result->residual_df = 198;
+    check_rule("no guard", judge(&g, NULL, 0, NULL), "R9:");
+    check_rule("another guard", judge(&g, &other, 1, NULL), "R9:");
+    check_rule("seen", judge(&g, &leverage, 1, NULL), NULL);
+    g.result->trouble = "separated"; /* no numbers to speak of */
+    check_rule("trouble", judge(&g, NULL, 0, NULL), NULL);
+    gate_case_free(&g);
+}
+
 static void test_gate__R4_R9_judge_the_largest_patient(void **state)
 {
     static const struct {
@@ -267,6 +290,7 @@ static void test_gate__R4_R9_judge_the_largest_patient(void **state)
         {"R4 reaches 0.9 / 2", false, GUARD_DOMINANCE, 45, 100, "R4:"},
         {"R4 of a sum that is not known", false, GUARD_DOMINANCE, 1, NAN, "R4:"},
         {"R4 nothing here", false, GUARD_DOMINANCE, 0, 0, NULL},
+        {"R4 in a cell that is withheld", false, GUARD_DOMINANCE, 5, INFINITY, NULL},
         {"R4 nothing elsewhere", false, GUARD_DOMINANCE, 1, 1, "R4:"},
         {"R9 as much as allowed", false, GUARD_LEVERAGE, 0.1, NAN, NULL},
         {"R9 a little more", false, GUARD_LEVERAGE, 0.1000001, NAN, "R9:"},
@@ -340,14 +364,14 @@ struct table {
     const char *what;
     bool zeros, sensitive_rows, sensitive_columns;
     size_t rows, columns;
-    uint64_t cells[9];
+    uint64_t cells[16];
     const char *states; /* a digit a cell */
 };
 
 static void check_table(const struct table *t)
 {
     struct gate_case g;
-    double values[9];
+    double values[16];
     struct item *item;
 
     gate_case_new(&g, false);
@@ -433,6 +457,23 @@ static void test_gate__R25_a_withheld_cell_does_not_follow_from_the_rest(void **
          {9, 30, 40, 50, 60, 70, 20, 80, 90},
          "110000110"},
         {"a zero that is shown hides nothing", true, false, false, 3, 1, {0, 9, 30}, "011"},
+        /* The 3 is the first two rows less the first two columns: the 50 goes with it. */
+        {"one between two rectangles",
+         false,
+         false,
+         false,
+         4,
+         4,
+         {5, 5, 50, 90, 5, 5, 3, 90, 90, 90, 5, 5, 90, 90, 5, 5},
+         "1110111000110011"},
+        {"two between two rectangles: a circle",
+         false,
+         false,
+         false,
+         4,
+         4,
+         {5, 5, 4, 90, 5, 5, 3, 90, 90, 90, 5, 5, 90, 90, 5, 5},
+         "1110111000110011"},
     };
 
     (void)state;
@@ -549,6 +590,41 @@ static void test_gate__R22_missing_and_used_are_shown_together_or_not_at_all(voi
         if (rows[i].missing_state == 0)
             CHECK_(rows[i].what, gate_case_value(&g, "dropped", 0) == rows[i].dropped);
         CHECK_EQ_(rows[i].what, g.body->result->n_notes, rows[i].note);
+        gate_case_free(&g);
+    }
+}
+
+static void test_gate__R22_rows_of_weight_zero_are_a_third_part(void **state)
+{
+    static const struct {
+        const char *what, *weights;
+        uint64_t used, missing;
+        int missing_state;
+        double n;
+    } rows[] = {
+        {"ten of weight zero", "w", 198, 20, 0, 200},
+        {"nine", "w", 199, 20, 1, 230},
+        {"none alike", "w", 208, 20, 1, 230},
+        {"no weights: there is no third part", "", 208, 20, 0, 210},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct gate_case g;
+        Cohortium__Params params = COHORTIUM__PARAMS__INIT;
+        Cohortium__Model model = COHORTIUM__MODEL__INIT;
+        uint64_t all = 228, used = rows[i].used, missing = rows[i].missing;
+
+        gate_case_new(&g, false);
+        model.weights = (char *)rows[i].weights;
+        params.model = &model;
+        g.question.params = &params;
+        g.result->has_accounting = true;
+        g.result->accounting = (struct accounting){
+            "n", "dropped", 1, &all, &used, &missing, &all, &used, &missing};
+        gate_case_release(&g, false);
+        CHECK_EQ_(rows[i].what, gate_case_state(&g, "dropped", 0), rows[i].missing_state);
+        CHECK_(rows[i].what, gate_case_value(&g, "n", 0) == rows[i].n);
         gate_case_free(&g);
     }
 }
@@ -768,6 +844,7 @@ int main(void)
         cmocka_unit_test(test_gate__everybody_needs_no_region),
         cmocka_unit_test(test_gate__R6_R7_R13_judge_the_pooled_model),
         cmocka_unit_test(test_gate__R13_a_two_by_two_table_of_228_patients_passes),
+        cmocka_unit_test(test_gate__R9_a_model_whose_leverages_nobody_saw_is_not_released),
         cmocka_unit_test(test_gate__R4_R9_judge_the_largest_patient),
         cmocka_unit_test(test_gate__R1_R17_a_count_needs_the_threshold_and_is_rounded),
         cmocka_unit_test(test_gate__R3_a_class_that_says_it_of_nearly_all_is_withheld),
@@ -776,6 +853,7 @@ int main(void)
         cmocka_unit_test(test_gate__rows_of_a_cell_are_withheld_with_its_patients),
         cmocka_unit_test(test_gate__R3_takes_the_mean_along),
         cmocka_unit_test(test_gate__R22_missing_and_used_are_shown_together_or_not_at_all),
+        cmocka_unit_test(test_gate__R22_rows_of_weight_zero_are_a_third_part),
         cmocka_unit_test(test_gate__trouble_is_named_without_numbers),
         cmocka_unit_test(test_gate__not_released_says_nothing),
         cmocka_unit_test(test_gate__a_release_carries_the_session_policy_and_no_typed_text),

@@ -252,6 +252,99 @@ static void test_gate_blur__steps_use_n_as_it_is_released(void **state)
     gate_case_free(&g);
 }
 
+struct fit { /* of 228 patients with one coefficient: 200 residual degrees of freedom */
+    const char *what;
+    bool fixed; /* the family says the dispersion: 1 */
+    double deviance, want, loglik, want_loglik, want_coef;
+};
+
+static void put_deviance(struct gate_case *g, const struct fit *f)
+{
+    static const double one = 1, value = 5.7193, error = 0.01;
+    struct item *item;
+
+    g->result->is_model = true;
+    g->result->model_patients = g->result->model_rows = g->result->smallest_cell = 228;
+    g->result->parameters = 1;
+    g->result->residual_df = 200;
+    item =
+        result_put(g->result, "coef", COHORTIUM__ITEM_KIND__ESTIMATES, 1, 1, &value, NULL);
+    assert_non_null(item);
+    item->steps = cx_memdup(g->cx, &error, sizeof error);
+    assert_non_null(
+        result_put(g->result, "dispersion",
+                   f->fixed ? COHORTIUM__ITEM_KIND__PLAIN : COHORTIUM__ITEM_KIND__SPREADS,
+                   1, 1, &one, NULL));
+    assert_non_null(result_put(g->result, "deviance", COHORTIUM__ITEM_KIND__WHOLES, 1, 1,
+                               &f->deviance, NULL));
+    assert_non_null(result_put(g->result, "loglik", COHORTIUM__ITEM_KIND__WHOLES, 1, 1,
+                               &f->loglik, NULL));
+}
+
+/* survival::lung, time ~ 1: the Gaussian deviance is the residual sum of squares, and a
+ * whole number of it tells one patient's distance from the mean to the day. */
+static void test_gate_blur__a_deviance_is_no_finer_than_one_patient(void **state)
+{
+    static const struct fit rows[] = {
+        /* 0.01/sqrt(230) = 0.00066 -> 0.0005 */
+        {"binomial", true, 271.2, 271, -135.6, -136, 5.7195},
+        {"twice the family's: still 1", true, 399, 399, -199.5, -199, 5.7195},
+        {"Gaussian: 50362 -> 50000", false, 10072341, 10050000, -1543.4, -1543, 5.7195},
+        /* 158.7 -> 100; 0.00066 * 12.6 = 0.0083 -> 0.005 */
+        {"Poisson", true, 31745, 31700, -16700.3, -16700, 5.72},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct gate_case g;
+
+        gate_case_new(&g, false);
+        put_deviance(&g, &rows[i]);
+        gate_case_release(&g, false);
+        check_value(&g, "deviance", 0, rows[i].want);
+        check_value(&g, "loglik", 0, rows[i].want_loglik);
+        check_value(&g, "coef", 0, rows[i].want_coef);
+        gate_case_free(&g);
+        gate_case_new(&g, true);
+        put_deviance(&g, &rows[i]);
+        gate_case_release(&g, false);
+        check_value(&g, "deviance", 0, rows[i].deviance);
+        gate_case_free(&g);
+    }
+}
+
+/* A share beside a step of the ladder: home may have the one, we the other. */
+static void test_gate_blur__adoption_knows_the_tie_of_a_deviance_step(void **state)
+{
+    static const struct {
+        const char *what;
+        double theirs, ours; /* a patient's share */
+        enum fault want;
+    } rows[] = {{"both sides of 20", 20 * (1 + 4e-7), 20 * (1 - 4e-7), FAULT_NONE},
+                {"too far apart", 20 * (1 + 4e-7), 20 * (1 - 4e-6), FAULT_CONFLICT}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct gate_case home, own;
+        const struct fit a = {"home", false, 200.7 * rows[i].theirs, 0, -1500, 0, 0},
+                         b = {"own", false, 200.7 * rows[i].ours, 0, -1500, 0, 0};
+
+        gate_case_new(&home, false);
+        gate_case_new(&own, false);
+        put_deviance(&home, &a);
+        put_deviance(&own, &b);
+        home.result->residual_df = own.result->residual_df = 200.7; /* 4014: 4020 or 4010 */
+        gate_case_release(&home, false);
+        gate_case_release(&own, false);
+        CHECK_("they differ", gate_case_value(&home, "deviance", 0) !=
+                                  gate_case_value(&own, "deviance", 0));
+        CHECK_EQ_(rows[i].what, gate_adopt(own.cx, own.release, release_body(home.release)),
+                  rows[i].want);
+        gate_case_free(&own);
+        gate_case_free(&home);
+    }
+}
+
 static void test_gate_blur__a_number_without_a_step_is_withheld(void **state)
 {
     static const double rows[] = {0, NAN, INFINITY, -1};
@@ -496,6 +589,8 @@ int main(void)
         cmocka_unit_test(test_gate_blur__steps_use_n_as_it_is_released),
         cmocka_unit_test(test_gate_blur__a_number_without_a_step_is_withheld),
         cmocka_unit_test(test_gate_blur__adoption_takes_the_neighbour_only_at_a_tie),
+        cmocka_unit_test(test_gate_blur__a_deviance_is_no_finer_than_one_patient),
+        cmocka_unit_test(test_gate_blur__adoption_knows_the_tie_of_a_deviance_step),
         cmocka_unit_test(test_gate_blur__adoption_knows_that_steps_have_ties_too),
         cmocka_unit_test(test_gate_blur__adoption_takes_nothing_else),
     };

@@ -105,7 +105,7 @@ struct link *hub_find(struct hub *hub, const uint8_t remote_id[32])
     struct link *second = NULL;
 
     for (struct link *l = hub->links; l != NULL; l = l->next) {
-        if (l->state != LINK_UP || memcmp(l->peer.id, remote_id, 32) != 0)
+        if (l->state != LINK_UP || !link_is_with(l, false, remote_id))
             continue;
         if (!l->draining)
             return l;

@@ -46,7 +46,7 @@ void dial_link_ended(struct hub *hub, const struct link *link)
     for (struct dial *d = hub->dials; d != NULL; d = d->next) {
         if (link->dial == d && !link->was_up) {
             dial_failed(d, "%s", link->why);
-        } else if (memcmp(d->id, link->peer.id, 32) == 0 && link->was_up) {
+        } else if (link_is_with(link, false, d->id) && link->was_up) {
             d->backoff = BACKOFF_FIRST_MS;
             put_off(d);
             if (!d->keep && link->dial == d)
@@ -118,10 +118,14 @@ static void dial_now(struct dial *dial)
 /* Whether a link to the peer is up and need not be replaced for fresh keys yet. */
 static bool is_linked(const struct dial *dial, int64_t now)
 {
+    const struct hub_setup *setup = &dial->hub->setup;
+    int64_t rekey_ms = setup->rekey_ms > 0 ? setup->rekey_ms : LINK_REKEY_MS;
+    uint64_t rekey_bytes = setup->rekey_bytes > 0 ? setup->rekey_bytes : LINK_REKEY_BYTES;
+
     for (const struct link *l = dial->hub->links; l != NULL; l = l->next)
-        if (l->state == LINK_UP && !l->draining && memcmp(l->peer.id, dial->id, 32) == 0 &&
+        if (l->state == LINK_UP && !l->draining && link_is_with(l, false, dial->id) &&
             !(dial->keep && l->dial == dial &&
-              (now - l->since >= REKEY_MS || l->bytes >= REKEY_BYTES)))
+              (now - l->since >= rekey_ms || l->bytes >= rekey_bytes)))
             return true;
     return false;
 }
@@ -224,6 +228,6 @@ void hub_forget(struct hub *hub, const uint8_t remote_id[32])
         if (memcmp(d->id, remote_id, 32) == 0)
             dial_stop(d);
     for (struct link *l = hub->links; l != NULL; l = l->next)
-        if (memcmp(l->peer.id, remote_id, 32) == 0)
+        if (link_is_with(l, false, remote_id))
             link_close(l, "this pair is linked no more");
 }

@@ -150,10 +150,12 @@ void link_control(struct link *link, enum frame type, unsigned flags, uint32_t s
 static size_t fill_plain(struct link *link, uint8_t *p)
 {
     size_t n = link->n_control;
+    bool alone = link->welcome_due;
 
     memcpy(p, link->control, n);
     link->n_control = 0;
-    if (link->state != LINK_UP)
+    link->welcome_due = false;
+    if (link->state != LINK_UP || alone)
         return n;
     if (link->pong_due)
         n += put_frame(p + n, FRAME_PONG, 0, 0, bytes_of(link->pong, sizeof link->pong));
@@ -246,7 +248,7 @@ static bool has_twin(const struct link *link)
 {
     for (const struct link *l = link->hub->links; l != NULL; l = l->next)
         if (l != link && l->state == LINK_UP && !l->draining &&
-            memcmp(l->peer.id, link->peer.id, 32) == 0)
+            link_is_with(l, link->peer.researcher, link->peer.id))
             return true;
     return false;
 }

@@ -6,9 +6,8 @@
  *
  * A hub owns all links of a process. nng's callbacks only queue; everything here happens,
  * and every callback of yours runs, on the one thread that calls hub_run. A call is one
- * stream: request, optional progress, one reply. Bounds stand in link.c beside what they
- * bound. Facts and traps: nng 1.5.2 (only nng_stream is used; no SP socket may face a
- * network).
+ * stream: request, optional progress, one reply. Bounds stand here and in link_private.h.
+ * Facts and traps: nng 1.5.2 (only nng_stream is used; no SP socket may face a network).
  */
 #pragma once
 
@@ -20,8 +19,11 @@ enum {
     LINK_UNAUTHENTICATED_MAX = 64,
     LINK_HANDSHAKE_MS = 5000,
     LINK_PING_MS = 10000,
-    LINK_DEAD_MS = 30000
+    LINK_DEAD_MS = 30000,
+    LINK_REKEY_MS =
+        3600 * 1000 /* a link kept up gets new keys: a new one takes its place */
 };
+#define LINK_REKEY_BYTES ((uint64_t)1 << 40)
 
 enum service { /* what a call asks for; the reply's form follows from it */
                SERVICE_UNSET = 0,
@@ -45,8 +47,9 @@ struct served; /* one running call that a peer made */
 struct link_peer {
     bool researcher; /* else a node of the manifest */
     uint8_t noise_key[32];
-    uint8_t id[32];     /* node id, or SHA-256 of the researcher's signing key */
-    struct bytes hello; /* what the initiator sent inside handshake message 3 */
+    uint8_t id[32];       /* node id, or SHA-256 of the researcher's signing key */
+    struct bytes hello;   /* what the initiator sent inside handshake message 3 */
+    uint32_t message_max; /* of what it may send, bytes; 0: LINK_MESSAGE_MAX */
 };
 
 struct hub_setup {
@@ -54,7 +57,8 @@ struct hub_setup {
     struct bytes prologue;      /* "cohortium/1" || consortium id */
     void *user;
     /* Who is this? noise_key and hello are authenticated by the handshake. Return false to
-     * close the link (unknown key). Fill peer->researcher and peer->id. */
+     * close the link (unknown key). Fill peer->researcher, peer->id and, for those who have
+     * little to say, peer->message_max. */
     bool (*admit)(void *user, struct link_peer *peer);
     void (*up)(void *user, struct link *link);
     void (*down)(void *user, struct link *link, const char *why); /* link is freed after */
@@ -66,7 +70,10 @@ struct hub_setup {
      * left. */
     void (*serve)(void *user, struct link *link, enum service service, struct bytes body,
                   struct served *served);
-    int64_t ping_ms, dead_ms; /* 0: LINK_PING_MS, LINK_DEAD_MS. Tests are in a hurry. */
+    /* 0: LINK_PING_MS, LINK_DEAD_MS, LINK_REKEY_MS, LINK_REKEY_BYTES. Tests are in a hurry.
+     */
+    int64_t ping_ms, dead_ms, rekey_ms;
+    uint64_t rekey_bytes;
 };
 
 CHECKED enum fault hub_new(struct cx *cx, const struct hub_setup *setup, struct hub **ret);
@@ -86,6 +93,7 @@ CHECKED enum fault hub_dial(struct cx *cx, struct hub *hub, const char *endpoint
 void hub_set_own_id(struct hub *hub, const uint8_t id[32]);
 void hub_forget(struct hub *hub, const uint8_t remote_id[32]);
 
+/* The link with a node; NULL without one. Never that of a researcher, whatever its key. */
 struct link *hub_find(struct hub *hub, const uint8_t remote_id[32]);
 const struct link_peer *link_peer(const struct link *link);
 void *link_user(struct link *link);

@@ -204,8 +204,13 @@ bool stream_open(struct link *link, uint32_t stream, bool last, struct bytes bod
         body.n < OPEN_HEAD || link->n_open >= LINK_STREAMS_MAX)
         return false;
     link->last_stream = stream;
+    if (get_u32(body.p + 2) > link_message_max(link) &&
+        get_u32(body.p + 2) <= LINK_MESSAGE_MAX) {
+        refuse(link, stream, FAULT_BOUND);
+        return true;
+    }
     /* What follows on a refused stream falls to nobody: stream_data lets it pass. */
-    if (link->n_served >= SERVED_MAX || link->hub->freeing ||
+    if (peer_load(link).served >= SERVED_MAX || link->hub->freeing ||
         (served = calloc(1, sizeof *served)) == NULL) {
         link->hub->counters.faults++;
         refuse(link, stream, FAULT_UNAVAILABLE);
@@ -213,6 +218,7 @@ bool stream_open(struct link *link, uint32_t stream, bool last, struct bytes bod
     }
     served->hub = link->hub;
     served->link = link;
+    memcpy(served->peer, link->peer.id, sizeof served->peer);
     served->stream = stream;
     served->service = (enum service)(body.p[0] << 8 | body.p[1]);
     struct served **at = &link->served;
@@ -416,6 +422,7 @@ void streams_end(struct link *link)
         link->served = s->next;
         link->n_served--;
         link->reserved -= s->in.reserved ? s->in.total : 0;
+        link->received -= s->in.received;
         s->in.reserved = false;
         s->link = NULL;
         s->next = s->hub->orphans;

@@ -42,18 +42,17 @@ bool handshake_write(struct link *link, struct bytes payload)
 static void settle_double(struct link *link)
 {
     struct hub *hub = link->hub;
+    struct link *oldest = NULL;
     size_t same = 0;
 
     for (struct link *other = hub->links; other != NULL; other = other->next) {
-        if (other == link || other->state != LINK_UP || other->draining ||
-            other->peer.researcher != link->peer.researcher ||
-            memcmp(other->peer.id, link->peer.id, 32) != 0)
+        if (other == link || other->state != LINK_UP ||
+            !link_is_with(other, link->peer.researcher, link->peer.id))
             continue;
-        if (link->peer.researcher) {
-            if (++same >= LINKS_OF_RESEARCHER_MAX)
-                link_close(link, "too many links of one researcher");
+        same++;
+        oldest = other; /* the newest stand first */
+        if (link->peer.researcher || other->draining)
             continue;
-        }
         if ((other->dial != NULL) == (link->dial != NULL))
             link_drain(other);
         else if ((memcmp(hub->id, link->peer.id, 32) < 0) == (link->dial != NULL))
@@ -61,6 +60,11 @@ static void settle_double(struct link *link)
         else
             link_drain(link);
     }
+    /* Those that drain go when their calls end; a peer that ends none keeps a few. */
+    if (link->peer.researcher && same >= LINKS_OF_RESEARCHER_MAX)
+        link_close(link, "too many links of one researcher");
+    else if (!link->peer.researcher && same >= LINKS_OF_NODE_MAX)
+        link_close(oldest, "too many links of one node");
 }
 
 static bool come_up(struct link *link)
@@ -84,6 +88,8 @@ static bool come_up(struct link *link)
     if (link->counted)
         link->hub->counters.unauthenticated--;
     link->counted = false;
+    /* Alone in its message: the dialler has no room for more before it has read it. */
+    link->welcome_due = link->dial == NULL;
     if (link->dial == NULL)
         link_control(link, FRAME_WELCOME, 0, 0, bytes_of(NULL, 0));
     settle_double(link);
@@ -107,7 +113,8 @@ static void admit(struct link *link, struct bytes hello)
     link->peer.hello = bytes_of(link->hello, hello.n);
     if (hub->counters.links >= LINKS_MAX || hub->setup.admit == NULL ||
         !hub->setup.admit(hub->setup.user, &link->peer) ||
-        (hub->has_id && memcmp(link->peer.id, hub->id, 32) == 0)) {
+        (hub->has_id && memcmp(link->peer.id, hub->id, 32) == 0) ||
+        (link->peer.researcher && hub->counters.links >= LINKS_MAX / 2)) {
         hub->counters.refused++;
         link_drop(link, "the peer's key is not known here");
         return;

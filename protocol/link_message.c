@@ -11,12 +11,46 @@
 #include "protocol/base/clock.h"
 #include "protocol/link_private.h"
 
+/* ---- What one peer has here ---- */
+
+/* A researcher's id may be anybody's: a credential says so, and no key is proved by it. */
+bool link_is_with(const struct link *link, bool researcher, const uint8_t id[32])
+{
+    return link->peer.researcher == researcher && memcmp(link->peer.id, id, 32) == 0;
+}
+
+struct load peer_load(const struct link *link)
+{
+    struct load load = {0};
+
+    for (const struct link *l = link->hub->links; l != NULL; l = l->next)
+        if (l->was_up && link_is_with(l, link->peer.researcher, link->peer.id)) {
+            load.received += l->received;
+            load.queued += l->queued;
+            load.served += l->n_served;
+            load.links += l->state == LINK_UP;
+        }
+    for (const struct served *s = link->hub->orphans; s != NULL; s = s->next)
+        if (memcmp(s->peer, link->peer.id, 32) == 0) {
+            load.received += s->in.received;
+            load.served++;
+        }
+    return load;
+}
+
+uint32_t link_message_max(const struct link *link)
+{
+    return link->peer.message_max > 0 ? link->peer.message_max : LINK_MESSAGE_MAX;
+}
+
 /* ---- Messages that arrive ---- */
 
 void incoming_free(struct link *link, struct hub *hub, struct incoming *in)
 {
     if (link != NULL && in->reserved)
         link->reserved -= in->total;
+    if (link != NULL)
+        link->received -= in->received;
     hub->counters.receive_bytes -= in->received;
     free(in->p);
     *in = (struct incoming){0};
@@ -49,7 +83,7 @@ void reserve_waiting(struct link *link)
 
 bool incoming_begin(struct link *link, uint32_t stream, struct incoming *in, uint32_t total)
 {
-    if (total > LINK_MESSAGE_MAX)
+    if (total > link_message_max(link))
         return false;
     in->started = true;
     in->total = total;
@@ -62,12 +96,14 @@ enum taken incoming_put(struct link *link, struct incoming *in, bool last,
                         struct bytes piece)
 {
     struct hub_counters *counters = &link->hub->counters;
-    size_t need = in->received + piece.n;
+    size_t need = in->received + piece.n, most = 3 * (size_t)link_message_max(link);
 
     if (piece.n > in->credit || need > in->total || last != (need == in->total) ||
         (piece.n == 0 && !last))
         return TAKEN_BROKEN;
-    if (piece.n > HUB_RECEIVE_MAX - counters->receive_bytes)
+    most = most < PEER_RECEIVE_MIN ? PEER_RECEIVE_MIN : most;
+    if (piece.n > HUB_RECEIVE_MAX - counters->receive_bytes ||
+        peer_load(link).received + piece.n > most)
         return TAKEN_FULL;
     if (need > in->size) {
         size_t more = need < GROW ? FRAME_MAX : GROW;
@@ -85,6 +121,7 @@ enum taken incoming_put(struct link *link, struct incoming *in, bool last,
     in->credit -= (uint32_t)piece.n;
     in->moved = clock_mono_ms();
     counters->receive_bytes += piece.n;
+    link->received += piece.n;
     return last ? TAKEN_ALL : TAKEN_MORE;
 }
 
@@ -95,7 +132,7 @@ struct outgoing *out_new(struct link *link, enum frame first, uint32_t stream,
 {
     struct outgoing *out;
 
-    if (body.n > LINK_MESSAGE_MAX || body.n > LINK_SEND_MAX - link->queued ||
+    if (body.n > LINK_MESSAGE_MAX || body.n + peer_load(link).queued > PEER_SEND_MAX ||
         (out = malloc(sizeof *out + body.n)) == NULL)
         return NULL;
     *out = (struct outgoing){

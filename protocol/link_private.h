@@ -25,23 +25,25 @@ enum {
         64 * 1024, /* a receive buffer is no longer than what came, and a frame or this */
     LINK_RECEIVE_MAX = 32 * 1024 * 1024,
     HUB_RECEIVE_MAX = 128 * 1024 * 1024,
-    LINK_SEND_MAX = 64 * 1024 * 1024,
+    /* Of one peer over all its links, with what links that are down have left behind: so
+     * nobody takes everybody's room. */
+    PEER_SEND_MAX = 64 * 1024 * 1024,
+    PEER_RECEIVE_MIN = 2 * 1024 * 1024, /* or three messages, if that is more */
     SERVED_MAX =
         2 * LINK_STREAMS_MAX, /* with those that were cancelled and not yet answered */
+    LINKS_OF_NODE_MAX = 4,    /* the one that stays, and those that drain */
     CONTROL_MAX =
         8 * 1024, /* small frames that wait; a peer that does not read is dropped */
     HANDSHAKE_ROOM = 2 + HELLO_MAX + 128,
     RX_ROOM = 2 * (2 + NOISE_MESSAGE_MAX),
     TX_MESSAGES = 4,
     TX_ROOM = TX_MESSAGES * (2 + NOISE_MESSAGE_MAX),
-    LINKS_MAX = 1024,
+    LINKS_MAX = 1024, /* half of them for researchers at most */
     LINKS_OF_RESEARCHER_MAX = 16,
     WHY_MAX = 240,
     LINGER_MS = 200,
-    REKEY_MS = 3600 * 1000,
     WATCHDOG_MS = 2000
 };
-#define REKEY_BYTES ((uint64_t)1 << 40)
 
 enum frame {
     FRAME_OPEN = 1,  /* service u16, total u32, first piece */
@@ -106,6 +108,7 @@ struct served {
     struct served *next;
     struct hub *hub;
     struct link *link; /* NULL once the link is down */
+    uint8_t peer[32];  /* whose call it is, also then */
     uint32_t stream;
     enum service service;
     bool cancelled; /* the peer gave up, or has its answer: nothing may be sent */
@@ -125,6 +128,7 @@ struct link {
     struct dial *dial; /* NULL: the peer dialled */
     enum link_state state;
     bool was_up, told, counted, draining, goaway_sent, goaway_received, said_hello;
+    bool welcome_due; /* the next message holds the WELCOME and no more */
     struct link_peer peer;
     uint8_t *hello;
     void *user;
@@ -139,8 +143,8 @@ struct link {
     int64_t since, heard, pinged, tx_since, drain_since;
     uint64_t bytes;
     uint32_t next_stream, last_stream; /* ours; the peer's */
-    size_t n_calls, n_served, n_open, reserved,
-        queued; /* n_open: served and not cancelled */
+    size_t n_calls, n_served, n_open;  /* n_open: served and not cancelled */
+    size_t reserved, received, queued;
     struct call *calls;
     struct served *served;
     struct outgoing *out, **out_end;
@@ -261,6 +265,12 @@ void handshake_send(struct link *link); /* what is written and waits */
 void handshake_message(struct link *link, size_t at, size_t n); /* n bytes at rx_p + at */
 
 /* link_message.c */
+struct load { /* what one peer has here, over all its links */
+    size_t received, queued, served, links;
+};
+struct load peer_load(const struct link *link);
+bool link_is_with(const struct link *link, bool researcher, const uint8_t id[32]);
+uint32_t link_message_max(const struct link *link);
 enum { OPEN_HEAD = 6, REPLY_HEAD = 5, WORD_MAX = 15 };
 enum taken { TAKEN_MORE, TAKEN_ALL, TAKEN_FULL, TAKEN_BROKEN };
 CHECKED bool incoming_begin(struct link *link, uint32_t stream, struct incoming *in,

@@ -13,6 +13,7 @@ static bool admit(void *user, struct link_peer *who)
     if (peer->only != NULL && memcmp(who->noise_key, peer->only, 32) != 0)
         return false;
     who->researcher = peer->researchers;
+    who->message_max = peer->message_max;
     memcpy(who->id, who->noise_key, 32);
     if (who->hello.n == 32) /* its id, for the rule of two links */
         memcpy(who->id, who->hello.p, 32);
@@ -25,6 +26,8 @@ static void up(void *user, struct link *link)
 
     peer->link = hub_find(peer->hub, link_peer(link)->id); /* of two, the one that stays */
     peer->ups++;
+    if (peer->at_up.n > 0 && peer->up.sent.n == 0)
+        (void)peer_begin(peer, ASK_ECHO, peer->at_up, 5000, &peer->up);
 }
 
 static void down(void *user, struct link *link, const char *why)
@@ -63,6 +66,11 @@ static void look(void *user)
     held->peer->cancelled++;
     served_fail(held->served, FAULT_CANCELLED, bytes_of(NULL, 0));
     free(held);
+}
+
+static void held_long_enough(void *user)
+{
+    served_reply(user, bytes_of("late", 4));
 }
 
 static void called_back(void *user, enum fault fault, struct bytes body)
@@ -111,6 +119,10 @@ static void serve(void *user, struct link *link, enum service service, struct by
     case ASK_CLOSE:
         link_close(link, "as it was asked");
         served_reply(served, body);
+        break;
+    case ASK_HOLD:
+        if (hub_after(peer->hub, HOLD_MS, held_long_enough, served) == 0)
+            abort();
         break;
     case ASK_BYTES:
         reply_bytes(served, body);

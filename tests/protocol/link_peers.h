@@ -17,7 +17,19 @@ enum {
     ASK_REFUSAL = 3, /* progress, then FAULT_REFUSED with "no" */
     ASK_BACK = 4,    /* calls back on the same link and replies with that reply */
     ASK_CLOSE = 5,   /* closes the link */
-    ASK_BYTES = 6    /* replies with so many bytes as the request's four say */
+    ASK_BYTES = 6,   /* replies with so many bytes as the request's four say */
+    ASK_HOLD = 7     /* is answered after HOLD_MS, whether anybody waits or not */
+};
+enum { HOLD_MS = 1500 };
+
+struct result {
+    atomic_int done;
+    int calls, progress;
+    enum fault fault;
+    size_t n;
+    uint8_t head[16];
+    bool equal; /* to the body of the request */
+    struct bytes sent;
 };
 
 struct peer {
@@ -26,8 +38,11 @@ struct peer {
     pthread_t thread;
     bool started;
     uint8_t secret[32], key[32], id[32];
-    const uint8_t *only; /* admits this key alone; NULL: all */
-    bool researchers;    /* takes every caller for a researcher */
+    const uint8_t *only;  /* admits this key alone; NULL: all */
+    bool researchers;     /* takes every caller for a researcher */
+    uint32_t message_max; /* of callers; 0: as usual */
+    struct bytes at_up;   /* whoever links is asked to echo it at once; nothing: no call */
+    struct result up;     /* of that call */
     atomic_int ups, downs, failures, cancelled, served;
     char why[256];     /* of the newest failure or end; read when the loop stands still */
     struct link *link; /* the newest that came up and is not down */
@@ -45,15 +60,6 @@ void peer_dial(struct peer *peer, const struct peer *other, int port, bool keep)
 bool peer_until(struct peer *peer, const atomic_int *value, int want, int64_t ms);
 void peer_run(struct peer *peer, int64_t ms);
 
-struct result {
-    atomic_int done;
-    int calls, progress;
-    enum fault fault;
-    size_t n;
-    uint8_t head[16];
-    bool equal; /* to the body of the request */
-    struct bytes sent;
-};
 /* Calls and waits. */
 struct result peer_call(struct peer *peer, int service, struct bytes body, int64_t ms);
 /* Calls; the result fills while the loop runs. */

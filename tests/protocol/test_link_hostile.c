@@ -8,16 +8,14 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sodium.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "protocol/base/clock.h"
-#include "protocol/link_private.h"
 #include "tests/check.h"
-#include "tests/protocol/link_peers.h"
+#include "tests/protocol/link_foe.h"
 
 enum { LONG = 10000 };
 
@@ -27,89 +25,6 @@ enum { LONG = 10000 };
 #else
 #define SANITIZED false
 #endif
-
-static struct peer *server;
-static unsigned next_address;
-
-/* Connects from 127.1.x.y; a fresh address unless the last one is asked for again. */
-static int connect_from(bool fresh)
-{
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)hub_port(server->hub))};
-    struct sockaddr_in from = {.sin_family = AF_INET};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
-    const struct timeval patience = {.tv_sec = 8};
-
-    next_address += fresh ? 1 : 0;
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    from.sin_addr.s_addr = htonl(0x7f010000u + 2 + next_address);
-    assert_true(fd >= 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    return fd;
-}
-
-static void hang_up(int fd, bool reset)
-{
-    const struct linger now = {.l_onoff = 1};
-
-    if (reset)
-        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    (void)close(fd);
-}
-
-static bool send_all(int fd, const void *p, size_t n)
-{
-    for (size_t at = 0; at < n;) {
-        ssize_t k = send(fd, (const uint8_t *)p + at, n - at, MSG_NOSIGNAL);
-
-        if (k <= 0)
-            return false;
-        at += (size_t)k;
-    }
-    return true;
-}
-
-/* Whether the server hangs up within its handshake deadline. */
-static bool is_dropped(int fd)
-{
-    uint8_t bin[4096];
-    ssize_t n;
-
-    while ((n = recv(fd, bin, sizeof bin, 0)) > 0)
-        continue;
-    return n == 0 || errno == ECONNRESET;
-}
-
-/* An honest peer links and calls: the point of every test here. */
-static void check_honest(const char *after)
-{
-    struct peer *honest = peer_new(1, 0, 0);
-    int64_t begun = clock_mono_ms();
-    struct result r;
-
-    peer_dial(honest, server, hub_port(server->hub), true);
-    CHECK_(after, peer_until(honest, &honest->ups, 1, 3000));
-    r = peer_call(honest, ASK_ECHO, bytes_of("honest", 6), 3000);
-    CHECK_EQ_(after, r.fault, FAULT_NONE);
-    CHECK_(after, r.equal);
-    CHECK_(after, clock_mono_ms() - begun < 1000);
-    peer_free(honest);
-}
-
-/* The loop stands still while its counters are read. */
-static struct hub_counters counters(void)
-{
-    struct hub_counters c;
-
-    peer_stop(server);
-    c = hub_counters(server->hub);
-    peer_start(server);
-    return c;
-}
 
 static size_t resident(void)
 {
@@ -252,99 +167,6 @@ static void test_hostile__junk_before_the_handshake(void **state)
 
 /* ---- With a key ---- */
 
-struct foe { /* a blocking peer with a valid key that says what it likes */
-    int fd;
-    struct cx *cx;
-    struct noise *noise;
-};
-
-static size_t read_message(struct foe *foe, uint8_t *p)
-{
-    uint8_t head[2];
-    size_t n;
-
-    if (recv(foe->fd, head, 2, MSG_WAITALL) != 2)
-        return 0;
-    n = (size_t)head[0] << 8 | head[1];
-    return recv(foe->fd, p, n, MSG_WAITALL) == (ssize_t)n ? n : 0;
-}
-
-static bool write_message(struct foe *foe, uint8_t *p,
-                          size_t n) /* p: 2 bytes free in front */
-{
-    put_u16(p, (unsigned)n);
-    return send_all(foe->fd, p, n + 2);
-}
-
-static struct foe foe_new(void)
-{
-    struct foe foe = {.fd = connect_from(true), .cx = cx_new(1 << 20, CX_NO_DEADLINE)};
-    uint8_t secret[32], message[4096], payload[4096];
-    struct noise_setup setup = {.protocol = "Noise_XK_25519_ChaChaPoly_SHA256",
-                                .initiator = true,
-                                .prologue = bytes_of("cohortium/1 test", 16),
-                                .static_secret = secret,
-                                .remote_static = server->key};
-    size_t n;
-
-    randombytes_buf(secret, 32);
-    CHECK_OK_("noise", foe.cx, noise_new(foe.cx, &setup, &foe.noise));
-    CHECK_OK_("1", foe.cx,
-              noise_write(foe.cx, foe.noise, bytes_of(NULL, 0), message + 2, 4000, &n));
-    assert_true(write_message(&foe, message, n));
-    n = read_message(&foe, message);
-    CHECK_OK_("2", foe.cx,
-              noise_read(foe.cx, foe.noise, bytes_of(message, n), payload, 4096, &n));
-    CHECK_OK_("3", foe.cx,
-              noise_write(foe.cx, foe.noise, bytes_of(NULL, 0), message + 2, 4000, &n));
-    assert_true(write_message(&foe, message, n));
-    n = read_message(&foe, message);
-    CHECK_OK_("welcome", foe.cx,
-              noise_decrypt(foe.cx, foe.noise, bytes_of(message, n), payload));
-    assert_int_equal(payload[0], FRAME_WELCOME);
-    return foe;
-}
-
-static void foe_free(struct foe *foe)
-{
-    (void)close(foe->fd);
-    noise_free(&foe->noise);
-    cx_free(&foe->cx);
-}
-
-static bool foe_say(struct foe *foe, const uint8_t *plain, size_t n)
-{
-    static uint8_t message[2 + NOISE_MESSAGE_MAX];
-
-    CHECK_OK_("encrypt", foe->cx,
-              noise_encrypt(foe->cx, foe->noise, bytes_of(plain, n), message + 2));
-    return write_message(foe, message, n + NOISE_TAG);
-}
-
-/* A frame into p; its length field may lie. */
-static size_t frame(uint8_t *p, unsigned type, unsigned flags, uint32_t stream,
-                    uint32_t claim, const void *body, size_t n)
-{
-    p[0] = (uint8_t)type;
-    p[1] = (uint8_t)flags;
-    put_u32(p + 2, stream);
-    put_u32(p + 6, claim);
-    if (n > 0)
-        memcpy(p + FRAME_HEAD, body, n);
-    return FRAME_HEAD + n;
-}
-
-static size_t open_frame(uint8_t *p, uint32_t stream, unsigned service, uint32_t total,
-                         size_t n, bool last)
-{
-    uint8_t body[FRAME_MAX] = {0};
-
-    put_u16(body, service);
-    put_u32(body + 2, total);
-    return frame(p, FRAME_OPEN, last ? FLAG_LAST : 0, stream, (uint32_t)(6 + n), body,
-                 6 + n);
-}
-
 static void test_hostile__frames_that_have_no_place(void **state)
 {
     static const struct {
@@ -377,7 +199,7 @@ static void test_hostile__frames_that_have_no_place(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
-        struct foe foe = foe_new();
+        struct foe foe = foe_new(bytes_of(NULL, 0));
         bool half = rows[i].n == SIZE_MAX;
         size_t n = frame(p, rows[i].type, rows[i].flags, rows[i].stream, rows[i].claim,
                          zeros, half ? 0 : rows[i].n);
@@ -396,7 +218,7 @@ static void test_hostile__messages_that_lie_of_their_size(void **state)
 
     (void)state;
     for (int row = 0; row < 7; row++) {
-        struct foe foe = foe_new();
+        struct foe foe = foe_new(bytes_of(NULL, 0));
 
         n = 0;
         switch (row) {
@@ -435,7 +257,7 @@ static void test_hostile__messages_that_lie_of_their_size(void **state)
 static void test_hostile__more_streams_than_allowed(void **state)
 {
     static uint8_t p[NOISE_MESSAGE_MAX];
-    struct foe foe = foe_new();
+    struct foe foe = foe_new(bytes_of(NULL, 0));
     size_t n = 0;
 
     (void)state;
@@ -460,7 +282,7 @@ static void test_hostile__slow_bodies_hold_no_memory(void **state)
 
     (void)state;
     for (size_t k = 0; k < COUNT(foes); k++) {
-        foes[k] = foe_new();
+        foes[k] = foe_new(bytes_of(NULL, 0));
         n = 0;
         for (uint32_t i = 0; i < LINK_STREAMS_MAX; i++)
             n += open_frame(p + n, 1 + 2 * i, ASK_ECHO, LINK_MESSAGE_MAX, 8, false);
@@ -483,7 +305,7 @@ static void test_hostile__data_beyond_its_window(void **state)
 {
     static uint8_t p[NOISE_MESSAGE_MAX], body[FRAME_MAX];
     size_t n, sent = 0;
-    struct foe foe = foe_new(), other = foe_new();
+    struct foe foe = foe_new(bytes_of(NULL, 0)), other = foe_new(bytes_of(NULL, 0));
 
     (void)state;
     /* Two of 16 MiB have a reservation, the third has its window alone. */
@@ -514,7 +336,7 @@ static void test_hostile__who_does_not_read_is_bounded(void **state)
 {
     static uint8_t p[NOISE_MESSAGE_MAX];
     const uint32_t mb = 1 << 20;
-    struct foe foe = foe_new();
+    struct foe foe = foe_new(bytes_of(NULL, 0));
     size_t before = resident(), n = 0;
 
     (void)state;
@@ -533,9 +355,9 @@ static void test_hostile__who_does_not_read_is_bounded(void **state)
             break;
     }
     check_honest("200000 pings and no reading");
-    assert_true(resident() < before + (LINK_SEND_MAX + (32u << 20)) || SANITIZED);
+    assert_true(resident() < before + (PEER_SEND_MAX + (32u << 20)) || SANITIZED);
     foe_free(&foe);
-    foe = foe_new();
+    foe = foe_new(bytes_of(NULL, 0));
     for (uint32_t i = 0, stream = 1; i < 500; i++) {
         n = 0;
         for (int k = 0; k < 40; k++, stream += 2) {
@@ -552,26 +374,26 @@ static void test_hostile__who_does_not_read_is_bounded(void **state)
 static void test_hostile__messages_that_are_not_its_own(void **state)
 {
     uint8_t message[2 + 64], plain[FRAME_HEAD + 8];
-    struct foe foe = foe_new();
+    struct foe foe = foe_new(bytes_of(NULL, 0));
     size_t n = frame(plain, FRAME_PING, 0, 0, 8, "12345678", 8);
 
     (void)state;
     CHECK_OK_("encrypt", foe.cx,
               noise_encrypt(foe.cx, foe.noise, bytes_of(plain, n), message + 2));
-    assert_true(write_message(&foe, message, n + NOISE_TAG));
-    assert_true(write_message(&foe, message, n + NOISE_TAG)); /* replayed */
+    assert_true(foe_write(&foe, message, n + NOISE_TAG));
+    assert_true(foe_write(&foe, message, n + NOISE_TAG)); /* replayed */
     assert_true(is_dropped(foe.fd));
     foe_free(&foe);
-    foe = foe_new();
+    foe = foe_new(bytes_of(NULL, 0));
     CHECK_OK_("encrypt", foe.cx,
               noise_encrypt(foe.cx, foe.noise, bytes_of(plain, n), message + 2));
     message[10] ^= 1;
-    assert_true(write_message(&foe, message, n + NOISE_TAG));
+    assert_true(foe_write(&foe, message, n + NOISE_TAG));
     assert_true(is_dropped(foe.fd));
     foe_free(&foe);
-    foe = foe_new();
+    foe = foe_new(bytes_of(NULL, 0));
     assert_true(foe_say(&foe, plain, n)); /* the neighbour: an honest ping is answered */
-    assert_int_equal(read_message(&foe, message), n + NOISE_TAG);
+    assert_int_equal(foe_read(&foe, message), n + NOISE_TAG);
     foe_free(&foe);
     check_honest("messages that do not decrypt");
 }

@@ -187,7 +187,7 @@ static void propose(struct play *p)
     must(p, "proposal", 0, play_propose(p, NULL));
 }
 
-static void step_all(struct play *p)
+void play_step_all(struct play *p)
 {
     for (size_t i = 1; i < VAULTS; i++)
         must(p, "step", i, play_step(p, i, NULL));
@@ -198,7 +198,7 @@ static void step_all(struct play *p)
 void play_round(struct play *p)
 {
     propose(p);
-    step_all(p);
+    play_step_all(p);
 }
 
 void play_to(struct play *p, uint32_t round)
@@ -222,6 +222,19 @@ void play_whole(struct play *p)
 }
 
 /* ---- what came of it ---- */
+
+const Cohortium__Preflight *play_preflight_of(struct play *p, size_t site)
+{
+    struct envelope e;
+    Cohortium__Preflight *m;
+
+    CHECK_OK_("preflight", p->cx,
+              envelope_open(p->cx, ENVELOPE_PREFLIGHT, p->preflight[site], &e));
+    CHECK_OK_("preflight", p->cx,
+              pb_unpack(p->cx, &cohortium__preflight__descriptor, e.body,
+                        envelope_bound(ENVELOPE_PREFLIGHT), &m));
+    return m;
+}
 
 const Cohortium__Proposal *play_proposal(struct play *p)
 {
@@ -263,8 +276,6 @@ Cohortium__Receipt *play_receipt(struct play *p)
 {
     Cohortium__Receipt *r = cx_alloc(p->cx, sizeof *r);
     struct bytes joined = {0};
-    struct envelope e;
-    Cohortium__Preflight *preflight;
 
     assert_non_null(r);
     cohortium__receipt__init(r);
@@ -293,12 +304,7 @@ Cohortium__Receipt *play_receipt(struct play *p)
             CHECK_OK_("join", p->cx,
                       envelope_join(p->cx, ENVELOPE_RELEASE, joined, one, &joined));
     }
-    CHECK_OK_("preflight", p->cx,
-              envelope_open(p->cx, ENVELOPE_PREFLIGHT, p->preflight[0], &e));
-    CHECK_OK_("preflight", p->cx,
-              pb_unpack(p->cx, &cohortium__preflight__descriptor, e.body,
-                        envelope_bound(ENVELOPE_PREFLIGHT), &preflight));
-    r->permits[r->n_permits++] = preflight->permit_envelope;
+    r->permits[r->n_permits++] = play_preflight_of(p, 0)->permit_envelope;
     r->releases[r->n_releases++] = PB_DATA(joined);
     return r;
 }

@@ -44,9 +44,11 @@ enum fault play_step(struct play *p, size_t site, play_lie *lie);
 void play_start(struct play *p); /* preflights and begins, rerun where needed */
 void play_round(struct play *p); /* proposes, steps all */
 void play_to(struct play *p, uint32_t round); /* up to home's proposal of this round */
+void play_step_all(struct play *p);           /* the round that is proposed, to its end */
 void play_finish(struct play *p);             /* until all have answered */
 void play_whole(struct play *p);              /* start and finish */
 
+const Cohortium__Preflight *play_preflight_of(struct play *p, size_t site);
 const Cohortium__Proposal *play_proposal(struct play *p);
 /* The signed body of a vault's answer. */
 struct bytes play_body(struct play *p, size_t site);

@@ -10,21 +10,10 @@
 
 /* ---- the same question, where a vault lost its answer ---- */
 
-static enum fault lose(struct cx *cx, sqlite3 *sql, void *user)
-{
-    AUTO_STMT sqlite3_stmt *stmt = NULL;
-
-    (void)user;
-    TRY(db_prepare(cx, sql, &stmt, "DELETE FROM answer", ""));
-    return db_run(cx, sql, stmt);
-}
-
 static void lost_and_found(const char *cohort, bool released, size_t keeper)
 {
-    AUTO_CX struct cx *cx = cx_new(1 << 20, CX_NO_DEADLINE);
     struct play p, q;
 
-    assert_non_null(cx);
     ask(&p, cohort);
     play_whole(&p);
     CHECK_EQ_("released", play_release(&p, 0)->released, released);
@@ -32,7 +21,7 @@ static void lost_and_found(const char *cohort, bool released, size_t keeper)
     uint64_t ledger = vaults_count(&t, 0, TABLE_LEDGER);
     for (size_t i = 0; i < VAULTS; i++)
         if (i != keeper)
-            CHECK_OK_("lose", cx, db_write(cx, t.site[i].v.db, lose, NULL));
+            vaults_lose(&t, i, TABLE_ANSWERS);
     ask(&q, cohort);
     play_whole(&q);
     for (size_t i = 0; i < VAULTS; i++)

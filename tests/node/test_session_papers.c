@@ -20,19 +20,6 @@ static struct bytes flipped(struct cx *cx, struct bytes b, size_t at)
     return bytes_of(copy, b.n);
 }
 
-static const Cohortium__Preflight *preflight_of(struct play *p, size_t site)
-{
-    struct envelope e;
-    Cohortium__Preflight *m;
-
-    CHECK_OK_("preflight", p->cx,
-              envelope_open(p->cx, ENVELOPE_PREFLIGHT, p->preflight[site], &e));
-    CHECK_OK_("preflight", p->cx,
-              pb_unpack(p->cx, &cohortium__preflight__descriptor, e.body,
-                        envelope_bound(ENVELOPE_PREFLIGHT), &m));
-    return m;
-}
-
 static bool complains_of(const Cohortium__Preflight *m, const char *code)
 {
     for (size_t i = 0; i < m->n_complaints; i++)
@@ -146,7 +133,7 @@ static void complained(Cohortium__Request *r, const struct keys *keys, const cha
             continue;
         if (play_preflight(&p, i) != FAULT_NONE)
             fail_msg("%s: %s", code, p.message);
-        const Cohortium__Preflight *m = preflight_of(&p, i);
+        const Cohortium__Preflight *m = play_preflight_of(&p, i);
         if (!complains_of(m, code))
             fail_msg("%s: site %zu says: %s", code, i,
                      m->n_complaints > 0 ? m->complaints[0]->text : "nothing");

@@ -567,6 +567,30 @@ uint64_t vaults_count(struct vaults *t, size_t site, enum vaults_table table)
     return l.count;
 }
 
+static enum fault delete_rows(struct cx *cx, sqlite3 *sql, void *user)
+{
+    const struct look *l = user;
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+
+    TRY(db_prepare(cx, sql, &stmt, l->text, ""));
+    return db_run(cx, sql, stmt);
+}
+
+void vaults_lose(struct vaults *t, size_t site, enum vaults_table table)
+{
+    static const char *const texts[] = {
+        [TABLE_LEDGER] = "DELETE FROM ledger",
+        [TABLE_ANSWERS] = "DELETE FROM answer",
+        [TABLE_CHARGES] = "DELETE FROM permit_charge",
+        [TABLE_LOG] = "DELETE FROM log",
+    };
+    AUTO_CX struct cx *cx = cx_new(1 << 20, CX_NO_DEADLINE);
+    struct look l = {.text = texts[table]};
+
+    assert_non_null(cx);
+    CHECK_OK_("lose", cx, db_write(cx, t->site[site].v.db, delete_rows, &l));
+}
+
 static enum fault list_log(struct cx *cx, sqlite3 *sql, void *user)
 {
     struct look *l = user;

@@ -77,6 +77,8 @@ struct bytes vaults_seal(struct cx *cx, const Cohortium__Request *r,
 /* What the vault's database holds. */
 enum vaults_table { TABLE_LEDGER, TABLE_ANSWERS, TABLE_CHARGES, TABLE_LOG };
 uint64_t vaults_count(struct vaults *t, size_t site, enum vaults_table table);
+/* As if it never was, without a trace: what a vault must not be trusted for. */
+void vaults_lose(struct vaults *t, size_t site, enum vaults_table table);
 /* The newest log entry of this kind, or NULL. */
 const struct audit_entry *vaults_newest(struct vaults *t, struct cx *cx, size_t site,
                                         const char *kind);

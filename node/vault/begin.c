@@ -325,6 +325,7 @@ static enum fault step(struct cx *cx, struct vault *v, struct session *s,
 {
     struct bytes out;
 
+    TRY(session_stands(cx, v, s));
     if (call->n_accepts > 0)
         TRY(session_start(cx, v, s, call->accepts, call->n_accepts));
     if (s->mask == NULL)

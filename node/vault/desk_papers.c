@@ -361,7 +361,7 @@ enum fault desk_researcher_revoke(struct desk *d)
     TRY(desk_word(d, 1, "a reason (--reason)", &a.reason));
     a.write = revoke;
     TRY(act(&a, "revocation", cx_printf(d->cx, "%s revoked: %s", a.who, a.reason)));
-    buffer_printf(&d->text, "%zu credential%s of %s revoked; it holds from the next request on\n",
+    buffer_printf(&d->text, "%zu credential%s of %s revoked; it holds from now on\n",
                   a.n, a.n == 1 ? "" : "s", a.who);
     return FAULT_NONE;
 }

@@ -78,3 +78,5 @@ void session_unlock(struct vault *v, struct session *s); /* frees it when it is 
 /* FAULT_REPLAY: a session of another request with the same id runs. */
 CHECKED enum fault sessions_know_no_other(struct cx *cx, struct vault *v,
                                           const struct request *r);
+/* Whether what was accepted still stands: papers, policy, data. */
+CHECKED enum fault session_stands(struct cx *cx, struct vault *v, const struct session *s);

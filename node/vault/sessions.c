@@ -132,6 +132,38 @@ enum fault sessions_know_no_other(struct cx *cx, struct vault *v, const struct r
                  : FAULT_NONE;
 }
 
+/* ---- does what was accepted still stand? ---- */
+
+static enum fault check_data(struct cx *cx, struct vault *v, const struct session *s)
+{
+    AUTO_DATASET struct dataset *d = NULL;
+
+    /* A newer import does not matter: a session has pinned its version. */
+    return store_version(cx, v->store, s->o.dataset->name, s->o.dataset->version, &d);
+}
+
+enum fault session_stands(struct cx *cx, struct vault *v, const struct session *s)
+{
+    const struct request *r = &s->o.request;
+    const struct policy_now *policy;
+    int64_t now = clock_utc_ms();
+
+    TRY(manifest_is_current(cx, v->manifest, now));
+    if (now > (int64_t)r->who.body->not_after)
+        return cx_fail(cx, FAULT_EXPIRED, "the researcher's credential has expired meanwhile");
+    if (r->who.home == v->self)
+        TRY(vault_admit(cx, v, PB_BYTES(r->body->credential)));
+    if (now > (int64_t)s->o.permit.body->not_after)
+        return cx_fail(cx, FAULT_EXPIRED, "permit \"%.64s\" has expired meanwhile",
+                       s->o.permit.body->title);
+    TRY(vault_policy(cx, v, &policy));
+    if (memcmp(policy->digest, s->o.policy->digest, DIGEST_BYTES) != 0)
+        return cx_fail(cx, FAULT_CONFLICT,
+                       "the policy of %s has changed since it accepted this question; ask again",
+                       v->self->name);
+    return check_data(cx, v, s);
+}
+
 static void take_out(struct vault *v, const struct session *s)
 {
     for (size_t i = 0; i < SESSIONS_MAX; i++)

@@ -197,7 +197,7 @@ static void test_session__a_revoked_researcher(void **state)
     (void)state;
 
     ask(&p, "age >= 30");
-    play_start(&p); /* running when it is revoked: it was begun in time */
+    play_start(&p);
     (void)vaults_desk(&t, p.cx, HOME, "researcher revoke", words, COUNT(words), NULL, 0);
     ask(&q, "age >= 31");
     CHECK_EQ_("preflight", play_preflight(&q, HOME), FAULT_DENIED);

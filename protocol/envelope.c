@@ -13,28 +13,34 @@ enum {
     CONTROL_MAX = 64 * 1024,
     DOCUMENT_MAX = 1024 * 1024,
     NUMBERS_MAX = 16 * 1024 * 1024,
-    /* what an envelope adds: its type, its length fields, 1024 signatures of 84 bytes */
-    WRAPPING_MAX = 256 + ENVELOPE_SIGNATURES_MAX * 96,
+    /* what an envelope adds: its type and length fields; a signature of 84 bytes and its
+       own */
+    WRAPPING_MAX = 256,
+    SIGNATURE_MAX = 96,
 };
 
 #define TYPE(kind) "application/vnd.cohortium." kind ".v1+protobuf"
 
 static const struct {
     const char *type, *word;
-    size_t bound;
+    size_t bound; /* bytes of a body */
+    size_t
+        signatures; /* what one person says, one person signs: no peer makes us try more */
 } kinds[ENVELOPE_KINDS] = {
-    [ENVELOPE_MANIFEST] = {TYPE("manifest"), "manifest", DOCUMENT_MAX},
-    [ENVELOPE_CREDENTIAL] = {TYPE("credential"), "credential", CONTROL_MAX},
-    [ENVELOPE_REVOCATION] = {TYPE("revocation"), "revocation", CONTROL_MAX},
-    [ENVELOPE_PERMIT] = {TYPE("permit"), "permit", CONTROL_MAX},
-    [ENVELOPE_POLICY] = {TYPE("policy"), "policy", DOCUMENT_MAX},
-    [ENVELOPE_CODEBOOK] = {TYPE("codebook"), "codebook", DOCUMENT_MAX},
-    [ENVELOPE_REQUEST] = {TYPE("request"), "request", CONTROL_MAX},
-    [ENVELOPE_PREFLIGHT] = {TYPE("preflight"), "preflight", CONTROL_MAX},
-    [ENVELOPE_ACCEPT] = {TYPE("accept"), "accept", CONTROL_MAX},
-    [ENVELOPE_PROPOSAL] = {TYPE("proposal"), "proposal", NUMBERS_MAX},
-    [ENVELOPE_VECTOR] = {TYPE("vector"), "vector", NUMBERS_MAX},
-    [ENVELOPE_RELEASE] = {TYPE("release"), "release", NUMBERS_MAX},
+    [ENVELOPE_MANIFEST] = {TYPE("manifest"), "manifest", DOCUMENT_MAX,
+                           ENVELOPE_SIGNATURES_MAX},
+    [ENVELOPE_CREDENTIAL] = {TYPE("credential"), "credential", CONTROL_MAX, 1},
+    [ENVELOPE_REVOCATION] = {TYPE("revocation"), "revocation", CONTROL_MAX, 1},
+    [ENVELOPE_PERMIT] = {TYPE("permit"), "permit", CONTROL_MAX, ENVELOPE_SIGNATURES_MAX},
+    [ENVELOPE_POLICY] = {TYPE("policy"), "policy", DOCUMENT_MAX, ENVELOPE_SIGNATURES_MAX},
+    [ENVELOPE_CODEBOOK] = {TYPE("codebook"), "codebook", DOCUMENT_MAX,
+                           ENVELOPE_SIGNATURES_MAX},
+    [ENVELOPE_REQUEST] = {TYPE("request"), "request", CONTROL_MAX, 1},
+    [ENVELOPE_PREFLIGHT] = {TYPE("preflight"), "preflight", CONTROL_MAX, 1},
+    [ENVELOPE_ACCEPT] = {TYPE("accept"), "accept", CONTROL_MAX, 1},
+    [ENVELOPE_PROPOSAL] = {TYPE("proposal"), "proposal", NUMBERS_MAX, 1},
+    [ENVELOPE_VECTOR] = {TYPE("vector"), "vector", NUMBERS_MAX, 1},
+    [ENVELOPE_RELEASE] = {TYPE("release"), "release", NUMBERS_MAX, ENVELOPE_SIGNATURES_MAX},
 };
 
 const char *envelope_type(enum envelope_kind kind)
@@ -45,6 +51,11 @@ const char *envelope_type(enum envelope_kind kind)
 size_t envelope_bound(enum envelope_kind kind)
 {
     return kinds[kind].bound;
+}
+
+size_t envelope_packed_bound(enum envelope_kind kind)
+{
+    return kinds[kind].bound + WRAPPING_MAX + kinds[kind].signatures * SIGNATURE_MAX;
 }
 
 /* "DSSEv1" SP len(type) SP type SP len(body) SP body; ret_body points into it. */
@@ -71,9 +82,9 @@ static enum fault signed_bytes(struct cx *cx, enum envelope_kind kind, struct by
 static enum fault check_signatures(struct cx *cx, enum envelope_kind kind,
                                    const Cohortium__Envelope *e)
 {
-    if (e->n_signatures > ENVELOPE_SIGNATURES_MAX)
-        return cx_fail(cx, FAULT_BOUND, "%s with %zu signatures: at most %d are allowed",
-                       kinds[kind].word, e->n_signatures, ENVELOPE_SIGNATURES_MAX);
+    if (e->n_signatures > kinds[kind].signatures)
+        return cx_fail(cx, FAULT_BOUND, "%s with %zu signatures: at most %zu are allowed",
+                       kinds[kind].word, e->n_signatures, kinds[kind].signatures);
     for (size_t i = 0; i < e->n_signatures; i++) {
         const Cohortium__Signature *s = e->signatures[i];
 
@@ -94,8 +105,8 @@ enum fault envelope_open(struct cx *cx, enum envelope_kind kind, struct bytes pa
     Cohortium__Envelope *e;
     struct envelope claimed = {.kind = kind, .packed = packed};
 
-    if (pb_unpack(cx, &cohortium__envelope__descriptor, packed,
-                  kinds[kind].bound + WRAPPING_MAX, &e) != FAULT_NONE)
+    if (pb_unpack(cx, &cohortium__envelope__descriptor, packed, envelope_packed_bound(kind),
+                  &e) != FAULT_NONE)
         return cx_prefix(cx, "%s: ", kinds[kind].word);
     if (strcmp(e->type, kinds[kind].type) != 0)
         return cx_fail(cx, FAULT_FORMAT, "an envelope of type \"%.80s\", expected \"%s\"",
@@ -153,9 +164,9 @@ static enum fault envelope_pack(struct cx *cx, enum envelope_kind kind, struct b
 {
     Cohortium__Envelope e = COHORTIUM__ENVELOPE__INIT;
 
-    if (n_old + (extra != NULL) > ENVELOPE_SIGNATURES_MAX)
-        return cx_fail(cx, FAULT_BOUND, "a %s may have at most %d signatures",
-                       kinds[kind].word, ENVELOPE_SIGNATURES_MAX);
+    if (n_old + (extra != NULL) > kinds[kind].signatures)
+        return cx_fail(cx, FAULT_BOUND, "a %s may have at most %zu signatures",
+                       kinds[kind].word, kinds[kind].signatures);
     CX_NEW(cx, e.signatures, n_old + 1);
     for (size_t i = 0; i < n_old; i++)
         e.signatures[e.n_signatures++] = old[i];

@@ -27,11 +27,15 @@ enum envelope_kind {
     ENVELOPE_KINDS
 };
 
+/* Of manifest, policy, codebook, permit and release. What one signer says has one
+ * signature. */
 enum { ENVELOPE_SIGNATURES_MAX = 1024 };
 
-/* The type string and the most bytes that a body of this kind may have. */
+/* The type string, and the most bytes that a body of this kind and its envelope may have.
+ */
 const char *envelope_type(enum envelope_kind kind);
 size_t envelope_bound(enum envelope_kind kind);
+size_t envelope_packed_bound(enum envelope_kind kind);
 
 struct envelope {
     enum envelope_kind kind;

@@ -10,8 +10,9 @@
 enum {
     COMPLAINTS_MAX = 64,
     RESEARCHERS_MAX = 1000,
-    NAMES_MAX = 4000, /* datasets, variables, analyses of a permit */
-    TEXT_MAX = 4096,  /* bytes of a title, a purpose, a note */
+    NAMES_MAX = 4000,     /* datasets, variables, analyses of a permit */
+    TEXT_MAX = 4096,      /* bytes of a title, a purpose, a note */
+    NAME_MAX_BYTES = 256, /* of a researcher */
 };
 
 /* ---- lists ---- */
@@ -133,6 +134,34 @@ static enum fault check_issuer(struct cx *cx, const struct manifest *m,
     return FAULT_NONE;
 }
 
+/* Names and titles stand in sentences, in lists and in the log: a second line of theirs
+ * would read as one of ours. */
+static bool is_one_line(const char *text, size_t most)
+{
+    size_t n = strlen(text);
+
+    return n >= 1 && n <= most && strpbrk(text, "\n\t") == NULL;
+}
+
+/* A card proves no possession of its keys. With a node's keys on it, its bearer would be
+ * taken for that node wherever only an id is compared. */
+static enum fault check_not_a_node(struct cx *cx, const struct manifest *m,
+                                   const Cohortium__Credential *c,
+                                   const uint8_t subject[32])
+{
+    const Cohortium__Member *node = manifest_find(m, subject);
+
+    if (node == NULL)
+        node = manifest_find_noise(m, c->noise_key.data);
+    if (node != NULL)
+        return cx_fail(
+            cx, FAULT_DENIED,
+            "the credential of %.64s is for a key of the node %s: a researcher has "
+            "keys of their own",
+            c->name, node->name);
+    return FAULT_NONE;
+}
+
 enum fault credential_verify(struct cx *cx, const struct manifest *m, struct bytes packed,
                              int64_t now, struct credential *ret)
 {
@@ -143,10 +172,12 @@ enum fault credential_verify(struct cx *cx, const struct manifest *m, struct byt
     TRY(pb_unpack(cx, &cohortium__credential__descriptor, who.envelope.body,
                   envelope_bound(ENVELOPE_CREDENTIAL), &c));
     if (c->signing_key.len != KEY_BYTES || c->noise_key.len != KEY_BYTES ||
-        c->serial.len != ID_BYTES || c->name[0] == '\0' || strlen(c->name) > TEXT_MAX)
+        c->serial.len != ID_BYTES || !is_one_line(c->name, NAME_MAX_BYTES))
         return cx_fail(
             cx, FAULT_FORMAT,
-            "a credential needs a name, two keys of 32 bytes and a serial of 16");
+            "a credential needs a name of one line, at most %d bytes, two keys of "
+            "32 bytes and a serial of 16",
+            NAME_MAX_BYTES);
     TRY(check_issuer(cx, m, c, &who.home));
     if (!envelope_is_signed_by(&who.envelope, who.home->signing_key.data))
         return cx_fail(cx, FAULT_DENIED,
@@ -154,6 +185,7 @@ enum fault credential_verify(struct cx *cx, const struct manifest *m, struct byt
                        c->name, who.home->name);
     TRY(check_life(cx, c, now));
     digest_of(PB_BYTES(c->signing_key), who.subject);
+    TRY(check_not_a_node(cx, m, c, who.subject));
     who.body = c;
     *ret = who;
     return FAULT_NONE;
@@ -170,11 +202,13 @@ static enum fault check_permit(struct cx *cx, const struct manifest *m,
     if (memcmp(p->consortium.data, m->consortium, DIGEST_BYTES) != 0)
         return cx_fail(cx, FAULT_DENIED, "a permit of another consortium than \"%s\"",
                        m->body->consortium_name);
-    if (p->title[0] == '\0' || strlen(p->title) > TEXT_MAX || p->purpose[0] == '\0' ||
+    if (!is_one_line(p->title, TEXT_MAX) || p->purpose[0] == '\0' ||
         strlen(p->purpose) > TEXT_MAX)
-        return cx_fail(cx, FAULT_FORMAT,
-                       "a permit needs a title and a purpose of at most %d bytes",
-                       TEXT_MAX);
+        return cx_fail(
+            cx, FAULT_FORMAT,
+            "a permit needs a title of one line and a purpose, of at most %d bytes "
+            "each",
+            TEXT_MAX);
     if (p->not_before >= p->not_after || p->not_after > INT64_MAX / 2)
         return cx_fail(cx, FAULT_FORMAT, "a permit whose window is empty");
     TRY(check_ids(cx, "researchers", p->researchers, p->n_researchers, 1, RESEARCHERS_MAX));

@@ -19,7 +19,7 @@ struct credential {
     uint8_t subject[32]; /* SHA-256 of the researcher's signing key */
 };
 /* Signed by the home member's node, in its window, at most 30 days long, home issues
- * researchers. Revocation is the home's own list: asked there. */
+ * researchers, no key is a node's. Revocation is the home's own list: asked there. */
 CHECKED enum fault credential_verify(struct cx *cx, const struct manifest *m,
                                      struct bytes packed, int64_t now,
                                      struct credential *ret);

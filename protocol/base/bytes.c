@@ -177,6 +177,10 @@ bool utf8_is_clean(const char *text, size_t n)
         if ((c == 0xe0 && s[i + 1] < 0xa0) || (c == 0xed && s[i + 1] > 0x9f) ||
             (c == 0xf0 && s[i + 1] < 0x90) || (c == 0xf4 && s[i + 1] > 0x8f))
             return false; /* overlong, surrogate, beyond U+10FFFF */
+        if ((c == 0xc2 && s[i + 1] < 0xa0) ||
+            (c == 0xe2 && s[i + 1] == 0x80 && s[i + 2] >= 0xaa && s[i + 2] <= 0xae) ||
+            (c == 0xe2 && s[i + 1] == 0x81 && s[i + 2] >= 0xa6 && s[i + 2] <= 0xa9))
+            return false; /* C1 controls, which terminals obey; what turns text around */
         i += more + 1;
     }
     return true;

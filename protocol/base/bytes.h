@@ -42,7 +42,8 @@ void buffer_u64(struct buffer *b, uint64_t v);
 /* Adds a closing NUL (not counted in n) and returns the text; NULL if an append failed. */
 char *buffer_string(struct buffer *b);
 
-/* Well-formed UTF-8 without NUL and without C0 control characters but tab and newline. */
+/* Well-formed UTF-8 without NUL, without control characters but tab and newline, without
+ * marks that change the direction of what follows: it reads as it is written. */
 bool utf8_is_clean(const char *text, size_t n);
 
 /* Whether text matches [a-z][a-z0-9_]{0,31}: the name of a dataset, member or analysis. */

@@ -164,6 +164,70 @@ static void test_envelope__bodies_are_bounded(void **state)
               FAULT_BOUND);
 }
 
+/* A bad signature costs as much to try as a good one: what one signer says carries one. */
+static void test_envelope__signatures_are_bounded(void **state)
+{
+    static const struct {
+        enum envelope_kind kind;
+        size_t most;
+    } rows[] = {
+        {ENVELOPE_MANIFEST, 1024}, {ENVELOPE_CREDENTIAL, 1}, {ENVELOPE_REVOCATION, 1},
+        {ENVELOPE_PERMIT, 1024},   {ENVELOPE_POLICY, 1024},  {ENVELOPE_CODEBOOK, 1024},
+        {ENVELOPE_REQUEST, 1},     {ENVELOPE_PREFLIGHT, 1},  {ENVELOPE_ACCEPT, 1},
+        {ENVELOPE_PROPOSAL, 1},    {ENVELOPE_VECTOR, 1},     {ENVELOPE_RELEASE, 1024},
+    };
+    Cohortium__Signature one = COHORTIUM__SIGNATURE__INIT;
+    uint8_t zeros[64] = {0};
+    struct bytes packed;
+    struct envelope e;
+
+    (void)state;
+    assert_int_equal(COUNT(rows), ENVELOPE_KINDS);
+    one.key_id = PB_DATA(bytes_of(zeros, 16));
+    one.signature = PB_DATA(bytes_of(zeros, 64));
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const char *type = envelope_type(rows[i].kind);
+        Cohortium__Envelope raw = COHORTIUM__ENVELOPE__INIT;
+
+        raw.type = (char *)type;
+        raw.signatures = cx_array(cx, rows[i].most + 1, sizeof *raw.signatures);
+        assert_non_null(raw.signatures);
+        for (size_t k = 0; k <= rows[i].most; k++)
+            raw.signatures[k] = &one;
+        raw.n_signatures = rows[i].most;
+        CHECK_OK_(type, cx, pb_pack(cx, &raw.base, &packed));
+        CHECK_OK_(type, cx, envelope_open(cx, rows[i].kind, packed, &e));
+        raw.n_signatures++;
+        CHECK_OK_(type, cx, pb_pack(cx, &raw.base, &packed));
+        CHECK_EQ_(type, envelope_open(cx, rows[i].kind, packed, &e), FAULT_BOUND);
+    }
+    CHECK_OK_(
+        "a request", cx,
+        envelope_seal_body(cx, ENVELOPE_REQUEST, bytes_of("x", 1), c.researcher, &packed));
+    CHECK_EQ_("has no second signer",
+              envelope_cosign(cx, ENVELOPE_REQUEST, packed, c.node[0], &packed),
+              FAULT_BOUND);
+}
+
+/* key_id is a hint: it makes nobody a signer, and the wrong one hides a good signature. */
+static void test_envelope__a_hint_proves_nothing(void **state)
+{
+    uint8_t id[32];
+    struct bytes packed;
+    struct envelope e;
+
+    (void)state;
+    CHECK_OK_(
+        "seal", cx,
+        envelope_seal_body(cx, ENVELOPE_PERMIT, bytes_of("x", 1), c.officer[0], &packed));
+    CHECK_OK_("open", cx, envelope_open(cx, ENVELOPE_PERMIT, packed, &e));
+    assert_true(envelope_is_signed_by(&e, keys_signing_public(c.officer[0])));
+    digest_of(bytes_of(keys_signing_public(c.officer[1]), 32), id);
+    memcpy(e.signatures[0]->key_id.data, id, 16);
+    assert_false(envelope_is_signed_by(&e, keys_signing_public(c.officer[1])));
+    assert_false(envelope_is_signed_by(&e, keys_signing_public(c.officer[0])));
+}
+
 static void test_envelope__stamps(void **state)
 {
     static const struct {
@@ -250,6 +314,8 @@ int main(void)
         cmocka_unit_test(test_envelope__flipped_bits),
         cmocka_unit_test(test_envelope__counts_signers_once),
         cmocka_unit_test(test_envelope__bodies_are_bounded),
+        cmocka_unit_test(test_envelope__signatures_are_bounded),
+        cmocka_unit_test(test_envelope__a_hint_proves_nothing),
         cmocka_unit_test(test_envelope__stamps),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

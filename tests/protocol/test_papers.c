@@ -55,7 +55,12 @@ static void test_papers__credential(void **state)
         {"a short serial", 0, FAULT_FORMAT, "serial"},
         {"a manifest yet to come", 0, FAULT_DENIED, "up to date"},
         {"no stamp", 0, FAULT_FORMAT, "stamp"},
+        {"a name of two lines", 0, FAULT_FORMAT, "one line"},
+        {"a name of 257 bytes", 0, FAULT_FORMAT, "one line"},
+        {"a node's signing key on it", 0, FAULT_DENIED, "for a key of the node site_c"},
+        {"a node's link key on it", 0, FAULT_DENIED, "for a key of the node site_c"},
     };
+    char long_name[258];
     struct credential who;
 
     (void)state;
@@ -80,6 +85,15 @@ static void test_papers__credential(void **state)
             b->stamp->manifest_version = 2;
         else if (i == 13)
             b->stamp = NULL;
+        else if (i == 14)
+            b->name = (char *)"ann\nthe release is signed by every site";
+        else if (i == 15)
+            b->name = memset(long_name, 'n', 257);
+        else if (i == 16)
+            b->signing_key = c.manifest->body->members[2]->signing_key;
+        else if (i == 17)
+            b->noise_key = c.manifest->body->members[2]->noise_key;
+        long_name[257] = '\0';
         struct bytes packed =
             consortium_seal(cx, ENVELOPE_CREDENTIAL, &b->base, &signer, 1);
         expect(rows[i].what,
@@ -146,6 +160,7 @@ static void test_papers__permit_shape(void **state)
         {"an empty window", "window", FAULT_FORMAT},
         {"no purpose", "purpose", FAULT_FORMAT},
         {"analyses twice", "analyses", FAULT_FORMAT},
+        {"a title of two lines", "one line", FAULT_FORMAT},
     };
     char *twice[] = {(char *)"count", (char *)"count"};
 
@@ -183,6 +198,9 @@ static void test_papers__permit_shape(void **state)
             break;
         case 8:
             b->purpose = (char *)"";
+            break;
+        case 10:
+            b->title = (char *)"a study\nmember site_b, signed by its officer: yes";
             break;
         default:
             b->analyses = twice;

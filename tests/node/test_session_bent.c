@@ -1,69 +1,13 @@
 /*
- * test_session_bent.c - a question run anew, and members that bend a session without
- * breaking a signature: each is found, or gains nothing.
+ * test_session_bent.c - members that bend a session without breaking a signature: each is
+ * found, or gains nothing.
  */
 #include <time.h>
 
-#include "protocol/receipt.h"
 #include "tests/node/lie.h"
 #include "tests/node/session_case.h"
 
-/* ---- the same question, where a vault lost its answer ---- */
-
-static void lost_and_found(const char *cohort, bool released, size_t keeper)
-{
-    struct play p, q;
-
-    ask(&p, cohort);
-    play_whole(&p);
-    CHECK_EQ_("released", play_release(&p, 0)->released, released);
-    uint64_t charges = vaults_count(&t, 0, TABLE_CHARGES);
-    uint64_t ledger = vaults_count(&t, 0, TABLE_LEDGER);
-    for (size_t i = 0; i < VAULTS; i++)
-        if (i != keeper)
-            vaults_lose(&t, i, TABLE_ANSWERS);
-    ask(&q, cohort);
-    play_whole(&q);
-    for (size_t i = 0; i < VAULTS; i++)
-        CHECK_("the same bytes", bytes_equal(play_body(&p, 0), play_body(&q, i)));
-    check_count(TABLE_CHARGES, charges);
-    check_count(TABLE_LEDGER, ledger);
-    struct receipt_facts facts;
-    CHECK_OK_("receipt", q.cx, receipt_verify(q.cx, play_receipt(&q), t.genesis, &facts));
-    play_free(&q);
-    play_free(&p);
-}
-
-static void test_session__one_vault_kept_the_answer(void **state)
-{
-    (void)state;
-    for (size_t keeper = 0; keeper < VAULTS; keeper++) {
-        lost_and_found("age >= 60", true, keeper);
-        lost_and_found("age >= 80", false, keeper);
-    }
-}
-
-/* A coordinator may always ask for a run anew: home gains no other bytes by it. */
-static void test_session__run_anew_gives_the_same(void **state)
-{
-    struct play p, q;
-    (void)state;
-
-    ask(&p, "age >= 80");
-    play_whole(&p);
-    ask(&q, "age >= 80");
-    for (size_t i = 0; i < VAULTS; i++)
-        CHECK_EQ_("preflight", play_preflight(&q, i), FAULT_NONE);
-    for (size_t i = 0; i < VAULTS; i++)
-        CHECK_EQ_("begin", play_begin(&q, i, true), FAULT_NONE);
-    play_finish(&q);
-    for (size_t i = 0; i < VAULTS; i++)
-        CHECK_("the same reference", bytes_equal(play_body(&p, 0), play_body(&q, i)));
-    play_free(&q);
-    play_free(&p);
-}
-
-/* ---- home and members that bend without breaking a signature ---- */
+/* ---- home and members that bend ---- */
 
 static void no_vectors(struct play *p, size_t victim, Cohortium__StepCall *call)
 {
@@ -336,8 +280,6 @@ static void test_session__one_site_objects_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNDER(cautious, test_session__one_vault_kept_the_answer),
-        UNDER(cautious, test_session__run_anew_gives_the_same),
         UNDER(cautious, test_session__two_proposals_of_one_round),
         UNDER(testing, test_session__last_bits_are_adopted),
         UNDER(cautious, test_session__home_releases_what_was_vetoed),

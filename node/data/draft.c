@@ -147,6 +147,22 @@ static enum fault learn(struct cx *cx, struct draft_column *c, const struct csv_
     return count_value(cx, c, f->text, f->n);
 }
 
+static enum fault no_id(struct cx *cx, const char *const *names, size_t n)
+{
+    struct buffer list = buffer_new(cx, DRAFT_COLUMNS_MAX * 64);
+
+    for (size_t i = 0; i < n && i < 30; i++)
+        buffer_printf(&list, "%s%.40s", i > 0 ? ", " : "", names[i]);
+    if (n > 30)
+        buffer_printf(&list, " and %zu more", n - 30);
+    const char *all = buffer_string(&list);
+    return cx_fail(
+        cx, FAULT_USAGE,
+        "which column tells whose row it is? Say so with --id COLUMN; the file has "
+        "%s",
+        all != NULL ? all : "many");
+}
+
 static enum fault read_header(struct cx *cx, const struct csv_row *row,
                               const char *id_column, struct draft_column **ret,
                               size_t *ret_id)
@@ -172,6 +188,8 @@ static enum fault read_header(struct cx *cx, const struct csv_row *row,
         if (strcmp(name, id_column) == 0)
             id = i;
     }
+    if (id == row->n && id_column[0] == '\0')
+        return no_id(cx, names, row->n);
     if (id == row->n) {
         const char *near = bytes_nearest(id_column, names, row->n);
 
@@ -239,7 +257,8 @@ enum fault codebook_draft(struct cx *cx, int csv_fd, const char *dataset,
             "letters, digits or _",
             dataset);
     TRY(csv_open(cx, csv_fd, &csv_format_standard, note, &problem, &csv));
-    fault = read_rows(cx, csv, &problem, id_column, &columns, &n, &id);
+    fault =
+        read_rows(cx, csv, &problem, id_column != NULL ? id_column : "", &columns, &n, &id);
     csv_close(&csv);
     if (fault != FAULT_NONE)
         return fault;

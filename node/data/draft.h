@@ -13,6 +13,7 @@ enum { DRAFT_LEVEL_ROWS = 10, DRAFT_LEVELS_MAX = 40, DRAFT_COLUMNS_MAX = 4096 };
 
 /* Reads the whole file. id_column: the column of the count unit, as the file names it. The
  * text is YAML that codebook_from_yaml takes. FAULT_FORMAT (the first problem of the file,
- * or no such column, with a suggestion), FAULT_IO. In cx. */
+ * or no such column, with a suggestion), FAULT_USAGE (id_column is NULL: the columns that
+ * there are), FAULT_IO. In cx. */
 CHECKED enum fault codebook_draft(struct cx *cx, int csv_fd, const char *dataset,
                                   const char *id_column, const char **ret_text);

@@ -133,6 +133,8 @@ static void test_draft__refuses_what_it_cannot_read(void **state)
     } rows[] = {
         {"no such column", "pid,age\n1,2\n", "pd", "did you mean \"pid\"?"},
         {"empty", "", "pid", "the file is empty"},
+        {"nobody said which column", "pid,age\nP1,3\n", NULL,
+         "Say so with --id COLUMN; the file has pid, age"},
         {"one column", "pid\n1\n", "pid", "the file has one column"},
         {"ragged", "pid,age\n1\n", "pid", "row 2, line 2: 1 fields; expected 2"},
         {"an open quote", "pid,age\n1,\"\n", "pid", "a quote is opened"},
@@ -146,7 +148,7 @@ static void test_draft__refuses_what_it_cannot_read(void **state)
         int fd = file_of(rows[i].csv);
 
         CHECK_EQ_(rows[i].what, codebook_draft(cx, fd, "d", rows[i].id, &text),
-                  FAULT_FORMAT);
+                  rows[i].id == NULL ? FAULT_USAGE : FAULT_FORMAT);
         if (strstr(cx_message(cx), rows[i].says) == NULL)
             fail_msg("%s: said \"%s\", expected \"%s\"", rows[i].what, cx_message(cx),
                      rows[i].says);

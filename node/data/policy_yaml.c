@@ -197,6 +197,11 @@ enum fault policy_from_yaml(struct cx *cx, const char *path, const char *text, s
         const char *why;
 
         TRY(yaml_text(cx, reason, "reason", REASON_BYTES, &why));
+        if (why[strspn(why, " \t\r\n")] == '\0')
+            return yaml_fail(
+                cx, reason,
+                "reason: it is empty; say in a line why the policy is as it is: "
+                "the history shows it");
         body->reason = (char *)why;
     }
     /* Judged once more as it will be judged where it is signed and where it is loaded. */

@@ -97,6 +97,9 @@ static void test_policy_yaml__refuses_with_a_place(void **state)
         {"over before it begins", "valid_from: 2026-05-01\nvalid_until: 2026-04-30\n",
          "p.yaml:2:14: valid_until"},
         {"no such day", "valid_from: 2026-02-30\n", "there is no day"},
+        {"an empty reason", "class: cautious\nreason: \"\"\n",
+         "p.yaml:2:9: reason: it is empty"},
+        {"a blank reason", "reason: \" \\t \"\n", "p.yaml:1:9: reason: it is empty"},
         {"a key twice", "by_site: yes\nby_site: no\n", "stands twice"},
     };
     AUTO_CX struct cx *cx = cx_new(1 << 24, CX_NO_DEADLINE);

@@ -1,6 +1,7 @@
 /* import.c - the run from first byte to report. */
 #include "node/data/import.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 #include "node/data/import_private.h"
 #include "node/vault/column.h"
 
-enum { ROWS_AT_FIRST = 4096, PROGRESS_ROWS = 16384, TEXT_PROBLEMS = 50 };
+enum { ROWS_AT_FIRST = 4096, PROGRESS_ROWS = 16384, TEXT_PROBLEMS = 50, TEXT_ALIKE = 3 };
 
 /* ---- problems ---- */
 
@@ -299,6 +300,59 @@ static void put_problem(struct buffer *b, const struct import_problem *p)
     buffer_printf(b, "%s%s\n", p->row > 0 || p->column != NULL ? ": " : "", p->text);
 }
 
+/* What a problem says apart from the field it quotes and from numbers: a column in another
+ * unit gives thousands of problems that are one. */
+static const char *next_word(const char *p)
+{
+    while (isdigit((unsigned char)*p))
+        p++;
+    return p;
+}
+
+static const char *behind_quote(const char *text)
+{
+    const char *end = text[0] == '"' ? strstr(text + 1, "\" ") : NULL;
+
+    return end != NULL ? end + 1 : text;
+}
+
+static bool is_alike(const struct import_problem *a, const struct import_problem *b)
+{
+    const char *p = behind_quote(a->text), *q = behind_quote(b->text);
+
+    if ((a->column == NULL) != (b->column == NULL) ||
+        (a->column != NULL && strcmp(a->column, b->column) != 0))
+        return false;
+    for (p = next_word(p), q = next_word(q); *p != '\0' && *p == *q;)
+        p = next_word(p + 1), q = next_word(q + 1);
+    return *p == *q;
+}
+
+/* The first TEXT_ALIKE of each kind, and how many more there are. Returns how many problems
+ * the text speaks of. */
+static size_t put_problems(struct buffer *b, const struct import_report *r)
+{
+    size_t told = 0, lines = 0;
+
+    for (size_t i = 0; i < r->n_kept && lines < TEXT_PROBLEMS; i++) {
+        size_t before = 0, behind = 0;
+
+        for (size_t k = 0; k < i; k++)
+            before += is_alike(&r->problems[k], &r->problems[i]);
+        if (before >= TEXT_ALIKE)
+            continue;
+        put_problem(b, &r->problems[i]);
+        lines++;
+        told++;
+        for (size_t k = i + 1; before + 1 == TEXT_ALIKE && k < r->n_kept; k++)
+            behind += is_alike(&r->problems[k], &r->problems[i]);
+        if (behind > 0)
+            buffer_printf(b, "    and %zu more like that\n", behind);
+        told += behind;
+    }
+    return told;
+}
+
 static void put_missing(struct buffer *b, const struct codebook *cb,
                         const struct import_report *r)
 {
@@ -319,20 +373,27 @@ const char *import_report_text(struct cx *cx, const struct codebook *cb,
                                const struct import_report *r)
 {
     struct buffer b = buffer_new(cx, 4 * 1024 * 1024);
-    size_t shown = r->n_kept < TEXT_PROBLEMS ? r->n_kept : TEXT_PROBLEMS;
+    size_t told = put_problems(&b, r);
 
-    for (size_t i = 0; i < shown; i++)
-        put_problem(&b, &r->problems[i]);
-    if (r->n_problems > shown)
-        buffer_printf(&b, "and %llu more\n", (unsigned long long)(r->n_problems - shown));
+    if (r->n_problems > told)
+        buffer_printf(&b, "and %llu more\n", (unsigned long long)(r->n_problems - told));
     if (r->n_problems > 0) {
         buffer_printf(&b, "%llu problem%s; nothing was imported\n",
                       (unsigned long long)r->n_problems, r->n_problems == 1 ? "" : "s");
         return buffer_string(&b);
     }
-    buffer_printf(&b, "%llu rows of %llu patients, %zu variables\n",
-                  (unsigned long long)r->rows, (unsigned long long)r->patients,
+    buffer_printf(&b, "%llu row%s of %llu patient%s, %zu variables\n",
+                  (unsigned long long)r->rows, r->rows == 1 ? "" : "s",
+                  (unsigned long long)r->patients, r->patients == 1 ? "" : "s",
                   r->n_stored);
+    if (r->rows == 0)
+        buffer_text(&b, "note: the file has no rows, so this version speaks for nobody; if "
+                        "that is not meant, import the right file\n");
+    else if (r->patients == 1 && r->rows > 1)
+        buffer_printf(&b,
+                      "note: all rows are of one patient; is `%s` the column that tells "
+                      "patients apart?\n",
+                      cb->body->count_unit);
     put_list(&b, "not in this file, stored as missing", r->absent, r->n_absent);
     put_list(&b, "columns not stored", r->ignored, r->n_ignored);
     put_missing(&b, cb, r);

@@ -31,7 +31,8 @@ static const char *range_text(struct importer *im, const struct target *t)
         (void)decimal_write(t->lower, low);
         (void)decimal_write(t->upper, high);
     }
-    text = cx_printf(im->cx, "%s to %s", low, high);
+    text = cx_printf(im->cx, "%s to %s%s%s", low, high, t->v->unit[0] != '\0' ? " " : "",
+                     t->v->unit);
     return text != NULL ? text : "";
 }
 
@@ -59,13 +60,14 @@ static void outside(struct importer *im, const struct target *t, const struct cs
         im->report->n_problems++;
         return;
     }
-    complain(im, t, row, f,
-             words_text(im,
-                        t->how->scaled
-                            ? "is outside the bounds of `@` after its factor and offset; "
-                              "expected # in the codebook's unit"
-                            : "is outside the bounds of `@`; expected #, or a missing code",
-                        t->v->name, range_text(im, t)));
+    const char *format =
+        t->how->scaled ? "is outside the bounds of `@` after its factor and offset; "
+                         "expected # in the codebook's unit"
+        : t->v->type == COHORTIUM__VAR_TYPE__DATE || t->v->unit[0] == '\0'
+            ? "is outside the bounds of `@`; expected #, or a missing code"
+            : "is outside the bounds of `@`; expected #, or a missing code; a mapping file "
+              "converts another unit (`factor`, `offset`)";
+    complain(im, t, row, f, words_text(im, format, t->v->name, range_text(im, t)));
 }
 
 static bool store_number(struct importer *im, struct target *t, const struct csv_row *row,
@@ -112,8 +114,8 @@ static bool read_level(struct importer *im, struct target *t, const struct csv_r
     complain(im, t, row, f,
              words_text(im, "is not a level of `@`#", t->v->name,
                         words_text(im,
-                                   "@; else recode it in a mapping file, or add the "
-                                   "level to the codebook",
+                                   "@ (or recode it in a mapping file, or add the level "
+                                   "to the codebook)",
                                    level_hint(im->cx, t->v, text), "")));
     return false;
 }

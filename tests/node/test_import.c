@@ -209,9 +209,19 @@ static void test_import__without_a_header_and_without_rows(void **state)
     assert_true(cell(cx, &r, "sex", 0) == -999); /* a site may lack a variable */
     run_free(&r);
     r = run(cx, cb, NULL, TEXT(head));
-    CHECK_OK_("only a header", cx, r.fault);
+    CHECK_OK_("only a header", cx, r.fault); /* a site may have nobody, but is told so */
     assert_int_equal(r.report.rows, 0);
     assert_int_equal(files_in(r.folder_fd), 6);
+    assert_non_null(
+        strstr(import_report_text(cx, cb, &r.report), "note: the file has no rows"));
+    run_free(&r);
+    r = run(cx, cb, NULL, TEXT("pid,age\nP1,1\nP1,2\n"));
+    assert_non_null(strstr(import_report_text(cx, cb, &r.report),
+                           "2 rows of 1 patient, 5 variables\nnote: all rows are of one "
+                           "patient; is `pid`"));
+    run_free(&r);
+    r = run(cx, cb, NULL, TEXT("pid,age\nP1,1\nP2,2\n"));
+    assert_null(strstr(import_report_text(cx, cb, &r.report), "note:"));
     run_free(&r);
 }
 
@@ -307,6 +317,39 @@ static void test_import__lists_all_problems_up_to_a_bound(void **state)
     assert_int_equal(files_in(r.folder_fd), 0);
     run_free(&r);
     free(csv);
+}
+
+/* A wrong unit is one thing to tell, however many rows it spoils; nothing else is hidden
+ * behind it. */
+static void test_import__problems_alike_are_told_once(void **state)
+{
+    AUTO_CX struct cx *cx = cx_new(1 << 27, CX_NO_DEADLINE);
+    struct codebook *cb = codebook_of(cx, TEXT(book));
+    struct buffer b = buffer_new(cx, 1 << 20);
+    (void)state;
+
+    buffer_text(&b, "pid,age,w,sex\n");
+    for (int i = 0; i < 200; i++)
+        buffer_printf(&b, "P%d,%d,%d,%s\n", i, 700 + i, i == 150 ? 301 : 70,
+                      i == 160 ? "femal" : "male");
+    struct run r = run(cx, cb, NULL, b.p, b.n);
+    const char *text = import_report_text(cx, cb, &r.report);
+    static const char age[] = " is outside the bounds of `age`; expected 0 to 120, or a "
+                              "missing code\n";
+    const char *want = cx_printf(
+        cx,
+        "row 2, column age: \"700\"%srow 3, column age: \"701\"%srow 4, column age: "
+        "\"702\"%s    and 197 more like that\n"
+        "row 152, column w: \"301\" is outside the bounds of `w`; expected 0 to 300 kg, or "
+        "a "
+        "missing code; a mapping file converts another unit (`factor`, `offset`)\n"
+        "row 162, column sex: \"femal\" is not a level of `sex`; did you mean `female`? "
+        "(or "
+        "recode it in a mapping file, or add the level to the codebook)\n"
+        "202 problems; nothing was imported\n",
+        age, age, age);
+    assert_string_equal(text, want);
+    run_free(&r);
 }
 
 static void test_import__a_mapping_is_judged(void **state)
@@ -539,6 +582,7 @@ int main(void)
         cmocka_unit_test(test_import__without_a_header_and_without_rows),
         cmocka_unit_test(test_import__refuses_with_a_place),
         cmocka_unit_test(test_import__lists_all_problems_up_to_a_bound),
+        cmocka_unit_test(test_import__problems_alike_are_told_once),
         cmocka_unit_test(test_import__a_mapping_is_judged),
         cmocka_unit_test(test_import__lung_plain_and_packed),
         cmocka_unit_test(test_import__groups_rows_by_patient),

@@ -1,6 +1,7 @@
 /*
  * log.h - what a running node says to its operator: one line each on stderr, UTC stamped.
- * Never a patient's value, a key, or text that a peer chose without a bound.
+ * Never a patient's value, a key, or text that a peer chose without a bound. Where stderr
+ * is a file, room for some lines is kept at its end, so that a full disk can still be told.
  */
 #pragma once
 

@@ -160,7 +160,7 @@ static enum fault object_if_numeric(struct session *s, enum fault fault)
         return fault;
     if (s->objection == NULL)
         s->objection = cx_printf(s->cx, "numbers: %s", cx_message(s->cx));
-    return FAULT_NONE;
+    return s->objection != NULL ? FAULT_NONE : FAULT_MEMORY;
 }
 
 static enum fault learn_sums(struct session *s, const struct tally *pooled)

@@ -6,6 +6,7 @@ enum { PLAY_MEMORY = 256 << 20 };
 void play_new(struct play *p, struct vaults *t, struct bytes request)
 {
     struct envelope e;
+    Cohortium__Request *r;
 
     memset(p, 0, sizeof *p);
     p->t = t;
@@ -14,7 +15,11 @@ void play_new(struct play *p, struct vaults *t, struct bytes request)
     p->request = bytes_of(cx_memdup(p->cx, request.p, request.n), request.n);
     assert_non_null(p->request.p);
     CHECK_OK_("request", p->cx, envelope_open(p->cx, ENVELOPE_REQUEST, p->request, &e));
+    CHECK_OK_("request", p->cx,
+              pb_unpack(p->cx, &cohortium__request__descriptor, e.body,
+                        envelope_bound(ENVELOPE_REQUEST), &r));
     memcpy(p->digest, e.digest, DIGEST_BYTES);
+    p->by_site = r->question->by_site;
 }
 
 void play_free(struct play *p)
@@ -286,7 +291,7 @@ Cohortium__Receipt *play_receipt(struct play *p)
     r->permits = cx_array(p->cx, 1, sizeof *r->permits);
     r->preflights = cx_array(p->cx, VAULTS, sizeof *r->preflights);
     r->accepts = cx_array(p->cx, VAULTS, sizeof *r->accepts);
-    r->releases = cx_array(p->cx, 1, sizeof *r->releases);
+    r->releases = cx_array(p->cx, VAULTS, sizeof *r->releases);
     r->proofs = cx_array(p->cx, VAULTS, sizeof(Cohortium__LogProof *));
     assert_true(r->manifests != NULL && r->permits != NULL && r->preflights != NULL &&
                 r->accepts != NULL && r->releases != NULL && r->proofs != NULL);
@@ -298,13 +303,16 @@ Cohortium__Receipt *play_receipt(struct play *p)
         if (p->accept[i].n > 0)
             r->accepts[r->n_accepts++] = PB_DATA(p->accept[i]);
         r->proofs[r->n_proofs++] = p->answer[i]->proof;
-        if (i == 0)
+        if (p->by_site)
+            r->releases[r->n_releases++] = PB_DATA(one);
+        else if (i == 0)
             joined = one;
         else
             CHECK_OK_("join", p->cx,
                       envelope_join(p->cx, ENVELOPE_RELEASE, joined, one, &joined));
     }
     r->permits[r->n_permits++] = play_preflight_of(p, 0)->permit_envelope;
-    r->releases[r->n_releases++] = PB_DATA(joined);
+    if (!p->by_site)
+        r->releases[r->n_releases++] = PB_DATA(joined);
     return r;
 }

@@ -13,6 +13,7 @@ struct play {
     struct cx *cx;
     struct bytes request;
     uint8_t digest[DIGEST_BYTES]; /* names the session */
+    bool by_site;
     struct bytes preflight[VAULTS], accept[VAULTS], vector[VAULTS], proposal;
     struct bytes before[VAULTS]; /* vectors of the round before the newest */
     Cohortium__Answer *answer[VAULTS];

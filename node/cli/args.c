@@ -92,6 +92,96 @@ static const struct option *find_option(const struct command *c, const char *nam
     return NULL;
 }
 
+/* ---- options in front of the command ---- */
+
+enum { NAMES_MAX = 400 };
+
+/* An option of whatever command; *ret_names: all of them, for a suggestion. */
+static const struct option *find_anywhere(const char *name, size_t n,
+                                          const char **ret_names, size_t *ret_n)
+{
+    const struct option *found = NULL;
+
+    *ret_n = 0;
+    for (size_t i = 0; i < n_commands; i++)
+        for (size_t g = 0; g < ARGS_GROUPS_MAX && commands[i].groups[g] != NULL; g++)
+            for (const struct option *o = commands[i].groups[g]; o->name != NULL; o++) {
+                if (strlen(o->name) == n && memcmp(o->name, name, n) == 0)
+                    found = o;
+                if (*ret_n < NAMES_MAX)
+                    ret_names[(*ret_n)++] = o->name;
+            }
+    return found;
+}
+
+static bool is_option(const char *word)
+{
+    return word[0] == '-' && word[1] != '\0' && strcmp(word, "--") != 0;
+}
+
+/* How many words of argv stand in front of the command. */
+static enum fault count_leading(struct cx *cx, int argc, char *const *argv, int *ret)
+{
+    static const char *const flags[] = {"--help", "-h"};
+    const char *names[NAMES_MAX];
+    size_t n_names;
+    int n = 0;
+
+    while (n < argc && is_option(argv[n])) {
+        const char *equals = strchr(argv[n], '=');
+        size_t length = equals != NULL ? (size_t)(equals - argv[n]) : strlen(argv[n]);
+        const char *word = cx_printf(cx, "%.*s", (int)length, argv[n]);
+        const struct option *o = find_anywhere(argv[n], length, names, &n_names);
+
+        if (word == NULL)
+            return FAULT_MEMORY;
+        if (o == NULL && strcmp(word, flags[0]) != 0 && strcmp(word, flags[1]) != 0) {
+            const char *near = bytes_nearest(word, names, n_names);
+
+            return cx_fail(cx, FAULT_USAGE,
+                           "no option `%.64s`%s%s%s `cohortium COMMAND --help` lists a "
+                           "command's",
+                           word, near != NULL ? "; did you mean `" : ";",
+                           near != NULL ? near : "", near != NULL ? "`?" : "");
+        }
+        n += o != NULL && o->value != NULL && equals == NULL ? 2 : 1;
+    }
+    *ret = n;
+    return FAULT_NONE;
+}
+
+enum fault args_order(struct cx *cx, int argc, char *const *argv, int *ret_argc,
+                      char ***ret_argv)
+{
+    const struct command *c;
+    char **ordered;
+    int leading, words = 1, n = 0;
+
+    TRY(count_leading(cx, argc, argv, &leading));
+    if (leading > argc || (leading == argc && argc > 0))
+        return cx_fail(cx, FAULT_USAGE,
+                       "a command is missing behind `%.64s`; `cohortium help` lists them",
+                       argv[argc - 1]);
+    CX_NEW(cx, ordered, (size_t)argc + 1);
+    char *const *rest = argv + leading;
+    int n_rest = argc - leading;
+
+    /* What is no command stays first: it will be complained about under its own name. */
+    if (leading > 0 && command_find(cx, n_rest, rest, &c, &words) != FAULT_NONE)
+        words = 1;
+    for (int i = 0; i < words && i < n_rest; i++)
+        ordered[n++] = rest[i];
+    for (int i = 0; i < leading; i++)
+        ordered[n++] = argv[i];
+    for (int i = words; i < n_rest; i++)
+        ordered[n++] = rest[i];
+    *ret_argc = n;
+    *ret_argv = ordered;
+    return FAULT_NONE;
+}
+
+/* ---- options behind it ---- */
+
 static enum fault no_option(struct cx *cx, const struct args *args, const char *name)
 {
     const char *names[ARGS_OPTIONS_MAX];
@@ -133,6 +223,10 @@ static enum fault take_option(struct cx *cx, struct args *args, int argc, char *
         if (i + 1 >= argc)
             return usage_fail(cx, args, "%s needs a value: %s %s", o->name, o->name,
                               o->value);
+        /* `--where --json`: the value was forgotten. */
+        if (find_option(args->command, argv[i + 1], strlen(argv[i + 1])) != NULL)
+            return usage_fail(cx, args, "%s needs a value before %s: %s %s", o->name,
+                              argv[i + 1], o->name, o->value);
         value = argv[i + 1];
         *ret_used = 2;
     }

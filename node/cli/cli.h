@@ -59,6 +59,10 @@ extern const size_t n_commands;
 
 extern const struct option options_home[], options_ask[], options_output[];
 
+/* Options in front of the command go behind its words: `--profile x count lung` is
+ * `count --profile x lung`. FAULT_USAGE for an option that no command has. */
+CHECKED enum fault args_order(struct cx *cx, int argc, char *const *argv, int *ret_argc,
+                              char ***ret_argv);
 /* The command that argv begins with, and how many words it has. FAULT_USAGE with a
  * suggestion. */
 CHECKED enum fault command_find(struct cx *cx, int argc, char *const *argv,

@@ -117,6 +117,7 @@ static enum fault parse_line(struct batch *b, struct cx *cx, char **words, int n
     const struct command *c;
     int used;
 
+    TRY(args_order(cx, n, words, &n, &words));
     TRY(command_find(cx, n, words, &c, &used));
     if (!is_question(c))
         return cx_fail(cx, FAULT_USAGE,

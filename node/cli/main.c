@@ -1,4 +1,5 @@
 /* main.c - the researcher's program: help, exit status. */
+#include <poll.h>
 #include <signal.h>
 #include <sodium.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 static void help_all(FILE *out)
 {
     (void)fputs("cohortium - ask questions of many institutions; only sums leave them\n\n"
-                "usage: cohortium COMMAND ...\n\n",
+                "usage: cohortium COMMAND [WORDS] [OPTIONS]\n\n",
                 out);
     for (size_t i = 0; i < n_commands; i++)
         (void)fprintf(out, "  %-13s %s\n", commands[i].words, commands[i].help);
@@ -96,6 +97,11 @@ static enum fault run(struct cli *cli, int argc, char *const *argv)
         (void)fputs("cohortium " COHORTIUM_VERSION "\n", cli->out);
         return FAULT_NONE;
     }
+    if (is_help(argv[0]))
+        return help(cli, argc, argv);
+    char **ordered;
+    TRY(args_order(cli->cx, argc, argv, &argc, &ordered));
+    argv = ordered;
     if (strcmp(argv[0], "help") == 0)
         return help(cli, argc - 1, argv + 1);
     if (wants_help(argc, argv))
@@ -103,6 +109,14 @@ static enum fault run(struct cli *cli, int argc, char *const *argv)
     TRY(command_find(cli->cx, argc, argv, &c, &n));
     TRY(args_parse(cli->cx, c, argc - n, argv + n, &args));
     return c->run(cli, &args);
+}
+
+/* `| head` has read enough: that is no failure that anybody must be told of. */
+static bool reader_is_gone(void)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO};
+
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
 }
 
 int main(int argc, char **argv)
@@ -118,9 +132,12 @@ int main(int argc, char **argv)
     }
     cli.cx = cx;
     enum fault fault = run(&cli, argc - 1, argv + 1);
+    bool written = fflush(stdout) == 0 && !ferror(stdout);
+    if (!written && reader_is_gone())
+        return fault_status(fault == FAULT_NONE ? FAULT_IO : fault);
     if (fault != FAULT_NONE && !cli.said)
         (void)fprintf(stderr, "cohortium: %s\n", cx_message(cx));
-    if (fflush(stdout) != 0 && fault == FAULT_NONE) {
+    if (!written && fault == FAULT_NONE) {
         (void)fputs("cohortium: standard output could not be written\n", stderr);
         return STATUS_FAILED;
     }

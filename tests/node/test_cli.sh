@@ -47,7 +47,12 @@ want 2 'did you mean `binomial`?' glm lung 'a ~ b' --family binomal
 want 2 "--codebook is missing" lab up a.csv
 want 2 "expected researcher, officer or governance" key new --use king --name a -o "$work/k"
 want 2 "--genesis: expected 64 hex digits" verify x --genesis 12
+want 2 'no profile `x`' --profile x count lung
+want 2 "--where needs a value" count lung --where --json
+want 0 "example: cohortium count" --profile x count --help
 want 1 "profile add" count lung
+"$cohortium" help | head -n 1 >"$work/out" 2>"$work/err"
+grep -q cohortium "$work/out" || { echo "head got nothing"; failed=1; }
 want 1 "there is no lab" lab down
 want 1 "does not exist" verify "$work/none" --genesis "$(printf '%064d' 0)"
 echo "no receipt" >"$work/no.receipt"

@@ -63,6 +63,7 @@ static enum fault parse(struct cx *cx, const char *line, struct args *ret)
     int n, used;
 
     TRY(args_split(cx, line, &words, &n));
+    TRY(args_order(cx, n, words, &n, &words));
     TRY(command_find(cx, n, words, &c, &used));
     return args_parse(cx, c, n - used, words + used, ret);
 }
@@ -89,6 +90,17 @@ static void test_args__wrong_usage_is_named(void **state)
         {"count lung --json=1", "takes no value"},
         {"count lung --json --json", "given twice"},
         {"count lung --missing", "no option `--missing`"},
+        {"--profile x count lung", NULL},
+        {"--profile=x --json key show ada.key", "no option `--profile`"},
+        {"--json key show ada.key", NULL},
+        {"--profile x", "a command is missing behind `x`"},
+        {"--profile", "a command is missing behind `--profile`"},
+        {"--profil x count lung", "no option `--profil`; did you mean `--profile`?"},
+        {"--profile x cuont lung", "did you mean `count`?"},
+        {"--missing count lung", "count: no option `--missing`"},
+        {"-x count lung", "no option `-x`"},
+        {"count lung --where --json", "--where needs a value before --json"},
+        {"count lung --note=--json", NULL},
     };
 
     (void)state;
@@ -125,6 +137,13 @@ static void test_args__values(void **state)
     assert_true(x == 0.95);
     CHECK_EQ_("too many", args_words(cx, &args, 0, 0), FAULT_USAGE);
     CHECK_EQ_("too few", args_words(cx, &args, 2, 2), FAULT_USAGE);
+    CHECK_OK_("in front", cx, parse(cx, "--profile x --json count --where y lung", &args));
+    assert_string_equal(args.command->words, "count");
+    assert_int_equal(args.n_words, 1);
+    assert_string_equal(args.words[0], "lung");
+    assert_string_equal(args_get(&args, "--profile"), "x");
+    assert_string_equal(args_get(&args, "--where"), "y");
+    assert_true(args_has(&args, "--json"));
 }
 
 static void test_args__families(void **state)

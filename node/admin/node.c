@@ -1,9 +1,13 @@
 /* node.c - init, serve, status, doctor, and the log. */
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "node/admin/command.h"
+#include "node/admin/listen.h"
 #include "node/admin/supervisor.h"
 #include "node/folder.h"
 #include "node/sandbox.h"
@@ -51,6 +55,18 @@ static enum fault check_secret(struct invocation *in, const char *secret)
     return fault;
 }
 
+/* Whether a node runs on this folder: its own port is no other program's. */
+static bool is_served(struct invocation *in)
+{
+    int fd = open(cx_printf(in->cx, "%s/run/lock", in->folder), O_RDWR | O_CLOEXEC);
+
+    if (fd < 0)
+        return false;
+    bool served = flock(fd, LOCK_SH | LOCK_NB) != 0;
+    (void)close(fd);
+    return served;
+}
+
 enum fault admin_serve(struct invocation *in)
 {
     struct serve_options o = {.folder = in->folder, .background = has_option(in, "background")};
@@ -58,6 +74,8 @@ enum fault admin_serve(struct invocation *in)
 
     TRY(need_words(in, 0, 0, "no further word"));
     TRY(folder_settings(in->cx, in->folder, &settings));
+    if (!is_served(in)) /* if it is, the supervisor says so */
+        TRY(listen_check(in->cx, in->folder, settings.listen));
     if (has_passphrase(in))
         TRY(read_secret(in, settings.name, false, &o.passphrase));
     enum fault fault = check_secret(in, o.passphrase);
@@ -93,11 +111,12 @@ enum fault admin_doctor(struct invocation *in)
     TRY(folder_settings(in->cx, in->folder, &settings));
     check(in, true, cx_printf(in->cx, "%s is a node's folder, its name is %s", in->folder,
                               settings.name), "");
-    check(in, folder_manifest(in->cx, in->folder, &manifest) == FAULT_NONE,
-          "the manifest chain verifies from its genesis", cx_message(in->cx));
+    enum fault fault = folder_manifest(in->cx, in->folder, &manifest);
+    check(in, fault == FAULT_NONE, "the manifest chain verifies from its genesis",
+          cx_message(in->cx));
     check(in, sandbox_has_landlock(), "the kernel has Landlock",
           "a newer kernel confines the node's files too; seccomp holds without it");
-    enum fault fault = admin_call(in->cx, in->folder, "doctor", NULL, 0, NULL, 0, &reply);
+    fault = admin_call(in->cx, in->folder, "doctor", NULL, 0, NULL, 0, &reply);
     check(in, fault == FAULT_NONE, "the node runs and answers", cx_message(in->cx));
     if (fault == FAULT_NONE) {
         (void)fputs(reply.text, stdout);

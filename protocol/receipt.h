@@ -1,9 +1,10 @@
 /*
  * receipt.h - one file that proves an answer, offline, for anyone.
  *
- * Holds the manifest chain, request with credential, permits, preflights, ACCEPTs, the release
- * with every participant's signature, and each participant's log leaf, inclusion proof and
- * checkpoint. Text form of the file: a first line "cohortium receipt 1", then base64.
+ * Holds the manifest chain, request with credential, permits, preflights, ACCEPTs, the
+ * release with every participant's signature, and each participant's log leaf, inclusion
+ * proof and checkpoint. Text form of the file: a first line "cohortium receipt 1", then
+ * base64.
  */
 #pragma once
 
@@ -14,32 +15,32 @@ enum { RECEIPT_MAX = 64 * 1024 * 1024 };
 struct receipt_facts { /* what is proved, for people; all in cx */
     const struct manifest *manifest;
     struct request request;
-    const Cohortium__Release *release;   /* pooled; NULL when by site */
+    const Cohortium__Release *release; /* pooled; NULL when by site */
     size_t n_sites;
     const Cohortium__Release **site_releases; /* by site, in order */
-    struct bytes body;                   /* of the pooled release */
-    int64_t answered_at;                 /* latest time in the leaves */
+    struct bytes body;                        /* of the pooled release */
+    int64_t answered_at;                      /* latest time in the leaves */
     bool exact_for_testing;
     size_t n_statements;
-    const char **statements;             /* "the request is signed by ...", in order checked */
+    const char **statements; /* "the request is signed by ...", in order checked */
 };
 
 /*
  * genesis: pinned digest, or NULL to accept the receipt's own (said in the statements).
  * Checks, in this order: manifest chain; credential; request signature; permit; preflights;
- * ACCEPTs (same question digest, participants, versions, policy, in all); release: question
- * equals the request's, digest, participants, versions, signed by every participant; each leaf:
- * kind, request, question and release digests, inclusion, checkpoint signature.
- * The first thing that is wrong is named: FAULT_DENIED with a sentence. A dry run has no release
- * (FAULT_INVALID).
+ * ACCEPTs (same question digest, participants, versions, policy, in all; none by site);
+ * release: question equals the request's, digest, participants, versions, signed by every
+ * participant; each leaf: kind, request, question and release digests, inclusion,
+ * checkpoint signature. The first thing that is wrong is named: FAULT_DENIED with a
+ * sentence. A dry run has no release (FAULT_INVALID).
  */
 CHECKED enum fault receipt_verify(struct cx *cx, const Cohortium__Receipt *receipt,
                                   const uint8_t *genesis, struct receipt_facts *ret);
 CHECKED enum fault receipt_write(struct cx *cx, struct bytes packed, const char *path);
 CHECKED enum fault receipt_read(struct cx *cx, const char *path, struct bytes *ret_packed);
 
-/* SHA-256 over {question body, versions in order of sites, session policy digest}: the question
- * digest. One function for vaults and verifiers. */
+/* SHA-256 over {question body, versions in order of sites, session policy digest}: the
+ * question digest. One function for vaults and verifiers. */
 CHECKED enum fault question_digest(struct cx *cx, const Cohortium__Question *question,
                                    const struct bytes *versions, size_t n,
                                    const uint8_t policy_digest[32], uint8_t ret[32]);

@@ -65,3 +65,47 @@ static inline double value(const Cohortium__Release *r, const char *name, size_t
     CHECK_EQ_(name, state, 0);
     return x;
 }
+
+/* ---- by site ---- */
+
+static inline void permit_by_site(uint64_t budget)
+{
+    vaults_permit(&t,
+                  &(struct vaults_permit){
+                      .researcher = t.researcher, .by_site = true, .budget = budget},
+                  t.permit);
+}
+
+static inline Cohortium__Request *each_request(struct cx *cx, const char *analysis,
+                                               const char *formula, const char *cohort)
+{
+    Cohortium__Request *r = vaults_request(&t, cx, analysis, formula, cohort);
+
+    r->question->by_site = true;
+    return r;
+}
+
+static inline void ask_each(struct play *p, const char *analysis, const char *formula,
+                            const char *cohort)
+{
+    AUTO_CX struct cx *cx = cx_new(16 << 20, CX_NO_DEADLINE);
+
+    assert_non_null(cx);
+    play_new(p, &t,
+             vaults_seal(cx, each_request(cx, analysis, formula, cohort), t.researcher));
+}
+
+/* All begin and have answered then: there is no session. */
+static inline void answer_each(struct play *p)
+{
+    for (size_t i = 0; i < VAULTS; i++)
+        if (play_preflight(p, i) != FAULT_NONE)
+            fail_msg("preflight: %s", p->message);
+    for (size_t i = 0; i < VAULTS; i++) {
+        if (play_begin(p, i, false) != FAULT_NONE)
+            fail_msg("begin: %s", p->message);
+        assert_non_null(p->answer[i]);
+    }
+    for (size_t i = 0; i < VAULTS; i++)
+        CHECK_EQ_("no rounds", play_step(p, i, NULL), FAULT_MISSING);
+}

@@ -8,49 +8,6 @@
 #include "protocol/receipt.h"
 #include "tests/node/session_case.h"
 
-/* ---- asking ---- */
-
-static void permit_by_site(uint64_t budget)
-{
-    vaults_permit(&t,
-                  &(struct vaults_permit){
-                      .researcher = t.researcher, .by_site = true, .budget = budget},
-                  t.permit);
-}
-
-static Cohortium__Request *request(struct cx *cx, const char *analysis, const char *formula,
-                                   const char *cohort)
-{
-    Cohortium__Request *r = vaults_request(&t, cx, analysis, formula, cohort);
-
-    r->question->by_site = true;
-    return r;
-}
-
-static void ask_each(struct play *p, const char *analysis, const char *formula,
-                     const char *cohort)
-{
-    AUTO_CX struct cx *cx = cx_new(16 << 20, CX_NO_DEADLINE);
-
-    assert_non_null(cx);
-    play_new(p, &t, vaults_seal(cx, request(cx, analysis, formula, cohort), t.researcher));
-}
-
-/* All begin and have answered then: there is no session. */
-static void answer_each(struct play *p)
-{
-    for (size_t i = 0; i < VAULTS; i++)
-        if (play_preflight(p, i) != FAULT_NONE)
-            fail_msg("preflight: %s", p->message);
-    for (size_t i = 0; i < VAULTS; i++) {
-        if (play_begin(p, i, false) != FAULT_NONE)
-            fail_msg("begin: %s", p->message);
-        assert_non_null(p->answer[i]);
-    }
-    for (size_t i = 0; i < VAULTS; i++)
-        CHECK_EQ_("no rounds", play_step(p, i, NULL), FAULT_MISSING);
-}
-
 static void check_receipt(struct play *p)
 {
     struct receipt_facts facts;
@@ -241,7 +198,7 @@ static void test_session__home_alone(void **state)
 
     assert_non_null(cx);
     permit_by_site(0);
-    Cohortium__Request *r = request(cx, "count", NULL, "age >= 60");
+    Cohortium__Request *r = each_request(cx, "count", NULL, "age >= 60");
     r->question->n_sites = r->stamp->n_audience = 1;
     play_new(&p, &t, vaults_seal(cx, r, t.researcher));
     CHECK_EQ_("who is not asked", play_preflight(&p, VICTIM), FAULT_DENIED);

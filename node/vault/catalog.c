@@ -171,6 +171,18 @@ static enum fault gather_sites(struct cx *cx, sqlite3 *sql, void *user)
     return FAULT_NONE;
 }
 
+struct use {
+    const uint8_t *permit;
+    uint64_t charged;
+};
+
+static enum fault read_use(struct cx *cx, sqlite3 *sql, void *user)
+{
+    struct use *u = user;
+
+    return permits_used(cx, sql, u->permit, &u->charged);
+}
+
 /* The permits that name this researcher, as cards. */
 static enum fault list_permits(struct cx *cx, struct vault *v, const struct find *f,
                                Cohortium__SitesReply *reply)
@@ -195,6 +207,10 @@ static enum fault list_permits(struct cx *cx, struct vault *v, const struct find
         card->datasets = p.body->datasets;
         card->not_after = p.body->not_after;
         card->by_site = p.body->by_site;
+        card->budget = p.body->budget;
+        struct use use = {.permit = p.body->id.data};
+        TRY(db_read(cx, v->db, read_use, &use));
+        card->charged = use.charged;
         reply->permits[reply->n_permits++] = card;
     }
     return FAULT_NONE;

@@ -103,14 +103,20 @@ enum fault permits_charged(struct cx *cx, sqlite3 *sql, const uint8_t question[3
     return db_step(cx, sql, stmt, ret);
 }
 
-enum fault permits_room(struct cx *cx, sqlite3 *sql, const uint8_t id[16], uint64_t budget)
+enum fault permits_used(struct cx *cx, sqlite3 *sql, const uint8_t id[16], uint64_t *ret)
 {
     AUTO_STMT sqlite3_stmt *stmt = NULL;
-    uint64_t used = 0;
 
     TRY(db_prepare(cx, sql, &stmt, "SELECT count(*) FROM permit_charge WHERE permit=?", "b",
                    bytes_of(id, ID_BYTES)));
-    TRY(count_of(cx, sql, stmt, &used));
+    return count_of(cx, sql, stmt, ret);
+}
+
+enum fault permits_room(struct cx *cx, sqlite3 *sql, const uint8_t id[16], uint64_t budget)
+{
+    uint64_t used = 0;
+
+    TRY(permits_used(cx, sql, id, &used));
     if (budget == 0 || used < budget)
         return FAULT_NONE;
     return cx_fail(cx, FAULT_REFUSED,

@@ -58,6 +58,9 @@ CHECKED enum fault answers_add(struct cx *cx, sqlite3 *sql, const uint8_t questi
                                const struct answer_row *row, int64_t now);
 CHECKED enum fault answers_find(struct cx *cx, sqlite3 *sql, const uint8_t question[32],
                                 struct answer_row *ret); /* FAULT_MISSING */
+/* How many questions were charged to a permit here. */
+CHECKED enum fault permits_used(struct cx *cx, sqlite3 *sql, const uint8_t id[16],
+                                uint64_t *ret);
 /* Charges a question to a permit once; FAULT_REFUSED where its budget (0: none) is used up.
  */
 CHECKED enum fault permits_charge(struct cx *cx, sqlite3 *sql, const uint8_t id[16],

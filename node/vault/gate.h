@@ -20,7 +20,8 @@
  *   R21  pooled population below minimum_population         -> not released
  *   R22  missing below the threshold, zero alike -> withhold; n is before exclusions
  *   R25  a withheld cell follows by subtraction             -> withhold one more
- *   0.5 blur of estimates, errors, means, spreads
+ *   0.1  numbers a cell of a key x rounds > patients / k    -> its sums stay zero
+ *   0.5  blur of estimates, errors, means, spreads
  */
 #pragma once
 
@@ -31,6 +32,14 @@
 
 struct sealed;
 struct release;
+struct rounds; /* what a masked question has asked of each cell so far */
+
+struct pool { /* what is known when the numbers are judged */
+    const struct regions *regions;
+    const uint64_t *sizes; /* of the regions */
+    uint64_t population;
+    struct rounds *rounds; /* NULL: by site, where nobody sees anything between rounds */
+};
 
 /* Static rules, from question and policy alone. */
 CHECKED enum fault gate_preflight(struct cx *cx, const struct policy *session,
@@ -42,6 +51,21 @@ CHECKED enum fault gate_preflight(struct cx *cx, const struct policy *session,
 CHECKED enum fault gate_regions(struct cx *cx, const struct policy *session,
                                 const struct regions *regions, const uint64_t *sizes,
                                 uint64_t population, const char **ret_objection);
+
+/* 0.1: what the members may see between rounds. For each new measure: ask, then withhold
+ * from the own tally before it is sealed, then learn from the pooled one. Every vault comes
+ * to the same. session and measures outlive it. Objection: as above. */
+CHECKED enum fault gate_rounds_new(struct cx *cx, const struct policy *session,
+                                   struct rounds **ret);
+CHECKED enum fault gate_rounds_ask(struct cx *cx, struct rounds *r, const struct measure *m,
+                                   const char **ret_objection);
+/* t: NULL or the tally whose withheld sums become zero. ret_cells: NULL, or a place for
+ * each cell of all blocks, set true where it is withheld. r NULL: nothing is. */
+CHECKED enum fault gate_rounds_withhold(struct cx *cx, struct rounds *r,
+                                        const struct measure *m, struct tally *t,
+                                        bool *ret_cells);
+CHECKED enum fault gate_rounds_learn(struct cx *cx, struct rounds *r,
+                                     const struct measure *m, const struct tally *pooled);
 
 /* Masks a tally for a round and boxes it. zeros: the vault objects and contributes zeros
  * from now on (same shape, same work). Consumes the round's key. */
@@ -55,11 +79,11 @@ const struct tally *sealed_own(const struct sealed *s);   /* masked, for our own
 CHECKED enum fault gate_word(struct cx *cx, bool object, struct tally **ret);
 
 /* For each guard of a measure the sum of the same expression over `t`, in the engine's
- * order of guards. NaN: the block sums no such expression. INFINITY: the cell holds fewer
- * than the threshold, so R1 withholds it and no share of it is judged. */
+ * order of guards. NaN: the block sums no such expression. INFINITY: the cell is withheld,
+ * by R1 or by its rounds (may be NULL), so no share of it is judged. */
 CHECKED enum fault gate_guard_sums(struct cx *cx, const struct policy *session,
-                                   const struct measure *m, const struct tally *t,
-                                   double **ret, size_t *ret_n);
+                                   struct rounds *rounds, const struct measure *m,
+                                   const struct tally *t, double **ret, size_t *ret_n);
 /* The veto: what this vault holds against the result (pooled rules R1 of a model, R4, R6,
  * R7, R9, R13). A dominance guard whose pooled sum is not known is an objection, and so is
  * a model whose leverages no guard has seen.
@@ -70,16 +94,19 @@ CHECKED enum fault gate_judge(struct cx *cx, const struct policy *session,
                               size_t n_guards, const double *pooled_guard_sums,
                               const char **ret_objection);
 
-/* Applies the pooled rules and the blur. result NULL: NOT_RELEASED with this reference. */
+/* Applies the pooled rules and the blur. result NULL: NOT_RELEASED with this reference.
+ * pool: NULL where nothing is known but the result. */
 CHECKED enum fault
 gate_release(struct cx *cx, const struct policy *session, const struct asked *asked,
              const uint8_t question_digest[32], const struct bytes *participants,
              const struct bytes *versions, size_t n, const struct result *result,
-             const uint8_t reference[8], struct release **ret);
+             const struct pool *pool, const uint8_t reference[8], struct release **ret);
 /* May we sign what home proposes? Equal, or each number the neighbouring rounding where our
  * unrounded value lies within 1e-6 of a step from the tie (testing: within 1e-9).
  * FAULT_CONFLICT names the item, never a value. Replaces *own by the proposal's body. */
 CHECKED enum fault gate_adopt(struct cx *cx, struct release *own, struct bytes proposed);
 struct bytes release_body(const struct release *r); /* packed Release */
+/* Released, and no number withheld but how many fell out (R22). */
+bool release_is_whole(const struct release *r);
 /* A short sentence for the log: what was withheld by which rule. */
 const char *release_details(const struct release *r);

@@ -182,6 +182,57 @@ static double pooled_total(const struct result *r)
     return total;
 }
 
+/* ---- R3 of a cohort ---- */
+
+/* Whether it compares a sensitive variable; that a value is missing says nothing of it. */
+static bool is_sensitive(const struct codebook *cb, const struct ast *a)
+{
+    if (a->op == COHORTIUM__AST_OP__AST_IS_MISSING)
+        return false;
+    if (a->op == COHORTIUM__AST_OP__AST_VARIABLE)
+        return codebook_variable(cb, a->variable)->role == COHORTIUM__ROLE__SENSITIVE;
+    for (size_t i = 0; i < a->n; i++)
+        if (is_sensitive(cb, a->args[i]))
+            return true;
+    return false;
+}
+
+/* Nearly all of the region are in the cohort, or hardly anybody beside the region is. */
+static bool tells_a_class(const struct policy *session, double cohort, double region)
+{
+    if (cohort <= region)
+        return cohort >= session->number[POLICY_CLASS_DISCLOSURE_MAX_SHARE] * region;
+    return cohort - region < session->number[POLICY_MINIMUM_FREQUENCY_THRESHOLD];
+}
+
+enum fault judge_cohort(struct cx *cx, const struct policy *session,
+                        const struct asked *asked, const struct pool *pool,
+                        const struct result *result, const char **ret_why)
+{
+    static const char why[] = "R3: of nearly all of a region the cohort tells what a "
+                              "sensitive variable says of them";
+    struct ast *cohort = asked->cohort;
+    struct complaints c = complaints_new(cx);
+    struct regions own;
+    double n = pooled_total(result);
+
+    *ret_why = NULL;
+    if (session->testing || pool == NULL || cohort == NULL ||
+        !is_sensitive(asked->cb, cohort))
+        return FAULT_NONE;
+    TRY(regions_make(cx, asked->cb, &cohort, 1, &c, &own));
+    if (tells_a_class(session, n, (double)pool->population))
+        *ret_why = why;
+    for (size_t i = 0; i < own.n; i++)
+        for (size_t k = 0; k < pool->regions->n; k++)
+            if (ast_equal(own.list[i], pool->regions->list[k]) &&
+                tells_a_class(session, n, (double)pool->sizes[k]))
+                *ret_why = why;
+    return FAULT_NONE;
+}
+
+/* ---- the veto ---- */
+
 static const char *judge_guard(const struct policy *session, const struct guard_seen *g,
                                double pooled)
 {
@@ -203,22 +254,29 @@ static const char *judge_guard(const struct policy *session, const struct guard_
 }
 
 enum fault gate_guard_sums(struct cx *cx, const struct policy *session,
-                           const struct measure *m, const struct tally *t, double **ret,
-                           size_t *ret_n)
+                           struct rounds *rounds, const struct measure *m,
+                           const struct tally *t, double **ret, size_t *ret_n)
 {
     double k = session->number[POLICY_MINIMUM_FREQUENCY_THRESHOLD];
-    size_t n = 0, at = 0;
+    size_t n = 0, n_cells = 0, first = 0, at = 0;
     double *sums;
+    bool *held;
 
-    for (size_t b = 0; b < m->n_blocks; b++)
-        n += m->blocks[b].n_guards * m->blocks[b].n_cells;
-    CX_NEW(cx, sums, n);
     for (size_t b = 0; b < m->n_blocks; b++) {
+        n += m->blocks[b].n_guards * m->blocks[b].n_cells;
+        n_cells += m->blocks[b].n_cells;
+    }
+    CX_NEW(cx, sums, n);
+    CX_NEW(cx, held, n_cells);
+    TRY(gate_rounds_withhold(cx, rounds, m, NULL, held));
+    for (size_t b = 0; b < m->n_blocks; first += m->blocks[b++].n_cells) {
         const struct block *block = &m->blocks[b];
 
         for (size_t g = 0; g < block->n_guards; g++)
             for (size_t c = 0; c < block->n_cells; c++, at++) {
-                sums[at] = (double)pooled_patients(m, t, b, c) < k ? INFINITY : NAN;
+                bool few = (double)pooled_patients(m, t, b, c) < k || held[first + c];
+
+                sums[at] = few ? INFINITY : NAN;
                 for (size_t i = 0; i < block->n_sums && isnan(sums[at]); i++)
                     if (block->sums[i] == block->guards[g].expr)
                         sums[at] = pooled_number(m, t, b, c, i).hi;

@@ -53,8 +53,44 @@ CHECKED enum fault table_judge(struct cx *cx, const struct policy *session,
 /* ---- pooled rules that need no plan (gate_judge.c): R1 of a model, R6, R7 ---- */
 const char *judge_model(const struct policy *session, const struct result *result);
 
+/* R3 of the cohort: whether it tells of nearly all of a region that they have what a
+ * sensitive variable says, or of nearly all others that they have not. NULL: it does not.
+ */
+CHECKED enum fault judge_cohort(struct cx *cx, const struct policy *session,
+                                const struct asked *asked, const struct pool *pool,
+                                const struct result *result, const char **ret_why);
+
+/* Patients that a cell of a key must hold for its sums to be shown; 0: no such sums. */
+double rounds_patients_needed(const struct rounds *r);
+
 /* Columns of the accounting: those of a vector of the same length. */
 size_t account_columns(const struct result *r);
+
+/* ---- which values are withheld (gate_states.c), how they are given (gate_release.c) ----
+ */
+
+struct making {
+    struct cx *cx;
+    const struct policy *session;
+    const struct asked *asked;
+    const struct result *result;
+    double needed;         /* patients of a group whose sums are shown; 0: no groups */
+    const char *class_why; /* R3 of the cohort: all is withheld */
+    uint8_t **states;      /* by item of the result */
+    uint8_t *used_state, *missing_state;
+    double *used, *missing; /* rows, unrounded; what is released as used */
+    double *blur_n;         /* by entry of the accounting: patients, rounded */
+    bool before_exclusions;
+    struct withheld withheld;
+};
+
+/* NULL: there is none. */
+const struct item *item_named(const struct result *r, const char *name);
+/* Patients as a step is divided by them: rounded, never below the threshold. */
+double states_patients(const struct policy *session, uint64_t n);
+/* R22: who was used, who fell out. Then the states of all items. */
+CHECKED enum fault states_account(struct making *m);
+CHECKED enum fault states_judge(struct making *m);
 
 /* ---- release ---- */
 
@@ -67,4 +103,5 @@ struct release {
     Cohortium__Release *message;    /* the same; values are our own */
     struct released_number **items; /* one list an item of message->result */
     const char *details;
+    bool whole;
 };

@@ -14,206 +14,6 @@ static const char BEFORE_EXCLUSIONS[] =
 
 enum { DETAILS_BYTES = 4096 };
 
-struct making {
-    struct cx *cx;
-    const struct policy *session;
-    const struct asked *asked;
-    const struct result *result;
-    uint8_t **states; /* by item of the result */
-    uint8_t *used_state, *missing_state;
-    double *used, *missing; /* rows, unrounded; what is released as used */
-    double *blur_n;         /* by entry of the accounting: patients, rounded */
-    bool before_exclusions;
-    struct withheld withheld;
-};
-
-/* ---- who was used, who fell out: R22 ---- */
-
-/* n, or the threshold where rounding leaves nothing: a step over n stays finite. */
-static double rounded_patients(const struct policy *session, uint64_t n)
-{
-    double r = (double)count_round(n, session->number[POLICY_ROUNDING_BASE]);
-
-    return fmax(r, session->number[POLICY_MINIMUM_FREQUENCY_THRESHOLD]);
-}
-
-static bool has_weights(const struct making *m)
-{
-    const Cohortium__Params *p = m->asked->body->params;
-
-    return p != NULL && p->model != NULL && p->model->weights[0] != '\0';
-}
-
-static void account_one(struct making *m, const struct accounting *a, size_t i)
-{
-    double k = m->session->number[POLICY_MINIMUM_FREQUENCY_THRESHOLD];
-    bool few_used = (double)a->used_patients[i] < k,
-         few_missing = (double)a->missing_patients[i] < k;
-
-    /* Rows of weight zero are neither used nor missing: a third part of the same total. */
-    if (has_weights(m) &&
-        (double)a->all[i] - (double)a->used[i] - (double)a->missing[i] < k)
-        few_missing = true;
-    m->used[i] = (double)a->used[i];
-    m->missing[i] = (double)a->missing[i];
-    m->blur_n[i] = rounded_patients(m->session, a->used_patients[i]);
-    if (m->session->testing)
-        return;
-    /* Of two parts of one total both are given, or neither part tells the other: a withheld
-     * `missing` leaves the total in the place of `used`. */
-    if (few_used || few_missing) {
-        m->missing_state[i] = CELL_WITHHELD;
-        m->withheld.r22++;
-    }
-    if (few_used) {
-        m->used_state[i] = CELL_WITHHELD;
-        m->withheld.r1++;
-    } else if (few_missing) {
-        m->used[i] = (double)a->all[i];
-        m->blur_n[i] = rounded_patients(m->session, a->all_patients[i]);
-        m->before_exclusions = true;
-    }
-}
-
-/* The groups' numbers add up to one that may be known: R3 and R25 as in a table of the
- * group variable, a row for each described variable. */
-static enum fault account_groups(struct making *m, const struct accounting *a)
-{
-    size_t columns = account_columns(m->result);
-    int by = m->asked->cb != NULL && m->asked->body->params != NULL
-                 ? codebook_find(m->asked->cb, m->asked->body->params->by)
-                 : -1;
-    struct item row = {
-        .name = a->name_used, .kind = COHORTIUM__ITEM_KIND__COUNTS, .rows = 1};
-
-    if (m->session->testing || columns < 2)
-        return FAULT_NONE;
-    row.columns = columns;
-    row.sensitive_columns =
-        by >= 0 && codebook_variable(m->asked->cb, by)->role == COHORTIUM__ROLE__SENSITIVE;
-    CX_NEW(m->cx, row.support, columns);
-    for (size_t at = 0; at + columns <= a->n; at += columns) {
-        for (size_t g = 0; g < columns; g++)
-            row.support[g] =
-                m->used_state[at + g] == CELL_WITHHELD       ? a->used_patients[at + g]
-                : m->used[at + g] == (double)a->used[at + g] ? a->used_patients[at + g]
-                                                             : a->all_patients[at + g];
-        row.values = m->used + at;
-        TRY(table_judge(m->cx, m->session, &row, m->used_state + at, &m->withheld));
-    }
-    return FAULT_NONE;
-}
-
-static enum fault account(struct making *m)
-{
-    const struct accounting *a = &m->result->accounting;
-
-    if (!m->result->has_accounting)
-        return FAULT_NONE;
-    CX_NEW(m->cx, m->used_state, a->n);
-    CX_NEW(m->cx, m->missing_state, a->n);
-    CX_NEW(m->cx, m->used, a->n);
-    CX_NEW(m->cx, m->missing, a->n);
-    CX_NEW(m->cx, m->blur_n, a->n);
-    for (size_t i = 0; i < a->n; i++)
-        account_one(m, a, i);
-    return account_groups(m, a);
-}
-
-/* ---- states ---- */
-
-static bool same_support(const struct item *a, const struct item *b)
-{
-    return a->kind == COHORTIUM__ITEM_KIND__COUNTS && b->kind == a->kind &&
-           a->rows == b->rows && a->columns == b->columns &&
-           memcmp(a->support, b->support, a->rows * a->columns * sizeof *a->support) == 0;
-}
-
-/* Patients and rows of the same cells tell each other: what one withholds, the other does.
- */
-static void share_states(struct making *m)
-{
-    const struct result *r = m->result;
-
-    for (size_t a = 0; a < r->n_items; a++)
-        for (size_t b = 0; b < r->n_items; b++)
-            if (a != b && same_support(&r->items[a], &r->items[b]))
-                for (size_t i = 0; i < r->items[a].rows * r->items[a].columns; i++)
-                    if (m->states[a][i] == CELL_WITHHELD)
-                        m->states[b][i] = CELL_WITHHELD;
-}
-
-/* Where counts by level of a variable stand beside its mean ("counts:v", "variables"), a
- * withheld level of a 0/1 variable follows from the mean: R3 and R25 take the mean and
- * spread along. */
-static void withhold_moments(struct making *m, size_t variable, size_t counts)
-{
-    const struct item *c = &m->result->items[counts];
-
-    for (size_t g = 0; g < c->columns; g++) {
-        bool any = false;
-
-        for (size_t l = 0; l < c->rows; l++)
-            any = any || m->states[counts][l * c->columns + g] == CELL_WITHHELD;
-        for (size_t k = 0; any && k < m->result->n_items; k++) {
-            const struct item *item = &m->result->items[k];
-            size_t at = variable * c->columns + g;
-
-            if ((item->kind == COHORTIUM__ITEM_KIND__MEANS ||
-                 item->kind == COHORTIUM__ITEM_KIND__SPREADS ||
-                 item->kind == COHORTIUM__ITEM_KIND__EXACT) &&
-                item->columns == c->columns && at < item->rows * item->columns &&
-                m->states[k][at] == CELL_GIVEN) {
-                m->states[k][at] = CELL_WITHHELD;
-                m->withheld.r25++;
-            }
-        }
-    }
-}
-
-static void share_with_moments(struct making *m)
-{
-    static const char prefix[] = "counts:";
-    const struct result *r = m->result;
-    const struct item *names = NULL;
-
-    for (size_t i = 0; i < r->n_items; i++)
-        if (r->items[i].kind == COHORTIUM__ITEM_KIND__WORDS &&
-            strcmp(r->items[i].name, "variables") == 0)
-            names = &r->items[i];
-    for (size_t i = 0; i < r->n_items && names != NULL; i++)
-        for (size_t v = 0; v < names->rows; v++)
-            if (r->items[i].kind == COHORTIUM__ITEM_KIND__COUNTS &&
-                strncmp(r->items[i].name, prefix, sizeof prefix - 1) == 0 &&
-                strcmp(r->items[i].name + sizeof prefix - 1, names->words[v]) == 0)
-                withhold_moments(m, v, i);
-}
-
-static enum fault judge_states(struct making *m)
-{
-    const struct result *r = m->result;
-
-    CX_NEW(m->cx, m->states, r->n_items);
-    for (size_t i = 0; i < r->n_items; i++) {
-        const struct item *item = &r->items[i];
-        size_t n = item->rows * item->columns;
-
-        CX_NEW(m->cx, m->states[i], n);
-        if (item->kind == COHORTIUM__ITEM_KIND__WORDS)
-            continue;
-        TRY(table_judge(m->cx, m->session, item, m->states[i], &m->withheld));
-    }
-    share_states(m);
-    share_with_moments(m);
-    for (size_t i = 0; i < r->n_items; i++)
-        for (size_t k = 0; r->items[i].kind != COHORTIUM__ITEM_KIND__WORDS &&
-                           k < r->items[i].rows * r->items[i].columns;
-             k++)
-            if (m->states[i][k] == CELL_GIVEN && !isfinite(r->items[i].values[k]))
-                m->states[i][k] = CELL_UNDEFINED;
-    return FAULT_NONE;
-}
-
 /* ---- values ---- */
 
 /* The n that a mean's or an estimate's step is divided by: that of its own cell, of the
@@ -227,8 +27,8 @@ static double n_of(const struct making *m, const struct item *item, size_t i)
     if (r->has_accounting && r->accounting.n == 1)
         return m->blur_n[0];
     if (item->support != NULL)
-        return rounded_patients(m->session, item->support[i]);
-    return rounded_patients(m->session, r->model_patients);
+        return states_patients(m->session, item->support[i]);
+    return states_patients(m->session, r->model_patients);
 }
 
 /*
@@ -242,14 +42,6 @@ static double share_of_one(const struct making *m, double deviance)
     double share = deviance / m->result->residual_df;
 
     return m->result->is_model && isfinite(share) && share > 1 ? share : 1;
-}
-
-static const struct item *item_named(const struct result *r, const char *name)
-{
-    for (size_t i = 0; i < r->n_items; i++)
-        if (strcmp(r->items[i].name, name) == 0)
-            return &r->items[i];
-    return NULL;
 }
 
 /* A fit whose dispersion is 1 by its family: errors and likelihood are on that scale. */
@@ -413,13 +205,21 @@ static enum fault put_notes(const struct making *m, Cohortium__Result *to)
     const char **notes;
     size_t n = 0;
 
-    CX_NEW(m->cx, notes, r->n_notes + 2);
+    CX_NEW(m->cx, notes, r->n_notes + 3);
     if (r->trouble != NULL)
         notes[n++] = r->trouble;
     for (size_t i = 0; i < r->n_notes; i++)
         notes[n++] = r->notes[i];
     if (m->before_exclusions)
         notes[n++] = BEFORE_EXCLUSIONS;
+    if (m->needed > 0) { /* of policy and question alone, whatever was withheld */
+        notes[n] = cx_printf(m->cx,
+                             "Means and spreads of a group are given where it has at least "
+                             "%.0f patients.",
+                             m->needed);
+        if (notes[n++] == NULL)
+            return FAULT_MEMORY;
+    }
     to->notes = (char **)notes;
     to->n_notes = n;
     return FAULT_NONE;
@@ -435,8 +235,8 @@ static enum fault put_result(struct making *m, Cohortium__Result **ret,
     cohortium__result__init(*ret);
     CX_NEW(m->cx, p.items, r->n_items + 2);
     CX_NEW(m->cx, p.numbers, r->n_items + 2);
-    TRY(account(m));
-    TRY(judge_states(m));
+    TRY(states_account(m));
+    TRY(states_judge(m));
     if (r->has_accounting) {
         TRY(put_account(&p, r->accounting.name_used, m->used, m->used_state));
         TRY(put_account(&p, r->accounting.name_missing, m->missing, m->missing_state));
@@ -462,17 +262,24 @@ static const char *details_of(const struct making *m)
     } list[] = {{"R1 (minimum_frequency_threshold)", m->withheld.r1},
                 {"R3 (class_disclosure_max_share)", m->withheld.r3},
                 {"R22 (missing values)", m->withheld.r22},
-                {"R25 (would follow by subtraction)", m->withheld.r25}};
+                {"R25 (would follow by subtraction)", m->withheld.r25},
+                {"0.1 (sums of a small group)", m->withheld.keyed}};
+    size_t n = 0;
 
+    for (size_t i = 0; i < COUNT(list); i++)
+        n += list[i].n;
     if (m->session->testing)
         buffer_text(&b, "exact for testing");
-    else if (m->withheld.r1 + m->withheld.r3 + m->withheld.r22 + m->withheld.r25 == 0)
+    else if (m->class_why != NULL)
+        buffer_printf(&b, "withheld whole: %s", m->class_why);
+    else if (n == 0)
         buffer_text(&b, "released whole");
     else
         buffer_text(&b, "withheld values:");
     for (size_t i = 0; i < COUNT(list); i++)
         if (list[i].n > 0)
-            buffer_printf(&b, " %zu by %s", list[i].n, list[i].rule);
+            buffer_printf(&b, "%s %zu by %s", m->class_why != NULL ? ";" : "", list[i].n,
+                          list[i].rule);
     return buffer_string(&b);
 }
 
@@ -528,8 +335,8 @@ static enum fault head_of(struct cx *cx, const struct policy *session,
 enum fault gate_release(struct cx *cx, const struct policy *session,
                         const struct asked *asked, const uint8_t question_digest[32],
                         const struct bytes *participants, const struct bytes *versions,
-                        size_t n, const struct result *result, const uint8_t reference[8],
-                        struct release **ret)
+                        size_t n, const struct result *result, const struct pool *pool,
+                        const uint8_t reference[8], struct release **ret)
 {
     struct making m = {.cx = cx, .session = session, .asked = asked, .result = result};
     struct release *r;
@@ -541,11 +348,19 @@ enum fault gate_release(struct cx *cx, const struct policy *session,
                 r->message));
     /* Judged once more: what the veto should have stopped does not leave by this door. */
     const char *why = result != NULL ? judge_model(session, result) : "";
+    if (result != NULL)
+        TRY(judge_cohort(cx, session, asked, pool, result, &m.class_why));
+    if (why == NULL && result->is_model)
+        why = m.class_why;
+    if (pool != NULL && !session->testing)
+        m.needed = rounds_patients_needed(pool->rounds);
 
     if (why == NULL) {
         TRY(put_result(&m, &r->message->result, &r->items));
         r->message->released = true;
         r->details = details_of(&m);
+        r->whole = m.class_why == NULL &&
+                   m.withheld.r1 + m.withheld.r3 + m.withheld.r25 + m.withheld.keyed == 0;
     } else {
         const void *copy = cx_memdup(cx, reference, REFERENCE);
 
@@ -564,6 +379,11 @@ enum fault gate_release(struct cx *cx, const struct policy *session,
 struct bytes release_body(const struct release *r)
 {
     return r->body;
+}
+
+bool release_is_whole(const struct release *r)
+{
+    return r->whole;
 }
 
 const char *release_details(const struct release *r)

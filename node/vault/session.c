@@ -8,7 +8,7 @@
 #include "node/vault/ledger.h"
 #include "protocol/base/clock.h"
 
-enum { STEP_TTL_MS = 15 * 60 * 1000 };
+enum { STEP_TTL_MS = 15 * 60 * 1000, FIRST_SUMS = 2 /* after regions and verdict */ };
 static const double INPUT_TOLERANCE = 1e-9; /* DESIGN.md section 4 */
 
 static enum fault stamp_of(struct cx *cx, struct vault *v, const struct session *s,
@@ -146,6 +146,10 @@ static enum fault learn_regions(struct session *s, const struct tally *pooled)
 {
     const char *why = NULL;
 
+    CX_NEW(s->cx, s->region_sizes, s->o.regions.n);
+    memcpy(s->region_sizes, pooled->counts, s->o.regions.n * sizeof *s->region_sizes);
+    s->population = pooled->counts[s->o.regions.n];
+    TRY(gate_rounds_new(s->cx, &s->policy, &s->rounds));
     TRY(gate_regions(s->cx, &s->policy, &s->o.regions, pooled->counts,
                      pooled->counts[s->o.regions.n], &why));
     if (why != NULL && s->objection == NULL)
@@ -171,11 +175,13 @@ static enum fault learn_sums(struct session *s, const struct tally *pooled)
     if (s->guards_measure == s->measure && s->guards.n_guards > 0) {
         size_t n;
 
-        TRY(gate_guard_sums(s->cx, &s->policy, s->measure, pooled, &s->pooled_guard_sums, &n));
+        TRY(gate_guard_sums(s->cx, &s->policy, s->rounds, s->measure, pooled,
+                            &s->pooled_guard_sums, &n));
         if (n != s->guards.n_guards)
             return cx_fail(s->cx, FAULT_INTERNAL,
                            "the engine's guards do not fit the measure");
     }
+    TRY(gate_rounds_learn(s->cx, s->rounds, s->measure, pooled));
     enum fault fault = a->learn(s->cx, &s->o.asked, s->state, s->measure, pooled, &next);
     if (fault == FAULT_NONE)
         s->state = next;
@@ -271,8 +277,10 @@ static enum fault make_release(struct session *s)
     (void)crypto_hash_sha256_update(&h, s->question, 32);
     (void)crypto_hash_sha256_final(&h, hash);
     memcpy(reference, hash, sizeof reference);
+    const struct pool pool = {&s->o.regions, s->region_sizes, s->population, s->rounds};
+
     TRY(gate_release(s->cx, &s->policy, &s->o.asked, s->question, s->ids, s->versions, s->n,
-                     s->refused ? NULL : s->result, reference, &s->release));
+                     s->refused ? NULL : s->result, &pool, reference, &s->release));
     return s->held.n > 0 ? gate_adopt(s->cx, s->release, s->held) : FAULT_NONE;
 }
 
@@ -405,26 +413,36 @@ static enum fault sum_regions(struct session *s, struct tally **ret)
     return FAULT_NONE;
 }
 
+/* A new scan, without what the rounds before say must not be seen of it. */
+static enum fault scan(struct session *s)
+{
+    struct site_sums sums = {0};
+    enum fault fault = engine_run(s->cx, s->o.dataset, s->measure, &sums);
+
+    if (fault != FAULT_NONE)
+        return object_if_numeric(s, fault);
+    TRY(gate_rounds_withhold(s->cx, s->rounds, s->measure, sums.tally, NULL));
+    s->sums = sums;
+    if (sums.n_guards > 0) {
+        s->guards = sums;
+        s->guards_measure = s->measure;
+    }
+    return FAULT_NONE;
+}
+
 static enum fault sum_measure(struct session *s, struct tally **ret)
 {
     const struct analysis *a = s->o.analysis;
-    enum fault fault = FAULT_NONE;
+    const char *why;
 
     if (!(s->state->reuse && s->measure != NULL && s->sums.tally != NULL)) {
         TRY(a->ask(s->cx, &s->o.asked, s->state, &s->measure));
+        TRY(gate_rounds_ask(s->cx, s->rounds, s->measure, &why));
+        if (s->objection == NULL && !s->refused)
+            s->objection = why;
         TRY(tally_new(s->cx, s->measure->n_counts, s->measure->n_sums, &s->sums.tally));
-        if (!s->refused && s->objection == NULL) {
-            struct site_sums sums = {0};
-
-            fault = engine_run(s->cx, s->o.dataset, s->measure, &sums);
-            TRY(object_if_numeric(s, fault));
-            if (fault == FAULT_NONE)
-                s->sums = sums;
-            if (fault == FAULT_NONE && sums.n_guards > 0) {
-                s->guards = sums;
-                s->guards_measure = s->measure;
-            }
-        }
+        if (!s->refused && s->objection == NULL)
+            TRY(scan(s));
     }
     *ret = s->sums.tally;
     return FAULT_NONE;
@@ -462,7 +480,45 @@ static enum fault enter_ledger(struct cx *cx, struct vault *v, struct session *s
     return db_write(cx, v->db, write_ledger, &w);
 }
 
-static enum fault own_tally(struct session *s, struct tally **ret, bool *ret_zeros)
+/* Patients of this site in each cell that may be released. */
+static enum fault judge_local_minimum(struct session *s, double minimum, const char **ret_why)
+{
+    const struct plan *plan = &s->o.plan;
+    struct regions cells = {0};
+    uint64_t *sizes, population;
+
+    *ret_why = NULL;
+    CX_NEW(s->cx, cells.list, plan->n_cells);
+    CX_NEW(s->cx, sizes, plan->n_cells);
+    for (size_t i = 0; i < plan->n_cells; i++)
+        if (plan->cells[i] != NULL)
+            cells.list[cells.n++] = plan->cells[i];
+    TRY(engine_regions(s->cx, s->o.dataset, &cells, sizes, &population, NULL));
+    for (size_t i = 0; i < cells.n; i++)
+        if ((double)sizes[i] < minimum)
+            *ret_why = "local_minimum: fewer patients here than this site takes part with";
+    return FAULT_NONE;
+}
+
+/* What this site's policy asks of its own rows, beyond regions: judged before the first sums
+ * are taken. It adds to the veto, for it may rest on what nobody outside knows. */
+static enum fault judge_own_part(struct vault *v, struct session *s)
+{
+    const struct policy *own = &s->o.policy->numbers;
+    const char *why = NULL;
+
+    if (s->refused || s->objection != NULL)
+        return FAULT_NONE;
+    if (own->number[POLICY_LOCAL_MINIMUM] > 0)
+        TRY(judge_local_minimum(s, own->number[POLICY_LOCAL_MINIMUM], &why));
+    if (why == NULL && own->number[POLICY_COLLUSION_ASSUMED] >= 1)
+        TRY(bysite_objection(s->cx, v, &s->o, own, s->question, &why));
+    s->objection = why;
+    return FAULT_NONE;
+}
+
+static enum fault own_tally(struct vault *v, struct session *s, struct tally **ret,
+                            bool *ret_zeros)
 {
     *ret_zeros = s->refused || s->objection != NULL;
     switch (s->kind) {
@@ -476,6 +532,8 @@ static enum fault own_tally(struct session *s, struct tally **ret, bool *ret_zer
         *ret_zeros = false;
         return FAULT_NONE;
     default:
+        if (s->round == FIRST_SUMS)
+            TRY(judge_own_part(v, s));
         TRY(sum_measure(s, ret));
         *ret_zeros = s->refused || s->objection != NULL;
         return FAULT_NONE;
@@ -493,13 +551,13 @@ enum fault session_vector(struct cx *cx, struct vault *v, struct session *s,
     bool zeros;
 
     TRY(charge_once(cx, v, s));
-    enum fault fault = own_tally(s, &tally, &zeros);
+    enum fault fault = own_tally(v, s, &tally, &zeros);
     if (fault == FAULT_NONE)
         fault = gate_seal(s->cx, s->mask, s->round, s->proposal, box_context(s, context), s->n,
                           s->self, tally, zeros, &sealed);
     if (fault != FAULT_NONE)
         return cx_fail(cx, fault, "%s", cx_message(s->cx));
-    if (s->round == 2 && !s->refused) /* regions and verdict are rounds 0 and 1 */
+    if (s->round == FIRST_SUMS && !s->refused)
         TRY(enter_ledger(cx, v, s));
     TRY(stamp_of(cx, v, s, &stamp));
     x.stamp = &stamp;

@@ -46,6 +46,8 @@ struct session {
     struct site_sums sums, guards;  /* newest scan; newest scan with guards */
     const struct measure *guards_measure;
     double *pooled_guard_sums;
+    uint64_t *region_sizes, population; /* pooled */
+    struct rounds *rounds;          /* what the rounds so far have shown the members */
     const char *objection;          /* ours; NULL: none. For our own log only */
     bool refused;                   /* the pooled verdict or veto said no */
     struct result *result;

@@ -129,6 +129,10 @@ CHECKED enum fault charge_write(struct cx *cx, struct vault *v, const struct ope
 CHECKED enum fault bysite_answer(struct cx *cx, struct vault *v, const struct opened *o,
                                  const struct policy *session, const uint8_t question[32],
                                  struct release **ret, const char **ret_details);
+/* What this site would hold against answering by itself, under its own policy. */
+CHECKED enum fault bysite_objection(struct cx *cx, struct vault *v, const struct opened *o,
+                                    const struct policy *own, const uint8_t question[32],
+                                    const char **ret_objection);
 /* The log record of a decision, the answer and its proof. */
 struct decision {
     const char *kind;                   /* "question" or "repeat" */

@@ -14,6 +14,7 @@ struct gate_case {
     Cohortium__Question question;
     struct asked asked;
     struct plan plan;
+    const struct pool *pool; /* NULL: nothing is known but the result */
     struct result *result;
     struct release *release;
     const Cohortium__Release *body; /* unpacked from the released bytes */
@@ -52,7 +53,8 @@ static inline void gate_case_release(struct gate_case *g, bool refused)
 
     CHECK_OK_("release", g->cx,
               gate_release(g->cx, &g->policy, &g->asked, digest, ids, versions, 3,
-                           refused ? NULL : g->result, gate_reference, &g->release));
+                           refused ? NULL : g->result, g->pool, gate_reference,
+                           &g->release));
     CHECK_OK_("unpack", g->cx,
               pb_unpack(g->cx, &cohortium__release__descriptor, release_body(g->release),
                         1 << 20, &body));

@@ -2,124 +2,17 @@
  * test_gate_attacks.c - a researcher with a valid permit after one patient's value, over
  * three vaults: each attack ends in the same words whatever the value is, and beside it
  * stands the honest question that is answered.
- *
- * A variable that is not a quasi-identifier may be compared with any number, so whoever
- * knows scores can choose any patients by them. The attacks here do.
  */
 #include <math.h>
-#include <stdlib.h>
 
-#include "tests/node/session_case.h"
-
-enum { ALL_MAX = VAULTS * VAULT_ROWS_MAX };
-
-/* ---- patients by their scores ---- */
-
-struct all { /* those whose score nobody else has, by score */
-    struct vault_row rows[ALL_MAX];
-    size_t n;
-};
-
-static int by_score(const void *a, const void *b)
-{
-    double x = ((const struct vault_row *)a)->score,
-           y = ((const struct vault_row *)b)->score;
-
-    return (x > y) - (x < y);
-}
-
-static struct all everybody(void)
-{
-    struct all all = {0};
-    size_t n = 0;
-
-    for (size_t s = 0; s < VAULTS; s++)
-        for (size_t i = 0; i < t.site[s].n; i++)
-            all.rows[all.n++] = t.site[s].rows[i];
-    qsort(all.rows, all.n, sizeof all.rows[0], by_score);
-    for (size_t i = 0; i < all.n; i++)
-        if ((i == 0 || all.rows[i - 1].score < all.rows[i].score) &&
-            (i + 1 == all.n || all.rows[i].score < all.rows[i + 1].score))
-            all.rows[n++] = all.rows[i];
-    all.n = n;
-    return all;
-}
-
-/* "score == a or score == b ...": so many with status 1 and so many with status 0. */
-static const char *cohort_of(struct cx *cx, size_t ones, size_t zeros)
-{
-    struct buffer b = buffer_new(cx, 64 * 1024);
-    struct all all = everybody();
-    size_t left[2] = {zeros, ones};
-
-    for (size_t i = 0; i < all.n; i++) {
-        size_t *some = &left[all.rows[i].status == 1];
-
-        if (*some == 0)
-            continue;
-        (*some)--;
-        buffer_printf(&b, "%sscore == %.17g", b.n > 0 ? " or " : "", all.rows[i].score);
-    }
-    CHECK_EQ_("enough patients", left[0] + left[1], 0);
-    const char *text = buffer_string(&b);
-    assert_non_null(text);
-    return text;
-}
-
-/* ---- asking ---- */
-
-struct question {
-    const char *analysis, *formula, *family, *by, *variable, *weights;
-};
-
-static const Cohortium__Release *ask_one(struct play *p, const struct question *q,
-                                         const char *cohort)
-{
-    AUTO_CX struct cx *cx = cx_new(64 << 20, CX_NO_DEADLINE);
-    Cohortium__Params params = COHORTIUM__PARAMS__INIT;
-    char *variable = (char *)q->variable;
-
-    assert_non_null(cx);
-    Cohortium__Request *r = vaults_request(&t, cx, q->analysis, q->formula, cohort);
-    if (q->variable != NULL) {
-        params.variables = &variable;
-        params.n_variables = 1;
-        params.by = (char *)q->by;
-        r->question->params = &params;
-    }
-    if (q->family != NULL)
-        r->question->params->model->family = (char *)q->family;
-    if (q->weights != NULL)
-        r->question->params->model->weights = (char *)q->weights;
-    play_new(p, &t, vaults_seal(cx, r, t.researcher));
-    play_whole(p);
-    return play_release(p, 0);
-}
-
-/* Whether it is released; the log of every site gives this reason, where there is one. */
-static bool is_released(const struct question *q, const char *cohort, const char *reason)
-{
-    struct play p;
-    const Cohortium__Release *r = ask_one(&p, q, cohort);
-    bool released = r->released;
-
-    for (size_t i = 0; i < VAULTS && !released; i++) {
-        const struct audit_entry *e = vaults_newest(&t, p.cx, i, "question");
-
-        assert_non_null(e);
-        if (reason == NULL || strstr(e->details, reason) == NULL)
-            fail_msg("site %zu gives the reason: %s", i, e->details);
-    }
-    play_free(&p);
-    return released;
-}
+#include "tests/node/attack_case.h"
 
 /* ---- A18, R11: somebody or nobody ---- */
 
 static void test_gate_attacks__nobody_in_a_cell_is_like_somebody(void **state)
 {
     const struct all all = everybody();
-    double most = all.rows[all.n - 1].score;
+    double most = all.list[all.n - 1].row.score;
     static const struct {
         const char *what;
         double beyond;
@@ -138,7 +31,7 @@ static void test_gate_attacks__nobody_in_a_cell_is_like_somebody(void **state)
 
         (void)snprintf(formula, sizeof formula, "age ~ I(score > %.17g)",
                        most + rows[i].beyond);
-        CHECK_EQ_(rows[i].what, is_released(&q, NULL, "R"), rows[i].want);
+        CHECK_EQ_(rows[i].what, is_released(&q, NULL, HOME, "R"), rows[i].want);
     }
 }
 
@@ -151,20 +44,14 @@ static void test_gate_attacks__R4_says_nothing_of_a_withheld_group(void **state)
 
     for (size_t ones = 0; ones < 4; ones++) {
         struct play p;
-        const Cohortium__Release *r = ask_one(&p, &q, cohort_of(cx, ones, 40));
+        const Cohortium__Release *r = ask_whole(&p, &q, cases_of(cx, ones, 40));
 
-        CHECK_("released, with one, two or no patients of status 1", r->released);
-        for (size_t g = 0; g < 2; g++) {
-            int n;
-
-            (void)released_value(released_item(r->result, "n"), g, &n);
-            CHECK_EQ_("n of either group would tell the other (R25)", n, 1);
-        }
-        int given, withheld;
-        (void)released_value(released_item(r->result, "mean"), 0, &given);
-        (void)released_value(released_item(r->result, "mean"), 1, &withheld);
-        CHECK_EQ_("the mean of forty", given, 0);
-        CHECK_EQ_("the mean of a few", withheld, 1);
+        CHECK_("released, with none, one, two or three of status 1", r->released);
+        for (size_t g = 0; g < 2; g++)
+            CHECK_EQ_("n of either group would tell the other (R25)", state_of(r, "n", g),
+                      1);
+        CHECK_EQ_("the mean of forty", state_of(r, "mean", 0), 0);
+        CHECK_EQ_("the mean of a few", state_of(r, "mean", 1), 1);
         play_free(&p);
     }
 }
@@ -176,12 +63,78 @@ static void test_gate_attacks__R1_few_cases_do_not_show_as_a_rate(void **state)
     AUTO_CX struct cx *cx = cx_new(64 << 20, CX_NO_DEADLINE);
     static const struct question q = {
         .analysis = "glm", .formula = "status ~ 1", .family = "binomial"};
+    static const struct {
+        const char *what;
+        size_t ones, zeros;
+        bool want;
+    } rows[] = {
+        {"nine cases of a hundred", 9, 91, false},
+        {"ten", 10, 90, true},
+        {"all but nine", 60, 9, false},
+    };
     (void)state;
 
-    CHECK_EQ_("nine cases of a hundred", is_released(&q, cohort_of(cx, 9, 91), "R1"),
-              false);
-    CHECK_EQ_("ten", is_released(&q, cohort_of(cx, 10, 90), NULL), true);
-    CHECK_EQ_("nobody else but nine", is_released(&q, cohort_of(cx, 60, 9), "R1"), false);
+    for (size_t i = 0; i < COUNT(rows); i++)
+        CHECK_EQ_(rows[i].what,
+                  is_released(&q, cases_of(cx, rows[i].ones, rows[i].zeros), HOME, "R1"),
+                  rows[i].want);
+}
+
+/* ---- R2: all but a few, in pieces ---- */
+
+static void test_gate_attacks__R2_all_but_nine_by_group_are_all_but_nine(void **state)
+{
+    static const struct question rows[] = {
+        {.analysis = "count"},
+        {.analysis = "table", .formula = "sex"},
+        {.analysis = "describe", .variable = "score", .by = "sex"},
+        {.analysis = "lm", .formula = "score ~ sex"},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        CHECK_EQ_(rows[i].analysis, is_released(&rows[i], "age < 80", HOME, "R2"), false);
+        CHECK_EQ_(rows[i].analysis, is_released(&rows[i], "age < 60", HOME, ""), true);
+    }
+}
+
+/* ---- R3: a cohort that tells of all others ---- */
+
+static void test_gate_attacks__R3_a_cohort_tells_no_class(void **state)
+{
+    AUTO_CX struct cx *cx = cx_new(64 << 20, CX_NO_DEADLINE);
+    static const struct question q = {.analysis = "count"};
+    const struct pick young = {9, 1, ANY_SITE, 60}, many = {10, 1, ANY_SITE, 60},
+                      zeros = {30, 0, ANY_SITE, 60};
+    const struct {
+        const char *what, *cohort;
+        int state;
+    } rows[] = {
+        /* Less `age >= 60`, which is a question of its own. */
+        {"nine more than the region",
+         cx_printf(cx, "age >= 60 or (status == 1 and (%s))", cohort_of(cx, &young, 1)), 1},
+        {"ten more",
+         cx_printf(cx, "age >= 60 or (status == 1 and (%s))", cohort_of(cx, &many, 1)), 0},
+        {"nobody more: they all have status 0",
+         cx_printf(cx, "age >= 60 or (status == 1 and (%s))", cohort_of(cx, &zeros, 1)), 1},
+        {"nobody more, and nothing said of it",
+         cx_printf(cx, "age >= 60 or (%s)", cohort_of(cx, &young, 1)), 0},
+        {"nearly everybody", "status == 1 or score > -9", 1},
+        {"four of ten", "status == 1", 0},
+        {"they have a value", "not is missing(status)", 0},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct play p;
+
+        assert_non_null(rows[i].cohort);
+        const Cohortium__Release *r = ask_whole(&p, &q, rows[i].cohort);
+        CHECK_(rows[i].what, r->released);
+        CHECK_EQ_(rows[i].what, state_of(r, "patients", 0), rows[i].state);
+        CHECK_EQ_(rows[i].what, state_of(r, "rows", 0), rows[i].state);
+        play_free(&p);
+    }
 }
 
 int main(void)
@@ -190,6 +143,8 @@ int main(void)
         UNDER(cautious, test_gate_attacks__nobody_in_a_cell_is_like_somebody),
         UNDER(cautious, test_gate_attacks__R4_says_nothing_of_a_withheld_group),
         UNDER(cautious, test_gate_attacks__R1_few_cases_do_not_show_as_a_rate),
+        UNDER(cautious, test_gate_attacks__R2_all_but_nine_by_group_are_all_but_nine),
+        UNDER(cautious, test_gate_attacks__R3_a_cohort_tells_no_class),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* ask.c - sign, ask, verify, keep the receipt, show. Nothing is printed before it is
  * verified. */
-#include "node/cli/ask.h"
+#include "node/cli/ask_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,20 +13,7 @@
 #include "protocol/files.h"
 
 /* Home hears of a deadline first and says which site was late; then we stop waiting. */
-enum {
-    DEADLINE_S = 60,
-    DEADLINE_MAX_S = 80000,
-    SLACK_MS = 5000,
-    OUTPUT_MAX = 64 * 1024 * 1024
-};
-
-struct sent { /* what was asked */
-    const struct codebook *cb;
-    Cohortium__Request *request;
-    struct bytes packed;
-    uint8_t digest[DIGEST_BYTES]; /* of the request's body */
-    int64_t deadline_ms;
-};
+enum { DEADLINE_S = 60, DEADLINE_MAX_S = 80000, SLACK_MS = 5000 };
 
 /* ---- the request ---- */
 
@@ -94,6 +81,28 @@ static enum fault put_sites(struct home *home, struct cx *cx, const struct args 
     return FAULT_NONE;
 }
 
+/* An answer is charged: that its receipt cannot be kept must be known before. */
+static enum fault check_place(struct cx *cx, const struct asking *asking)
+{
+    const char *path = args_get(asking->args, "--save"), *slash;
+
+    if (path == NULL)
+        return FAULT_NONE;
+    slash = strrchr(path, '/');
+    const char *folder = slash == NULL   ? "."
+                         : slash == path ? "/"
+                                         : cx_printf(cx, "%.*s", (int)(slash - path), path);
+    if (folder == NULL)
+        return FAULT_MEMORY;
+    if (access(folder, W_OK | X_OK) != 0)
+        return usage_fail(cx, asking->args, "--save: nothing can be written into %s: %s",
+                          folder, strerror(errno));
+    if (access(path, F_OK) == 0)
+        return usage_fail(cx, asking->args,
+                          "--save: %s exists already; choose another name", path);
+    return FAULT_NONE;
+}
+
 static enum fault make_request(struct home *home, struct cx *cx,
                                const struct asking *asking, struct sent *sent)
 {
@@ -104,6 +113,7 @@ static enum fault make_request(struct home *home, struct cx *cx,
     Cohortium__Request *r;
     double seconds;
 
+    TRY(check_place(cx, asking));
     TRY(args_number(cx, args, "--deadline", 1, DEADLINE_MAX_S, DEADLINE_S, &seconds));
     sent->deadline_ms = (int64_t)(seconds * 1000);
     CX_NEW(cx, r, 1);
@@ -119,6 +129,7 @@ static enum fault make_request(struct home *home, struct cx *cx,
     TRY(put_sites(home, cx, args, r->question, r->stamp));
     r->home = PB_DATA(bytes_of(home->profile.node, DIGEST_BYTES));
     r->credential = PB_DATA(home->credential);
+    sent->permit = permit;
     r->permit = permit->id;
     r->dry_run = args_has(args, "--dry-run");
     if (note != NULL && !utf8_is_clean(note, strlen(note)))
@@ -149,8 +160,8 @@ static bool code_is_refusal(const char *code)
 }
 
 /* All complaints; what several sites say alike is said once. */
-static enum fault tell_complaints(struct cli *cli, struct cx *cx, const char *site,
-                                  Cohortium__Complaint *const *list, size_t n, bool quiet)
+enum fault tell_complaints(struct cli *cli, struct cx *cx, const char *site,
+                           Cohortium__Complaint *const *list, size_t n, bool quiet)
 {
     struct buffer all = buffer_new(cx, 1 << 20);
     bool refused = false;
@@ -184,85 +195,6 @@ static enum fault tell_trouble(struct cli *cli, struct home *home, struct cx *cx
         cli, cx,
         t->site.len > 0 ? member_name(cx, home->manifest, PB_BYTES(t->site)) : "the sites",
         t->complaints, t->n_complaints, asking->many);
-}
-
-/* ---- a dry run ---- */
-
-static enum fault open_preflight(struct home *home, struct cx *cx, const struct sent *sent,
-                                 ProtobufCBinaryData packed, Cohortium__Preflight **ret)
-{
-    struct envelope e;
-    Cohortium__Preflight *p;
-
-    TRY(envelope_open(cx, ENVELOPE_PREFLIGHT, PB_BYTES(packed), &e));
-    TRY(pb_unpack(cx, &cohortium__preflight__descriptor, e.body,
-                  envelope_bound(ENVELOPE_PREFLIGHT), &p));
-    const Cohortium__Member *m = p->stamp != NULL && p->stamp->issuer.len == DIGEST_BYTES
-                                     ? manifest_find(home->manifest, p->stamp->issuer.data)
-                                     : NULL;
-    if (m == NULL || !envelope_is_signed_by(&e, m->signing_key.data) ||
-        !bytes_equal(PB_BYTES(p->request), bytes_of(sent->digest, DIGEST_BYTES)))
-        return cx_fail(cx, FAULT_DENIED,
-                       "a preflight is not signed by a site for this question");
-    *ret = p;
-    return FAULT_NONE;
-}
-
-static double policy_number(const Cohortium__Policy *p, const char *name)
-{
-    for (size_t i = 0; p != NULL && i < p->n_fields; i++)
-        if (strcmp(p->fields[i]->name, name) == 0)
-            return p->fields[i]->number;
-    return 0.0;
-}
-
-static enum fault show_dry_run(struct cli *cli, struct home *home, struct cx *cx,
-                               const struct asking *asking, const struct sent *sent,
-                               const Cohortium__Receipt *receipt)
-{
-    static const char *const head[] = {"site", "threshold", "rounds at most", "by site"};
-    static const bool numeric[] = {false, true, true, false};
-    struct buffer out = buffer_new(cx, OUTPUT_MAX);
-    size_t n = receipt->n_preflights, n_cells = n * COUNT(head);
-    const char **cells;
-
-    CX_NEW(cx, cells, n_cells);
-    if (asking->json)
-        buffer_text(&out, "{\"cohortium\":1,\"dry_run\":true,\"valid\":true,\"sites\":[");
-    for (size_t i = 0; i < n; i++) {
-        Cohortium__Preflight *p = NULL;
-
-        TRY(open_preflight(home, cx, sent, receipt->preflights[i], &p));
-        const char *site = member_name(cx, home->manifest, PB_BYTES(p->stamp->issuer));
-        if (p->n_complaints > 0)
-            return tell_complaints(cli, cx, site, p->complaints, p->n_complaints,
-                                   asking->many);
-        cells[i * COUNT(head)] = site;
-        cells[i * COUNT(head) + 1] =
-            cx_printf(cx, "%.0f", policy_number(p->policy, "minimum_frequency_threshold"));
-        cells[i * COUNT(head) + 2] = cx_printf(cx, "%llu", (unsigned long long)p->rounds);
-        cells[i * COUNT(head) + 3] = p->by_site ? "yes" : "no";
-        if (cells[i * COUNT(head) + 1] == NULL || cells[i * COUNT(head) + 2] == NULL)
-            return FAULT_MEMORY;
-        if (asking->json) {
-            buffer_text(&out, i > 0 ? ",{\"site\":" : "{\"site\":");
-            put_json_text(&out, site);
-            buffer_printf(&out, ",\"rounds\":%llu,\"by_site\":%s}",
-                          (unsigned long long)p->rounds, p->by_site ? "true" : "false");
-        }
-    }
-    if (asking->json) {
-        buffer_text(&out, "]}\n");
-    } else {
-        struct grid grid = {COUNT(head), n, head, cells, numeric};
-
-        buffer_text(&out,
-                    "valid at every site; no data was touched and nothing was charged\n\n");
-        put_grid(&out, &grid, "  ");
-    }
-    TRY(out.fault);
-    (void)fwrite(out.p, 1, out.n, cli->out);
-    return FAULT_NONE;
 }
 
 /* ---- the receipt ---- */
@@ -455,7 +387,7 @@ static enum fault fill_answer(struct cx *cx, const struct home *home,
 static enum fault print_answer(struct cli *cli, struct cx *cx, const struct asking *asking,
                                const struct answer *a)
 {
-    struct buffer out = buffer_new(cx, OUTPUT_MAX);
+    struct buffer out = buffer_new(cx, ASK_OUTPUT_MAX);
     bool released = false;
 
     for (size_t i = 0; i < a->n_shown; i++)
@@ -498,7 +430,7 @@ enum fault ask(struct cli *cli, struct home *home, struct cx *cx,
         return tell_trouble(cli, home, cx, asking, fault);
     TRY(pb_unpack(cx, &cohortium__receipt__descriptor, packed, LINK_MESSAGE_MAX, &receipt));
     if (sent.request->dry_run)
-        return show_dry_run(cli, home, cx, asking, &sent, receipt);
+        return dry_run_show(cli, home, cx, asking, &sent, receipt);
     TRY(verify(home, cx, asking, &sent, packed, receipt, &facts));
     TRY(keep_receipt(home, cx, asking, &sent, packed, ".receipt", &answer.receipt));
     TRY(fill_answer(cx, home, &sent, &facts, &answer));

@@ -345,8 +345,11 @@ static void put_permits(struct buffer *out, const struct home *home, bool json)
             put_pair(out, true, "id", id);
             put_pair(out, false, "title", p->title);
             put_pair(out, false, "until", until);
-            buffer_printf(out, ",\"by_site\":%s,\"datasets\":[",
-                          p->by_site ? "true" : "false");
+            buffer_printf(out,
+                          ",\"by_site\":%s,\"budget\":%llu,\"charged\":%llu,"
+                          "\"datasets\":[",
+                          p->by_site ? "true" : "false", (unsigned long long)p->budget,
+                          (unsigned long long)p->charged);
         } else {
             buffer_printf(out, "permit      %.8s  %s: ", id != NULL ? id : "", p->title);
         }
@@ -357,11 +360,16 @@ static void put_permits(struct buffer *out, const struct home *home, bool json)
             else
                 buffer_text(out, p->datasets[k]);
         }
-        if (json)
+        if (json) {
             buffer_text(out, "]}");
-        else
-            buffer_printf(out, "; until %s%s\n", until != NULL ? until : "?",
-                          p->by_site ? "; by site, too" : "");
+            continue;
+        }
+        buffer_printf(out, "; until %s%s", until != NULL ? until : "?",
+                      p->by_site ? "; by site, too" : "");
+        if (p->budget > 0)
+            buffer_printf(out, "; %llu of %llu questions asked",
+                          (unsigned long long)p->charged, (unsigned long long)p->budget);
+        buffer_text(out, "\n");
     }
 }
 

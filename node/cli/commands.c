@@ -16,7 +16,8 @@ const struct option options_ask[] = {
     {"--by-site", NULL, "one answer a site, where every site allows it"},
     {"--permit", "ID|TITLE",
      "the study's permit (default: the profile's, or the only one)"},
-    {"--dry-run", NULL, "only ask whether the question is valid: no data, no charge"},
+    {"--dry-run", NULL,
+     "only ask whether the question is valid and what it costs: no data, no charge"},
     {"--deadline", "SECONDS", "give up after that long (default 60)"},
     {"--note", "TEXT", "a line for the sites' logs"},
     {"--save", "FILE", "keep the receipt there (default: in the profile's folder)"},
@@ -42,7 +43,8 @@ static const struct option options_lm[] = {
     {"--confidence", "LEVEL", "of intervals, 0.5 to 0.999 (default 0.95)"},
     {NULL, NULL, NULL}};
 static const struct option options_glm[] = {
-    {"--family", "NAME", "gaussian, binomial, poisson, Gamma, quasi...; also 'binomial(probit)'"},
+    {"--family", "NAME",
+     "gaussian, binomial, poisson, Gamma, quasi...; also 'binomial(probit)'"},
     {"--link", "NAME", "logit, probit, cloglog, log, identity, inverse (default as in R)"},
     {"--weights", "VARIABLE", "a codebook variable as prior weights"},
     {"--confidence", "LEVEL", "of intervals, 0.5 to 0.999 (default 0.95)"},

@@ -33,6 +33,26 @@ with Lab(policy="cautious") as lab:
     check("an unknown dataset is named", a.status != 0 and "nowhere" in a.err, a.err)
     a = lab.ask("count", "lung", "--dry-run")
     check("a dry run is free and has no numbers", a.status == 0 and "items" not in a.out, a.out)
+    a = lab.ask("table", "lung", "sex * status", "--dry-run")
+    before = a.json["permit"]["charged"]
+    check("a dry run shows what the question costs", a.json["price"]["questions"] == 1
+          and a.json["price"]["numbers"] == 4 and a.json["price"]["regions"] > 0
+          and a.json["rules"]["threshold"] == 10 and a.json["rules"]["rounding_base"] == 5, a.out)
+    a = lab.ask("table", "lung", "sex * status", "--where", "age >= 50", "--dry-run")
+    check("a dry run costs nothing", a.json["permit"]["charged"] == before, a.out)
+    lab.ask("table", "lung", "sex * status", "--where", "age >= 50")
+    lab.ask("table", "lung", "sex * status", "--where", "age >= 50")
+    a = lab.ask("count", "lung", "--dry-run")
+    check("a question is charged once", a.json["permit"]["charged"] == before + 1, a.out)
+    a = lab.cohortium("count", "lung", "--dry-run", "--profile", "lab-test")
+    check("it says so in words", "question  1 of permit" in a.out and "fewer than 10" in a.out,
+          a.out)
+    a = lab.ask("count", "lung", "--save", "/nowhere/at/all.receipt")
+    check("a receipt that cannot be kept is told before anything is asked",
+          a.status == 2 and "/nowhere/at" in a.err, a.out + a.err)
+    a = lab.cohortium("--profile", "lab-test", "--json", "count", "lung")
+    check("options may stand in front of the command", a.status == 0 and a.json["released"],
+          a.out + a.err)
 
     for i in range(3):
         a = lab.noded(i, "audit", "verify")

@@ -55,11 +55,15 @@ enum fault run_key_new(struct cli *cli, const struct args *args)
         sodium_free(passphrase);
     TRY(fault);
     TRY(write_card(cx, keys, card));
-    (void)fprintf(
-        cli->out,
-        "key   %s    keep it secret and keep a copy of it\ncard  %s    hand it over: it "
-        "holds nothing secret\n",
-        path, card);
+    (void)fprintf(cli->out,
+                  "key   %s\n      keep it secret, and a copy of it with its passphrase "
+                  "apart\ncard  %s\n      hand it over %s; it holds nothing secret\n",
+                  path, card,
+                  strcmp(use, "researcher") == 0 ? "to your institution's operator, who "
+                                                   "issues a credential for it"
+                  : strcmp(use, "officer") == 0
+                      ? "to your institution's operator, who puts it on the member card"
+                      : "to the founders, who put it into the manifest");
     return FAULT_NONE;
 }
 
@@ -77,10 +81,11 @@ static enum fault read_public(struct cx *cx, const char *path, Cohortium__Card *
     }
     if (cx_fault(cx) != FAULT_FORMAT)
         return cx_fault(cx);
-    if (key_file_public(cx, path, &f) != FAULT_NONE)
-        return cx_fault(cx) == FAULT_FORMAT
-                   ? cx_fail(cx, FAULT_FORMAT, "%s is neither a key file nor a card", path)
-                   : cx_fault(cx);
+    /* Before its mode is judged it must be a key file at all. */
+    TRY(file_read(cx, "key file", path, CARD_MAX, false, &packed));
+    if (pb_unpack(cx, &cohortium__key_file__descriptor, packed, CARD_MAX, &f) != FAULT_NONE)
+        return cx_fail(cx, FAULT_FORMAT, "%s is neither a key file nor a card", path);
+    TRY(key_file_public(cx, path, &f));
     ret->name = f->name;
     ret->use = f->use;
     ret->signing_key = f->public_key;

@@ -4,6 +4,7 @@
 #include "node/cli/cli.h"
 #include "node/cli/profile.h"
 #include "node/cli/render.h"
+#include "protocol/envelope.h"
 #include "protocol/files.h"
 
 enum { COPY_MAX = 64 * 1024 };
@@ -41,6 +42,33 @@ static enum fault copy_file(struct cx *cx, const char *what, const char *from,
     return file_write(cx, what, to, content, 0600, FILE_NEW);
 }
 
+/* That the three files belong together is known here or never: home says only that it does
+ * not know us. */
+static enum fault check_credential(struct cx *cx, const struct args *args, const char *path,
+                                   const Cohortium__KeyFile *key, const uint8_t node[32])
+{
+    struct bytes packed;
+    struct envelope e;
+    Cohortium__Credential *c;
+
+    TRY(file_read(cx, "credential", path, COPY_MAX, false, &packed));
+    if (envelope_open(cx, ENVELOPE_CREDENTIAL, packed, &e) != FAULT_NONE ||
+        pb_unpack(cx, &cohortium__credential__descriptor, e.body,
+                  envelope_bound(ENVELOPE_CREDENTIAL), &c) != FAULT_NONE ||
+        c->stamp == NULL)
+        return usage_fail(cx, args,
+                          "--credential: %s is no credential; expected what `cohortiumd "
+                          "researcher issue` writes",
+                          path);
+    if (!bytes_equal(PB_BYTES(c->signing_key), PB_BYTES(key->public_key)))
+        return usage_fail(cx, args, "--credential: %s is for another key, that of %.60s",
+                          path, c->name);
+    if (!bytes_equal(PB_BYTES(c->stamp->issuer), bytes_of(node, DIGEST_BYTES)))
+        return usage_fail(cx, args,
+                          "--credential: %s was issued by another node than --node", path);
+    return FAULT_NONE;
+}
+
 enum fault run_profile_add(struct cli *cli, const struct args *args)
 {
     struct cx *cx = cli->cx;
@@ -70,12 +98,14 @@ enum fault run_profile_add(struct cli *cli, const struct args *args)
         return usage_fail(cx, args,
                           "--key: %s is a key for the use %s, expected researcher", key,
                           public->use);
+    TRY(check_credential(cx, args, credential, public, p.node));
     TRY(folder_make(cx, p.folder));
     TRY(copy_file(cx, "key file", key, true, p.folder, "researcher.key"));
     TRY(copy_file(cx, "credential", credential, false, p.folder, "credential"));
     /* Last: a profile without it does not exist for the other commands. */
     TRY(profile_write(cx, &p));
-    (void)fprintf(cli->out, "profile %s: %s\n", p.name, p.folder);
+    (void)fprintf(cli->out, "profile %s: %s\ntry it: cohortium status --profile %s\n",
+                  p.name, p.folder, p.name);
     return FAULT_NONE;
 }
 

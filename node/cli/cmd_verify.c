@@ -1,9 +1,11 @@
 /* cmd_verify.c - a receipt, checked offline. */
+#include <math.h>
 #include <string.h>
 
 #include "node/cli/cli.h"
 #include "node/cli/profile.h"
 #include "node/cli/render.h"
+#include "node/data/decimal.h"
 #include "protocol/base/clock.h"
 #include "protocol/receipt.h"
 
@@ -45,6 +47,7 @@ static void put_result(struct buffer *out, const Cohortium__Release *release)
     }
     for (size_t i = 0; release->result != NULL && i < release->result->n_items; i++) {
         const Cohortium__Item *item = release->result->items[i];
+        char number[32];
 
         buffer_printf(out, "  %s:", item->name);
         for (size_t k = 0; k < item->n_words && k < 40; k++)
@@ -52,7 +55,11 @@ static void put_result(struct buffer *out, const Cohortium__Release *release)
         for (size_t k = 0; k < item->n_values && k < 40; k++) {
             int state = k < item->state.len ? item->state.data[k] : 0;
 
-            buffer_printf(out, " %s", report_number(out->cx, item->values[k], state, 17));
+            /* As it was signed: the shortest text that is this number again. */
+            buffer_printf(out, " %s",
+                          state == 0 && isfinite(item->values[k])
+                              ? decimal_write(item->values[k], number)
+                              : report_number(out->cx, item->values[k], state, 17));
         }
         buffer_text(out, item->n_values > 40 || item->n_words > 40 ? " ...\n" : "\n");
     }

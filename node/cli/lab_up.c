@@ -375,9 +375,10 @@ static void tell(struct raising *r, double seconds)
                   "ask it:   cohortium count %s --profile %s%s\n"
                   "look:     cohortium codebook %s --profile %s\n"
                   "          cohortium sites --profile %s\n"
+                  "operate:  cohortiumd status --dir %s\n"
                   "end it:   cohortium lab down %s --delete\n",
                   r->dataset, r->profile_name, r->lab.n < 3 ? " --by-site" : "", r->dataset,
-                  r->profile_name, r->profile_name, r->lab.name);
+                  r->profile_name, r->profile_name, r->lab.nodes[0].folder, r->lab.name);
     if (r->lab.n < 3)
         (void)fprintf(
             r->lab.cli->err,

@@ -126,8 +126,14 @@ try:
     shown = must("the manifest in words", NODED, "consortium", "show", "--dir", "north")
     check("it names members and officers", "south" in shown and "west_2" in shown, shown)
     line = issued[issued.index("profile add"):].replace("\\\n", " ").split()
+    must("another's key", CLI, "key", "new", "--name", "eve", "-o", "eve.key", *SECRET)
+    a = run(CLI, *[{"THEIR.key": "eve.key", "north": "study"}.get(w, w) for w in line])
+    check("a credential of another key makes no profile", a.returncode == 2
+          and "for another key" in a.stderr, a.stdout + a.stderr)
     a = run(CLI, *[{"THEIR.key": "ada.key", "north": "study"}.get(w, w) for w in line])
     check("profile added", a.returncode == 0, a.stdout + a.stderr)
+    mode = (home / "config/cohortium/profiles/study/researcher.key").stat().st_mode & 0o777
+    check("the key's copy is private", mode == 0o600, oct(mode))
     a = run(CLI, "count", "lung", "--where", 'sex == "female"', "--profile", "study", *SECRET)
     check("a production answer, rounded", a.returncode == 0 and "90" in a.stdout,
           a.stdout + a.stderr)

@@ -62,6 +62,8 @@ want 1 "is not a receipt" verify "$work/no.receipt"
 echo "correct horse" >"$work/passphrase"
 want 0 "hand it over" key new --name ada -o "$work/ada.key" --passphrase-file "$work/passphrase"
 want 0 "researcher" key show "$work/ada.key"
+want 1 "neither a key file nor a card" key show "$0"
+want 2 "two variables are one word: 'a * b'" table lung a b
 want 0 '"name":"ada"' key show "$work/ada.key.card" --json
 want 1 "exists already" key new --name ada -o "$work/ada.key" --lab
 : >"$work/empty"
@@ -79,13 +81,17 @@ add() {
 }
 want 0 "no profile yet" profile list
 add ada "$work/o.key" 2 "expected researcher"
-add ada "$work/ada.key" 0 "profile ada"
+add ada "$work/ada.key" 2 "is no credential"
+[ ! -e "$XDG_CONFIG_HOME/cohortium/profiles/ada" ] || { echo "half a profile was made"; failed=1; }
+profile="$XDG_CONFIG_HOME/cohortium/profiles/ada"
+mkdir -p "$profile"
+cp "$work/ada.key" "$profile/researcher.key"
+printf 'home: tcp://127.0.0.1:1\nnode: "%s"\nnoise: "%s"\ngenesis: "%s"\n' "$hex" "$hex" "$hex" \
+    >"$profile/profile.yaml"
 add ada "$work/ada.key" 1 "exists already"
 want 0 "tcp://127.0.0.1:1" profile list
 want 0 "$hex" profile show ada --json
 want 2 'did you mean `ada`?' profile show add
 want 2 "is no profile name" profile add ../x --home tcp://h:1
-[ "$(stat -c %a "$XDG_CONFIG_HOME/cohortium/profiles/ada/researcher.key")" = 600 ] ||
-    { echo "the key's copy is not private"; failed=1; }
 
 exit $failed

@@ -1,7 +1,7 @@
 # packages.sh - what a bare Debian 12 lacks to build, run and test; sourced by the two scripts.
 PACKAGES="gcc libc6-dev meson ninja-build pkg-config python3 libnng-dev libsodium-dev \
 libprotobuf-c-dev protobuf-c-compiler libsqlite3-dev r-mathlib libcmocka-dev libseccomp-dev \
-libjansson-dev libyaml-dev zlib1g-dev linux-libc-dev"
+libjansson-dev libyaml-dev zlib1g-dev linux-libc-dev faketime"
 
 install_packages() {
     missing=""

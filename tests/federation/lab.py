@@ -1,9 +1,11 @@
 """lab.py - a real consortium on loopback for tests: real programs, real nodes, nothing mocked."""
+import contextlib
 import json
 import os
 import pathlib
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -94,6 +96,35 @@ class Lab:
         return self.run(NODED, "serve", "--background", "--dir", self.node(i), timeout=60,
                         env=dict(self.env, **(env or {})))
 
+    def processes(self, i):
+        """Everything that runs with this node's folder among its words."""
+        folder = str(self.node(i)).encode()
+        found = []
+        for words in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                if any(w == folder for w in words.read_bytes().split(b"\0")):
+                    found.append(int(words.parent.name))
+            except OSError:
+                continue
+        return found
+
+    def log(self, i):
+        return (self.node(i) / "node.log").read_text(errors="replace")
+
+    def records(self, i):
+        """The audit log's records as lines, the oldest first; [] when the node does not run."""
+        a = self.noded(i, "audit", "show", "--last", "10000")
+        return a.out.splitlines() if a.status == 0 else []
+
+    def sql(self, i, text, *values):
+        """What the vault's file holds; it is changed only while the node is stopped."""
+        with contextlib.closing(sqlite3.connect(self.node(i) / "vault.db", timeout=10)) as db:
+            with db:
+                return db.execute(text, values).fetchall()
+
+    def charges(self, i):
+        return self.sql(i, "SELECT count(*) FROM permit_charge")[0][0]
+
     def stop_node(self, i, how=signal.SIGTERM):
         pid = self.pid(i)
         os.kill(pid, how)
@@ -105,6 +136,15 @@ class Lab:
             a = self.cohortium("sites", "--profile", "lab-test", "--json")
             return a.status == 0 and "down" not in a.out
         return wait_for(linked, seconds)
+
+
+FAKETIME = next(iter(sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+
+
+def clock_off(by):
+    """The environment of a process whose clock is off, such as "+1h"; deadlines stay true."""
+    return {"LD_PRELOAD": str(FAKETIME), "FAKETIME": by, "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_DISABLE_SHM": "1"}
 
 
 def is_zombie(pid):

@@ -10,7 +10,14 @@
 
 #include "protocol/link.h"
 
-enum { ANY = 0xffff, SMALL = 64 * 1024, LARGE = LINK_MESSAGE_MAX, CHUNK = 64 * 1024 };
+enum {
+    ANY = 0xffff,
+    SMALL = 64 * 1024,
+    MEDIUM = 128 * 1024,      /* an envelope of one request */
+    STATUS = 2 * 1024 * 1024, /* a line for each of a thousand members */
+    LARGE = LINK_MESSAGE_MAX,
+    CHUNK = 64 * 1024
+};
 
 static const struct {
     enum ipc_side sender;
@@ -23,12 +30,12 @@ static const struct {
     {IPC_NET, IPC_CALL, SERVICE_CATALOG, SMALL},
     {IPC_NET, IPC_CALL, SERVICE_CODEBOOK, SMALL},
     {IPC_NET, IPC_CALL, SERVICE_SITES, SMALL},
-    {IPC_NET, IPC_CALL, SERVICE_PREFLIGHT, LARGE},
+    {IPC_NET, IPC_CALL, SERVICE_PREFLIGHT, MEDIUM},
     {IPC_NET, IPC_CALL, SERVICE_BEGIN, LARGE},
     {IPC_NET, IPC_CALL, SERVICE_STEP, LARGE},
     {IPC_NET, IPC_CALL, SERVICE_ABORT, SMALL},
     {IPC_NET, IPC_ADMIT, 0, SMALL},
-    {IPC_NET, IPC_LINKS, 0, LARGE},
+    {IPC_NET, IPC_LINKS, 0, STATUS},
 };
 
 bool ipc_is_allowed(enum ipc_side sender, unsigned kind, unsigned code, size_t size)
@@ -77,20 +84,100 @@ static enum fault write_all(struct cx *cx, int fd, const uint8_t *p, size_t n, i
     return FAULT_NONE;
 }
 
+static enum fault put_header(struct cx *cx, enum ipc_side sender,
+                             const struct ipc_message *message, uint8_t header[IPC_HEADER])
+{
+    if (!ipc_is_allowed(sender, message->kind, message->code, message->body.n))
+        return cx_fail(cx, FAULT_INTERNAL,
+                       "a message between net and vault that is not allowed");
+    put_le(header, message->body.n, 4);
+    put_le(header + 4, message->kind, 2);
+    put_le(header + 6, message->code, 2);
+    put_le(header + 8, message->id, 8);
+    return FAULT_NONE;
+}
+
 enum fault ipc_send(struct cx *cx, int fd, enum ipc_side sender,
                     const struct ipc_message *message)
 {
     uint8_t header[IPC_HEADER];
 
-    if (!ipc_is_allowed(sender, message->kind, message->code, message->body.n))
-        return cx_fail(cx, FAULT_INTERNAL, "a message between net and vault that is not allowed");
-    put_le(header, message->body.n, 4);
-    put_le(header + 4, message->kind, 2);
-    put_le(header + 6, message->code, 2);
-    put_le(header + 8, message->id, 8);
+    TRY(put_header(cx, sender, message, header));
     TRY(write_all(cx, fd, header, sizeof header, message->body.n > 0 ? MSG_MORE : 0));
     return write_all(cx, fd, message->body.p, message->body.n, 0);
 }
+
+/* ---- writing without waiting ---- */
+
+struct ipc_frame {
+    struct ipc_frame *next;
+    size_t n, at;
+    uint8_t bytes[];
+};
+
+static void drop_first(struct ipc_writer *w)
+{
+    struct ipc_frame *f = w->first;
+
+    w->first = f->next;
+    if (w->first == NULL)
+        w->last = NULL;
+    w->waiting -= f->n;
+    free(f);
+}
+
+enum fault ipc_flush(struct cx *cx, struct ipc_writer *w, int fd)
+{
+    while (w->first != NULL) {
+        struct ipc_frame *f = w->first;
+        ssize_t k = send(fd, f->bytes + f->at, f->n - f->at, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return FAULT_NONE;
+        if (k <= 0)
+            return cx_fail(cx, FAULT_UNAVAILABLE, "the node's other process is gone");
+        f->at += (size_t)k;
+        if (f->at == f->n)
+            drop_first(w);
+    }
+    return FAULT_NONE;
+}
+
+enum fault ipc_put(struct cx *cx, struct ipc_writer *w, int fd,
+                   const struct ipc_message *message)
+{
+    uint8_t header[IPC_HEADER];
+    struct ipc_frame *f;
+
+    TRY(put_header(cx, w->sender, message, header));
+    if (IPC_HEADER + message->body.n > IPC_WAITING_MAX - w->waiting)
+        return cx_fail(cx, FAULT_UNAVAILABLE,
+                       "too much waits for the node's other process");
+    f = malloc(sizeof *f + IPC_HEADER + message->body.n);
+    if (f == NULL)
+        return cx_fail(cx, FAULT_MEMORY, "out of memory for a message");
+    *f = (struct ipc_frame){.n = IPC_HEADER + message->body.n};
+    memcpy(f->bytes, header, IPC_HEADER);
+    if (message->body.n > 0)
+        memcpy(f->bytes + IPC_HEADER, message->body.p, message->body.n);
+    if (w->last != NULL)
+        w->last->next = f;
+    else
+        w->first = f;
+    w->last = f;
+    w->waiting += f->n;
+    return ipc_flush(cx, w, fd);
+}
+
+void ipc_writer_free(struct ipc_writer *w)
+{
+    while (w->first != NULL)
+        drop_first(w);
+}
+
+/* ---- reading ---- */
 
 /* The header at the front is allowed, or there is not yet a whole header. */
 static bool front_is_allowed(const struct ipc_reader *r)
@@ -118,7 +205,8 @@ enum fault ipc_read(struct cx *cx, struct ipc_reader *r, int fd)
         return cx_fail(cx, FAULT_UNAVAILABLE, "the node's other process is gone");
     r->n += (size_t)k;
     if (!front_is_allowed(r))
-        return cx_fail(cx, FAULT_FORMAT, "a message between net and vault that is not allowed");
+        return cx_fail(cx, FAULT_FORMAT,
+                       "a message between net and vault that is not allowed");
     return FAULT_NONE;
 }
 
@@ -142,7 +230,8 @@ bool ipc_next(struct ipc_reader *r, struct ipc_message *ret, uint8_t **ret_memor
     *ret_memory = memory;
     memmove(r->p, r->p + whole, r->n - whole);
     r->n -= whole;
-    if (r->size > 4 * CHUNK && r->n < CHUNK) { /* a large message is over: give its room back */
+    if (r->size > 4 * CHUNK &&
+        r->n < CHUNK) { /* a large message is over: give its room back */
         uint8_t *p = realloc(r->p, CHUNK);
 
         if (p != NULL) {

@@ -1,9 +1,12 @@
 /*
- * ipc.h - the one conversation between net and vault: length-framed messages over a socketpair.
+ * ipc.h - the one conversation between net and vault: length-framed messages over a
+ * socketpair.
  *
- *   frame = length u32 | kind u16 | code u16 | id u64 | body      (little endian; length: of body)
+ *   frame = length u32 | kind u16 | code u16 | id u64 | body      (little endian; length:
+ * of body)
  *
- * What may pass stands in one table (ipc.c); everything else is denied and ends the connection.
+ * What may pass stands in one table (ipc.c); everything else is denied and ends the
+ * connection.
  */
 #pragma once
 
@@ -14,8 +17,9 @@ enum ipc_kind {
     IPC_CALL = 2,  /* net -> vault: code = service; body as in link.h */
     IPC_REPLY = 3, /* vault -> net */
     IPC_FAIL = 4,  /* vault -> net: code = fault, body = packed Trouble */
-    IPC_ADMIT = 5, /* net -> vault: packed Envelope(Credential); answered with REPLY or FAIL */
-    IPC_LINKS = 6  /* net -> vault: packed SitesReply, for status; no answer */
+    IPC_ADMIT =
+        5, /* net -> vault: packed Envelope(Credential); answered with REPLY or FAIL */
+    IPC_LINKS = 6 /* net -> vault: packed SitesReply, for status; no answer */
 };
 
 enum ipc_side { IPC_VAULT, IPC_NET };
@@ -32,10 +36,28 @@ enum { IPC_HEADER = 16 };
 /* Is this message allowed from `sender`, with this code and size? */
 bool ipc_is_allowed(enum ipc_side sender, unsigned kind, unsigned code, size_t size);
 
-/* Writes one frame whole (blocking). FAULT_UNAVAILABLE when the other side is gone;
- * FAULT_INTERNAL for a message that the table denies. Callers serialise. */
+/* Writes one frame whole (blocking: for threads that may wait). FAULT_UNAVAILABLE when the
+ * other side is gone; FAULT_INTERNAL for a message that the table denies. Callers
+ * serialise. */
 CHECKED enum fault ipc_send(struct cx *cx, int fd, enum ipc_side sender,
                             const struct ipc_message *message);
+
+/* For who must not wait (net's loop: a vault that waits for it would wait for ever). Sends
+ * what the socket takes and keeps the rest, IPC_WAITING_MAX bytes at most. */
+enum { IPC_WAITING_MAX = 128 * 1024 * 1024 };
+struct ipc_frame;
+struct ipc_writer {
+    enum ipc_side sender; /* who writes */
+    struct ipc_frame *first, *last;
+    size_t waiting;
+};
+/* A fault: the message will not arrive. FAULT_UNAVAILABLE: too much waits, or the other
+ * side is gone; FAULT_INTERNAL: the table denies it; FAULT_MEMORY. */
+CHECKED enum fault ipc_put(struct cx *cx, struct ipc_writer *w, int fd,
+                           const struct ipc_message *message);
+/* When the socket has room again; FAULT_UNAVAILABLE when the other side is gone. */
+CHECKED enum fault ipc_flush(struct cx *cx, struct ipc_writer *w, int fd);
+void ipc_writer_free(struct ipc_writer *w);
 
 /* Reads what is there into a growing buffer and hands out whole frames. */
 struct ipc_reader {
@@ -45,6 +67,7 @@ struct ipc_reader {
 };
 /* One read(2); FAULT_UNAVAILABLE at the end, FAULT_FORMAT for what the table denies. */
 CHECKED enum fault ipc_read(struct cx *cx, struct ipc_reader *r, int fd);
-/* Takes the next whole frame out (body copied to malloc memory, caller frees) or returns false. */
+/* Takes the next whole frame out (body copied to malloc memory, caller frees) or returns
+ * false. */
 bool ipc_next(struct ipc_reader *r, struct ipc_message *ret, uint8_t **ret_memory);
 void ipc_reader_free(struct ipc_reader *r);

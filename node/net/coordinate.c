@@ -4,8 +4,9 @@
  *   preflight -> (complaints | dry run) | begin -> (answers | ACCEPTs) -> rounds -> answers
  *   round: home vault proposes; everybody gets proposal and the vectors of the round before
  *
- * The coordinator carries envelopes and cannot make any: every vault checks what it gets. One
- * exchange a round. When a site fails, the session is aborted everywhere and the site named.
+ * The coordinator carries envelopes and cannot make any: every vault checks what it gets.
+ * One exchange a round. When a site fails, the session is aborted everywhere and the site
+ * named.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -28,9 +29,11 @@ struct part { /* one site of a question */
 };
 
 struct ask {
+    struct ask *next;
+    uint8_t who[32]; /* the researcher */
     struct net *net;
-    struct cx *cx;              /* the whole question */
-    struct cx *round[2];        /* this round and the one before */
+    struct cx *cx;       /* the whole question */
+    struct cx *round[2]; /* this round and the one before */
     unsigned turn;
     struct served *served;
     struct request request;
@@ -46,8 +49,13 @@ struct ask {
 
 static void ask_free(struct ask *a)
 {
+    for (struct ask **at = &a->net->asks; *at != NULL; at = &(*at)->next)
+        if (*at == a) {
+            *at = a->next;
+            break;
+        }
     hub_cancel_timer(a->net->hub, a->timer);
-    a->net->asks--;
+    a->net->n_asks--;
     cx_free(&a->round[0]);
     cx_free(&a->round[1]);
     struct cx *cx = a->cx;
@@ -62,7 +70,8 @@ static void ignore(void *user, enum fault fault, struct bytes body)
     (void)body;
 }
 
-/* Everybody forgets the session; the researcher hears why. The ask goes when no call is out. */
+/* Everybody forgets the session; the researcher hears why. The ask goes when no call is
+ * out. */
 static void ask_fail(struct ask *a, enum fault fault, const char *text, size_t site)
 {
     if (a->failed)
@@ -91,8 +100,8 @@ static void part_failed(struct ask *a, size_t i, enum fault fault, struct bytes 
     const char *name = a->parts[i].who->name;
     const char *text;
 
-    if (body.n > 0 && pb_unpack(a->cx, &cohortium__trouble__descriptor, body, 256 * 1024, &t) !=
-                          FAULT_NONE)
+    if (body.n > 0 && pb_unpack(a->cx, &cohortium__trouble__descriptor, body, 256 * 1024,
+                                &t) != FAULT_NONE)
         t = NULL;
     if (fault == FAULT_TIMEOUT)
         text = cx_printf(a->cx, "%s did not answer in time", name);
@@ -130,7 +139,8 @@ static void call_one(struct ask *a, size_t i, enum service service, struct bytes
 {
     a->parts[i].waiting = true;
     a->waiting++;
-    site_call(a->net, a->parts[i].who, service, body, a->deadline, call_ended, &a->parts[i]);
+    site_call(a->net, a->parts[i].who, service, body, a->deadline, call_ended,
+              &a->parts[i]);
 }
 
 /* Calls all (or those that `wanted` says) with one body; holds the ask meanwhile. */
@@ -197,10 +207,18 @@ static void take_step(struct ask *a, size_t i, struct bytes body)
     struct bytes packed;
     if (r->answer == NULL)
         return;
-    if (pb_pack(cx, &r->answer->base, &packed) != FAULT_NONE || !keep(a, a->cx, packed, &packed) ||
-        pb_unpack(a->cx, &cohortium__answer__descriptor, packed, LINK_MESSAGE_MAX, &p->answer) !=
-            FAULT_NONE)
+    if (pb_pack(cx, &r->answer->base, &packed) != FAULT_NONE ||
+        !keep(a, a->cx, packed, &packed) ||
+        pb_unpack(a->cx, &cohortium__answer__descriptor, packed, LINK_MESSAGE_MAX,
+                  &p->answer) != FAULT_NONE)
         ask_fail(a, FAULT_MEMORY, "out of memory for this question", a->n);
+}
+
+/* The most that a site has to say in a phase: nothing is kept beyond it. */
+static size_t reply_max(enum phase phase)
+{
+    return phase == PREFLIGHT ? envelope_packed_bound(ENVELOPE_PREFLIGHT)
+                              : LINK_MESSAGE_MAX;
 }
 
 static void take_reply(struct ask *a, size_t i, struct bytes body)
@@ -208,6 +226,10 @@ static void take_reply(struct ask *a, size_t i, struct bytes body)
     struct bytes kept;
     struct cx *cx = a->phase >= PROPOSING ? a->round[a->turn] : a->cx;
 
+    if (body.n > reply_max(a->phase)) {
+        ask_fail(a, FAULT_BOUND, "a site's answer is longer than allowed", i);
+        return;
+    }
     if (!keep(a, cx, body, &kept))
         return;
     if (a->phase == PREFLIGHT)
@@ -312,7 +334,8 @@ static void finish(struct ask *a)
     if (fault != FAULT_NONE)
         net_fail(a->served, fault, cx_message(a->cx), NULL);
     else if (packed.n > LINK_MESSAGE_MAX)
-        net_fail(a->served, FAULT_BOUND, "the receipt is larger than a message may be", NULL);
+        net_fail(a->served, FAULT_BOUND, "the receipt is larger than a message may be",
+                 NULL);
     else
         served_reply(a->served, packed);
     ask_free(a);
@@ -365,7 +388,8 @@ static void after_preflight(struct ask *a)
     }
     if (t.n_complaints > 0) {
         t.fault = (char *)fault_name(FAULT_INVALID);
-        t.text = (char *)"the request is not valid; no data was touched and nothing was charged";
+        t.text =
+            (char *)"the request is not valid; no data was touched and nothing was charged";
         if (pb_pack(a->cx, &t.base, &packed) != FAULT_NONE)
             packed = (struct bytes){0};
         served_fail(a->served, FAULT_INVALID, packed);
@@ -403,7 +427,8 @@ static enum fault step_body(struct ask *a, struct bytes proposal, bool vectors,
     call.proposal = PB_DATA(proposal);
     CX_NEW(cx, list, a->n);
     for (size_t i = 0; i < a->n; i++)
-        list[i] = a->rounds == 0 ? PB_DATA(a->parts[i].accept) : PB_DATA(a->parts[i].vector);
+        list[i] =
+            a->rounds == 0 ? PB_DATA(a->parts[i].accept) : PB_DATA(a->parts[i].vector);
     if (vectors && a->rounds == 0) {
         call.n_accepts = a->n;
         call.accepts = list;
@@ -482,7 +507,8 @@ static void next(struct ask *a)
     case BEGINNING:
         if (answers == a->n) {
             finish(a);
-        } else if (answers > 0 && !a->rerun) { /* some vault lacks the answer: run it for all */
+        } else if (answers > 0 &&
+                   !a->rerun) { /* some vault lacks the answer: run it for all */
             a->rerun = true;
             for (size_t i = 0; i < a->n; i++)
                 a->parts[i].answer = NULL;
@@ -512,7 +538,6 @@ static void next(struct ask *a)
 
 /* ---- start, linking, progress ---- */
 
-
 static void begin_preflight(struct ask *a)
 {
     a->phase = PREFLIGHT;
@@ -527,9 +552,9 @@ static bool wait_for_links(struct ask *a)
             continue;
         if (clock_mono_ms() < a->linking_until)
             return true;
-        ask_fail(a, FAULT_UNAVAILABLE,
-                 cx_printf(a->cx, "%s is down: no link with it at present", a->parts[i].who->name),
-                 i);
+        const char *text = cx_printf(a->cx, "%s is down: no link with it at present",
+                                     a->parts[i].who->name);
+        ask_fail(a, FAULT_UNAVAILABLE, text != NULL ? text : a->parts[i].who->name, i);
         return false;
     }
     return false;
@@ -608,17 +633,31 @@ static enum fault ask_open(struct ask *a, struct bytes request)
     return FAULT_NONE;
 }
 
+/* One researcher leaves room for another, however long their questions take. */
+static bool has_room_for(const struct net *net, const uint8_t who[32])
+{
+    size_t own = 0;
+
+    for (const struct ask *a = net->asks; a != NULL; a = a->next)
+        own += memcmp(a->who, who, sizeof a->who) == 0;
+    return net->n_asks < NET_ASKS_MAX && own < NET_ASKS_OF_ONE_MAX;
+}
+
 void coordinate(struct net *net, struct bytes request, struct served *served)
 {
+    const uint8_t *who = link_peer(served_link(served))->id;
     struct ask *a;
 
-    if (net->asks >= NET_ASKS_MAX || (a = calloc(1, sizeof *a)) == NULL) {
+    if (!has_room_for(net, who) || (a = calloc(1, sizeof *a)) == NULL) {
         net_fail(served, FAULT_UNAVAILABLE,
                  "this node coordinates as many questions as it can; ask again in a while",
                  net->self);
         return;
     }
-    net->asks++;
+    net->n_asks++;
+    a->next = net->asks;
+    net->asks = a;
+    memcpy(a->who, who, sizeof a->who);
     a->net = net;
     a->served = served;
     a->cx = cx_new(ASK_MEMORY, CX_NO_DEADLINE);
@@ -628,7 +667,8 @@ void coordinate(struct net *net, struct bytes request, struct served *served)
                            ? FAULT_MEMORY
                            : ask_open(a, request);
     if (fault != FAULT_NONE) {
-        net_fail(served, fault, a->cx != NULL ? cx_message(a->cx) : "out of memory", net->self);
+        net_fail(served, fault, a->cx != NULL ? cx_message(a->cx) : "out of memory",
+                 net->self);
         ask_free(a);
         return;
     }
@@ -642,4 +682,17 @@ void coordinate(struct net *net, struct bytes request, struct served *served)
     }
     a->timer = hub_after(net->hub, PROGRESS_MS, tick, a);
     begin_preflight(a);
+}
+
+void asks_end(struct net *net)
+{
+    struct ask *following;
+
+    for (struct ask *a = net->asks; a != NULL; a = following) {
+        following = a->next;
+        a->waiting++; /* its aborts may end at once */
+        ask_fail(a, FAULT_UNAVAILABLE, "this node is stopping; ask again in a while", a->n);
+        a->waiting--;
+        ask_settle(a);
+    }
 }

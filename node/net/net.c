@@ -11,15 +11,81 @@
 
 struct pending {
     struct pending *next;
-    uint64_t id;
+    struct net *net;
+    uint64_t id, timer;
     call_done *done;
     void *user;
 };
 
 /* ---- the vault ---- */
 
-void vault_call(struct net *net, enum ipc_kind kind, enum service service, struct bytes body,
-                call_done *done, void *user)
+static void vault_ready(void *user, int fd, short revents);
+
+static void vault_gone(struct net *net)
+{
+    if (!net->failed)
+        log_warning("the vault is gone; stopping");
+    net->failed = true;
+    hub_stop(net->hub);
+}
+
+/* Waits for room in the socket only while something waits to be written. */
+static void watch_vault(struct cx *cx, struct net *net)
+{
+    short events = net->writer.first != NULL ? POLLIN | POLLOUT : POLLIN;
+
+    if (hub_watch(cx, net->hub, net->vault_fd, events, vault_ready, net) != FAULT_NONE)
+        vault_gone(net); /* never: it is watched already */
+}
+
+enum fault vault_tell(struct cx *cx, struct net *net, const struct ipc_message *m)
+{
+    TRY(ipc_put(cx, &net->writer, net->vault_fd, m));
+    watch_vault(cx, net);
+    return FAULT_NONE;
+}
+
+static void end_call(struct net *net, struct pending *p, enum fault fault,
+                     struct bytes body)
+{
+    for (struct pending **at = &net->pending; *at != NULL; at = &(*at)->next)
+        if (*at == p) {
+            *at = p->next;
+            break;
+        }
+    net->n_pending--;
+    hub_cancel_timer(net->hub, p->timer);
+    p->done(p->user, fault, body);
+    free(p);
+}
+
+/* The vault will answer all the same, and nobody is waiting then. */
+static void call_late(void *user)
+{
+    struct pending *p = user;
+
+    p->timer = 0;
+    end_call(p->net, p, FAULT_TIMEOUT, (struct bytes){0});
+}
+
+/* An abort is let through: it makes room. */
+static enum fault begin_call(struct cx *cx, struct net *net, const struct ipc_message *m,
+                             int64_t deadline, struct pending *p)
+{
+    int64_t left = deadline - clock_mono_ms();
+
+    if (net->closing)
+        return cx_fail(cx, FAULT_UNAVAILABLE, "this node is stopping");
+    if (net->n_pending >= NET_CALLS_MAX && m->code != SERVICE_ABORT)
+        return cx_fail(cx, FAULT_UNAVAILABLE, "the vault has as much to do as it can");
+    if (deadline != CX_NO_DEADLINE &&
+        (p->timer = hub_after(net->hub, left, call_late, p)) == 0)
+        return cx_fail(cx, FAULT_MEMORY, "out of memory for a call");
+    return vault_tell(cx, net, m);
+}
+
+void vault_call(struct net *net, enum ipc_kind kind, enum service service,
+                struct bytes body, int64_t deadline, call_done *done, void *user)
 {
     struct pending *p = malloc(sizeof *p);
     AUTO_CX struct cx *cx = cx_new(64 * 1024, CX_NO_DEADLINE);
@@ -29,26 +95,24 @@ void vault_call(struct net *net, enum ipc_kind kind, enum service service, struc
         done(user, FAULT_MEMORY, (struct bytes){0});
         return;
     }
-    *p = (struct pending){net->pending, ++net->next_id, done, user};
+    *p = (struct pending){
+        .next = net->pending, .net = net, .id = ++net->next_id, .done = done, .user = user};
     net->pending = p;
-    struct ipc_message m = {.kind = kind, .code = kind == IPC_CALL ? service : 0, .id = p->id,
-                            .body = body};
-    if (ipc_send(cx, net->vault_fd, IPC_NET, &m) == FAULT_NONE)
-        return;
-    net->pending = p->next;
-    free(p);
-    done(user, FAULT_UNAVAILABLE, (struct bytes){0});
+    net->n_pending++;
+    struct ipc_message m = {
+        .kind = kind, .code = kind == IPC_CALL ? service : 0, .id = p->id, .body = body};
+    enum fault fault = begin_call(cx, net, &m, deadline, p);
+    if (fault != FAULT_NONE)
+        end_call(net, p, fault == FAULT_INTERNAL ? FAULT_BOUND : FAULT_UNAVAILABLE,
+                 (struct bytes){0});
 }
 
 static void finish_call(struct net *net, const struct ipc_message *m)
 {
-    for (struct pending **at = &net->pending; *at != NULL; at = &(*at)->next)
-        if ((*at)->id == m->id) {
-            struct pending *p = *at;
-
-            *at = p->next;
-            p->done(p->user, m->kind == IPC_REPLY ? FAULT_NONE : (enum fault)m->code, m->body);
-            free(p);
+    for (struct pending *p = net->pending; p != NULL; p = p->next)
+        if (p->id == m->id) {
+            end_call(net, p, m->kind == IPC_REPLY ? FAULT_NONE : (enum fault)m->code,
+                     m->body);
             return;
         }
 }
@@ -60,11 +124,16 @@ static void vault_ready(void *user, int fd, short revents)
     struct ipc_message m;
     uint8_t *memory;
 
-    (void)revents;
-    if (cx == NULL || ipc_read(cx, &net->reader, fd) != FAULT_NONE) {
-        log_warning("the vault is gone; stopping");
-        net->failed = true;
-        hub_stop(net->hub);
+    if (cx == NULL ||
+        ((revents & POLLOUT) != 0 && ipc_flush(cx, &net->writer, fd) != FAULT_NONE)) {
+        vault_gone(net);
+        return;
+    }
+    watch_vault(cx, net);
+    if ((revents & ~POLLOUT) == 0)
+        return;
+    if (ipc_read(cx, &net->reader, fd) != FAULT_NONE) {
+        vault_gone(net);
         return;
     }
     while (ipc_next(&net->reader, &m, &memory)) {
@@ -94,14 +163,15 @@ void site_call(struct net *net, const Cohortium__Member *site, enum service serv
                struct bytes body, int64_t deadline, call_done *done, void *user)
 {
     if (site == net->self) {
-        vault_call(net, IPC_CALL, service, body, done, user);
+        vault_call(net, IPC_CALL, service, body, deadline, done, user);
         return;
     }
     struct link *link = hub_find(net->hub, site->node_id.data);
     AUTO_CX struct cx *cx = cx_new(64 * 1024, CX_NO_DEADLINE);
-    enum fault fault = link == NULL || cx == NULL
-                           ? FAULT_UNAVAILABLE
-                           : link_call(cx, link, service, body, deadline, done, NULL, user, NULL);
+    enum fault fault =
+        link == NULL || cx == NULL
+            ? FAULT_UNAVAILABLE
+            : link_call(cx, link, service, body, deadline, done, NULL, user, NULL);
     if (fault != FAULT_NONE)
         done(user, fault, (struct bytes){0});
 }
@@ -137,32 +207,39 @@ static bool admit(void *user, struct link_peer *peer)
     AUTO_CX struct cx *cx = cx_new(1024 * 1024, CX_NO_DEADLINE);
     struct credential c;
     if (cx == NULL ||
-        credential_verify(cx, net->manifest, peer->hello, clock_utc_ms(), &c) != FAULT_NONE ||
+        credential_verify(cx, net->manifest, peer->hello, clock_utc_ms(), &c) !=
+            FAULT_NONE ||
         c.home != net->self ||
         !bytes_equal(PB_BYTES(c.body->noise_key), bytes_of(peer->noise_key, KEY_BYTES))) {
-        log_notice("a link was refused: %s",
-                   cx != NULL && cx_fault(cx) != FAULT_NONE ? cx_message(cx) : "unknown key");
+        log_notice("a link was refused: %s", cx != NULL && cx_fault(cx) != FAULT_NONE
+                                                 ? cx_message(cx)
+                                                 : "unknown key");
         return false;
     }
     peer->researcher = true;
+    peer->message_max = NET_RESEARCHER_MAX;
     memcpy(peer->id, c.subject, DIGEST_BYTES);
     return true;
 }
 
-struct admitted {
-    struct net *net;
-    uint8_t id[32];
+struct admitted {      /* the vault is asked whether a credential still holds */
+    struct link *link; /* NULL: it is down */
 };
 
 static void admit_done(void *user, enum fault fault, struct bytes body)
 {
     struct admitted *a = user;
-    struct link *link = hub_find(a->net->hub, a->id);
 
     (void)body;
-    if (fault != FAULT_NONE && link != NULL) {
-        log_notice("a researcher's link was closed: the credential does not hold here");
-        link_close(link, "the credential is revoked or was not issued here");
+    if (a->link != NULL)
+        link_set_user(a->link, NULL);
+    if (fault != FAULT_NONE && a->link != NULL) {
+        bool busy = fault == FAULT_UNAVAILABLE || fault == FAULT_MEMORY;
+
+        log_notice("a researcher's link was closed: %s",
+                   busy ? "the vault is busy" : "the credential does not hold here");
+        link_close(a->link, busy ? "this node is busy; ask again in a while"
+                                 : "the credential is revoked or was not issued here");
     }
     free(a);
 }
@@ -171,7 +248,9 @@ static const char *peer_name(const struct net *net, const struct link *link)
 {
     const Cohortium__Member *m = manifest_find(net->manifest, link_peer(link)->id);
 
-    return link_peer(link)->researcher ? "a researcher" : m != NULL ? m->name : "a stranger";
+    return link_peer(link)->researcher ? "a researcher"
+           : m != NULL                 ? m->name
+                                       : "a stranger";
 }
 
 static void link_up(void *user, struct link *link)
@@ -189,15 +268,18 @@ static void link_up(void *user, struct link *link)
         link_close(link, "out of memory");
         return;
     }
-    a->net = net;
-    memcpy(a->id, peer->id, sizeof a->id);
-    vault_call(net, IPC_ADMIT, SERVICE_UNSET, peer->hello, admit_done, a);
+    a->link = link;
+    link_set_user(link, a);
+    vault_call(net, IPC_ADMIT, SERVICE_UNSET, peer->hello, CX_NO_DEADLINE, admit_done, a);
 }
 
 static void link_down(void *user, struct link *link, const char *why)
 {
     struct net *net = user;
+    struct admitted *a = link_user(link);
 
+    if (a != NULL)
+        a->link = NULL;
     log_notice("the link with %s ended: %s", peer_name(net, link), why);
     if (!link_peer(link)->researcher)
         sites_report(net);
@@ -227,13 +309,13 @@ static void serve(void *user, struct link *link, enum service service, struct by
     case SERVICE_CATALOG:
         if (researcher)
             break;
-        vault_call(net, IPC_CALL, service, body, forward_done, served);
+        vault_call(net, IPC_CALL, service, body, CX_NO_DEADLINE, forward_done, served);
         return;
     case SERVICE_CODEBOOK:
         if (researcher)
             codebook_serve(net, body, served);
         else
-            vault_call(net, IPC_CALL, service, body, forward_done, served);
+            vault_call(net, IPC_CALL, service, body, CX_NO_DEADLINE, forward_done, served);
         return;
     case SERVICE_ASK:
         if (!researcher)
@@ -298,8 +380,11 @@ static enum fault start(struct cx *cx, struct net *net, const struct net_setup *
 
 enum fault net_run(struct cx *cx, const struct net_setup *setup)
 {
-    struct net net = {.cx = cx, .vault_fd = setup->vault_fd,
-                      .control_fd = setup->control_fd, .reader = {.sender = IPC_VAULT}};
+    struct net net = {.cx = cx,
+                      .vault_fd = setup->vault_fd,
+                      .control_fd = setup->control_fd,
+                      .reader = {.sender = IPC_VAULT},
+                      .writer = {.sender = IPC_NET}};
     uint8_t own[32];
 
     if (crypto_scalarmult_base(own, setup->link_secret) != 0)
@@ -311,15 +396,16 @@ enum fault net_run(struct cx *cx, const struct net_setup *setup)
         sites_report(&net);
         fault = hub_run(cx, net.hub, NULL, NULL);
     }
+    /* Everybody who waits hears of it, and what a question holds goes with its last call.
+     */
+    net.closing = true;
+    asks_end(&net);
+    while (net.pending != NULL)
+        end_call(&net, net.pending, FAULT_UNAVAILABLE, (struct bytes){0});
     if (net.hub != NULL)
         hub_free(&net.hub);
-    while (net.pending != NULL) {
-        struct pending *p = net.pending;
-
-        net.pending = p->next;
-        free(p);
-    }
     ipc_reader_free(&net.reader);
+    ipc_writer_free(&net.writer);
     if (fault == FAULT_NONE && net.failed)
         return cx_fail(cx, FAULT_UNAVAILABLE, "the vault is gone");
     return fault;

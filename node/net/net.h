@@ -1,9 +1,9 @@
 /*
  * net.h - the process that holds links and the link key, and coordinates; it holds no data.
  *
- *   net.c         start, who may link, what peers and researchers may call, the vault's socket
- *   coordinate.c  one question, driven over all sites; believed by nobody
- *   sites.c       who is there and what they have
+ *   net.c         start, who may link, what peers and researchers may call, the vault's
+ * socket coordinate.c  one question, driven over all sites; believed by nobody sites.c who
+ * is there and what they have
  *
  * Everything runs on the hub's one thread (protocol/link.h).
  */
@@ -14,38 +14,56 @@
 #include "protocol/papers.h"
 
 struct net {
-    struct cx *cx;                /* lives as long as the process */
+    struct cx *cx; /* lives as long as the process */
     struct hub *hub;
     struct manifest *manifest;
     const Cohortium__Member *self;
     int vault_fd, control_fd;
     struct ipc_reader reader;
+    struct ipc_writer writer; /* the loop never waits for the vault */
     uint64_t next_id;
-    struct pending *pending;      /* calls to the vault that are out */
-    size_t asks;                  /* questions being coordinated */
-    bool failed;
+    struct pending *pending; /* calls to the vault that are out */
+    size_t n_pending;
+    struct ask *asks;     /* questions being coordinated */
+    size_t n_asks, looks; /* looks: SITES calls being answered */
+    bool failed, closing;
 };
 
-enum { NET_ASKS_MAX = 64, NET_LINK_WAIT_MS = 5000, NET_TICK_MS = 100 };
+enum {
+    NET_ASKS_MAX = 64,
+    NET_ASKS_OF_ONE_MAX = 32, /* of one researcher */
+    NET_LOOKS_MAX = 32,
+    NET_CALLS_MAX = 384, /* to the vault; it queues a few more */
+    NET_RESEARCHER_MAX =
+        128 * 1024, /* bytes that a researcher may say at once: a request */
+    NET_LINK_WAIT_MS = 5000,
+    NET_TICK_MS = 100
+};
 
 struct net_setup {
-    struct manifest *manifest;    /* verified before the sandbox closed */
-    const char *listen;           /* endpoint, or NULL: outbound only */
-    const uint8_t *link_secret;   /* guarded */
+    struct manifest *manifest;  /* verified before the sandbox closed */
+    const char *listen;         /* endpoint, or NULL: outbound only */
+    const uint8_t *link_secret; /* guarded */
     int vault_fd, control_fd;
 };
 CHECKED enum fault net_run(struct cx *cx, const struct net_setup *setup);
 
-/* done runs exactly once, on the hub's thread, perhaps before the call returns. */
-void vault_call(struct net *net, enum ipc_kind kind, enum service service, struct bytes body,
-                call_done *done, void *user);
-/* The same at any member: own vault, or over its link (FAULT_UNAVAILABLE without one). */
+/* done runs exactly once, on the hub's thread, perhaps before the call returns. deadline:
+ * as of link_call. */
+void vault_call(struct net *net, enum ipc_kind kind, enum service service,
+                struct bytes body, int64_t deadline, call_done *done, void *user);
+/* A message without an answer. */
+CHECKED enum fault vault_tell(struct cx *cx, struct net *net,
+                              const struct ipc_message *message);
+/* A call at any member: own vault, or over its link (FAULT_UNAVAILABLE without one). */
 void site_call(struct net *net, const Cohortium__Member *site, enum service service,
                struct bytes body, int64_t deadline, call_done *done, void *user);
 bool site_is_linked(struct net *net, const Cohortium__Member *site);
 
 /* A researcher's question; answers `served`. */
 void coordinate(struct net *net, struct bytes request, struct served *served);
+/* This node is stopping: whoever asked hears so. */
+void asks_end(struct net *net);
 /* A researcher's SITES call; credential as the link brought it. */
 void sites_serve(struct net *net, struct bytes credential, struct served *served);
 /* A codebook from our own vault, else from the first linked member that has it. */

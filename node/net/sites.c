@@ -5,7 +5,12 @@
 #include "node/net/net.h"
 #include "protocol/base/clock.h"
 
-enum { CATALOG_MS = 3000 };
+enum {
+    CATALOG_MS = 3000,
+    CATALOG_MAX = 1024 * 1024, /* bytes of what one member has */
+    CODEBOOK_CALL_MAX = 4096,
+    LOOK_MEMORY = 64 * 1024 * 1024
+};
 
 struct look { /* one SITES call, while the members answer */
     struct net *net;
@@ -20,6 +25,13 @@ struct one {
     Cohortium__Site *site;
 };
 
+static void look_free(struct look *l)
+{
+    l->net->looks--;
+    cx_free(&l->cx);
+    free(l);
+}
+
 static void look_end(struct look *l)
 {
     struct bytes packed;
@@ -28,8 +40,7 @@ static void look_end(struct look *l)
         served_reply(l->served, packed);
     else
         net_fail(l->served, FAULT_MEMORY, "out of memory", NULL);
-    cx_free(&l->cx);
-    free(l);
+    look_free(l);
 }
 
 static void catalog_done(void *user, enum fault fault, struct bytes body)
@@ -37,10 +48,10 @@ static void catalog_done(void *user, enum fault fault, struct bytes body)
     struct one *one = user;
     struct look *l = one->look;
     Cohortium__CatalogReply *r;
-    struct bytes kept = bytes_of(cx_memdup(l->cx, body.p, body.n), body.n);
 
-    if (fault == FAULT_NONE && kept.p != NULL &&
-        pb_unpack(l->cx, &cohortium__catalog_reply__descriptor, kept, LINK_MESSAGE_MAX, &r) ==
+    /* Parsed strings and lists are copies: nothing points into the body. */
+    if (fault == FAULT_NONE &&
+        pb_unpack(l->cx, &cohortium__catalog_reply__descriptor, body, CATALOG_MAX, &r) ==
             FAULT_NONE &&
         r->site != NULL) {
         one->site->datasets = r->site->datasets;
@@ -84,8 +95,8 @@ static void own_done(void *user, enum fault fault, struct bytes body)
         goto stop;
     }
     if (all == NULL || kept.p == NULL ||
-        pb_unpack(l->cx, &cohortium__sites_reply__descriptor, kept, LINK_MESSAGE_MAX, &own) !=
-            FAULT_NONE ||
+        pb_unpack(l->cx, &cohortium__sites_reply__descriptor, kept, LINK_MESSAGE_MAX,
+                  &own) != FAULT_NONE ||
         own->n_sites != 1) {
         net_fail(l->served, FAULT_INTERNAL, "the vault's answer was not understood", NULL);
         goto stop;
@@ -120,22 +131,28 @@ static void own_done(void *user, enum fault fault, struct bytes body)
         look_end(l);
     return;
 stop:
-    cx_free(&l->cx);
-    free(l);
+    look_free(l);
 }
 
 void sites_serve(struct net *net, struct bytes credential, struct served *served)
 {
-    struct look *l = calloc(1, sizeof *l);
+    struct look *l;
 
-    if (l == NULL || (l->cx = cx_new(64 * 1024 * 1024, CX_NO_DEADLINE)) == NULL) {
+    if (net->looks >= NET_LOOKS_MAX) {
+        net_fail(served, FAULT_UNAVAILABLE, "this node is busy; ask again in a while",
+                 net->self);
+        return;
+    }
+    l = calloc(1, sizeof *l);
+    if (l == NULL || (l->cx = cx_new(LOOK_MEMORY, CX_NO_DEADLINE)) == NULL) {
         free(l);
         net_fail(served, FAULT_MEMORY, "out of memory", NULL);
         return;
     }
+    net->looks++;
     l->net = net;
     l->served = served;
-    vault_call(net, IPC_CALL, SERVICE_SITES, credential, own_done, l);
+    vault_call(net, IPC_CALL, SERVICE_SITES, credential, CX_NO_DEADLINE, own_done, l);
 }
 
 /* ---- codebooks ---- */
@@ -198,8 +215,14 @@ static void seek_next(struct seek *s)
 
 void codebook_serve(struct net *net, struct bytes call, struct served *served)
 {
-    struct seek *s = calloc(1, sizeof *s);
+    struct seek *s;
 
+    if (call.n > CODEBOOK_CALL_MAX) {
+        net_fail(served, FAULT_BOUND, "a call for a codebook is longer than allowed",
+                 net->self);
+        return;
+    }
+    s = calloc(1, sizeof *s);
     if (s == NULL || (s->call = malloc(call.n ? call.n : 1)) == NULL) {
         free(s);
         net_fail(served, FAULT_MEMORY, "out of memory", NULL);
@@ -229,7 +252,9 @@ void sites_report(struct net *net)
         if (s == NULL)
             return;
         bool linked = site_is_linked(net, m->members[i]);
-        s->state = (char *)(m->members[i] == net->self ? "this" : linked ? "linked" : "down");
+        s->state = (char *)(m->members[i] == net->self ? "this"
+                            : linked                   ? "linked"
+                                                       : "down");
         if (!linked)
             s->detail = m->members[i]->n_endpoints > 0
                             ? m->members[i]->endpoints[0]
@@ -237,7 +262,7 @@ void sites_report(struct net *net)
         r.sites[r.n_sites++] = s;
     }
     if (pb_pack(cx, &r.base, &packed) != FAULT_NONE ||
-        ipc_send(cx, net->vault_fd, IPC_NET,
-                 &(struct ipc_message){.kind = IPC_LINKS, .body = packed}) != FAULT_NONE)
-        return; /* the vault is gone: the loop notices */
+        vault_tell(cx, net, &(struct ipc_message){.kind = IPC_LINKS, .body = packed}) !=
+            FAULT_NONE)
+        return; /* the vault is gone, and the loop notices; or the next report tells */
 }

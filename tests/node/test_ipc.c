@@ -1,0 +1,153 @@
+/* What may pass between net and vault, and that neither can make the other wait or grow. */
+#include "node/ipc.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "protocol/link.h"
+#include "tests/check.h"
+
+static struct cx *cx;
+
+static int set_up(void **state)
+{
+    (void)state;
+    cx = cx_new(1 << 20, CX_NO_DEADLINE);
+    return cx == NULL;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    cx_free(&cx);
+    return 0;
+}
+
+/* Everything that the table does not name is denied: kinds, codes, directions, sizes. */
+static void test_ipc__what_may_pass(void **state)
+{
+    static const unsigned calls[] = {SERVICE_CATALOG,   SERVICE_CODEBOOK, SERVICE_SITES,
+                                     SERVICE_PREFLIGHT, SERVICE_BEGIN,    SERVICE_STEP,
+                                     SERVICE_ABORT};
+    size_t allowed = 0;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(calls); i++)
+        assert_true(ipc_is_allowed(IPC_NET, IPC_CALL, calls[i], 100));
+    assert_true(ipc_is_allowed(IPC_NET, IPC_ADMIT, 0, 100));
+    assert_true(ipc_is_allowed(IPC_NET, IPC_LINKS, 0, 100));
+    for (unsigned kind = 0; kind < 32; kind++)
+        for (unsigned code = 0; code < 300; code++)
+            allowed += ipc_is_allowed(IPC_NET, kind, code, 100);
+    assert_int_equal(allowed, COUNT(calls) + 2);
+    assert_true(ipc_is_allowed(IPC_VAULT, IPC_HELLO, 0, 100));
+    assert_true(ipc_is_allowed(IPC_VAULT, IPC_REPLY, 0, LINK_MESSAGE_MAX));
+    assert_true(ipc_is_allowed(IPC_VAULT, IPC_FAIL, FAULT_DENIED, 100));
+    assert_false(ipc_is_allowed(IPC_VAULT, IPC_CALL, SERVICE_STEP, 100));
+    assert_false(ipc_is_allowed(IPC_NET, IPC_REPLY, 0, 100));
+    assert_false(ipc_is_allowed(IPC_NET, IPC_CALL, SERVICE_STEP, LINK_MESSAGE_MAX + 1u));
+    assert_false(ipc_is_allowed(IPC_NET, IPC_CALL, SERVICE_PREFLIGHT, LINK_MESSAGE_MAX));
+    assert_false(ipc_is_allowed(IPC_NET, IPC_CALL, SERVICE_ABORT, 100 * 1024));
+    assert_false(ipc_is_allowed(IPC_NET, IPC_LINKS, 0, LINK_MESSAGE_MAX));
+    assert_false(ipc_is_allowed(IPC_VAULT, IPC_FAIL, FAULT_DENIED, LINK_MESSAGE_MAX));
+}
+
+/* What a compromised net writes: the reader takes nothing of it. */
+static void test_ipc__denied_frames_end_it(void **state)
+{
+    static const struct {
+        const char *what;
+        uint8_t header[IPC_HEADER];
+        enum fault want;
+    } rows[] = {
+        {"an abort of nothing", {0, 0, 0, 0, IPC_CALL, 0, SERVICE_ABORT, 0}, FAULT_NONE},
+        {"a kind that is not there", {0, 0, 0, 0, 9, 0, 0, 0}, FAULT_FORMAT},
+        {"a reply from net", {0, 0, 0, 0, IPC_REPLY, 0, 0, 0}, FAULT_FORMAT},
+        {"a service that is not there", {0, 0, 0, 0, IPC_CALL, 0, 77, 0}, FAULT_FORMAT},
+        {"a length of 4 GiB",
+         {255, 255, 255, 255, IPC_CALL, 0, SERVICE_STEP, 0},
+         FAULT_FORMAT},
+        {"a code of two bytes", {0, 0, 0, 0, IPC_CALL, 0, SERVICE_STEP, 1}, FAULT_FORMAT},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct ipc_reader r = {.sender = IPC_NET};
+        struct ipc_message m;
+        uint8_t *memory = NULL;
+        int pair[2];
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        assert_int_equal(write(pair[0], rows[i].header, 7), 7); /* in two pieces */
+        CHECK_OK_("half a header", cx, ipc_read(cx, &r, pair[1]));
+        assert_false(ipc_next(&r, &m, &memory));
+        assert_int_equal(write(pair[0], rows[i].header + 7, IPC_HEADER - 7),
+                         IPC_HEADER - 7);
+        CHECK_EQ_(rows[i].what, ipc_read(cx, &r, pair[1]), rows[i].want);
+        CHECK_EQ_(rows[i].what, ipc_next(&r, &m, &memory), rows[i].want == FAULT_NONE);
+        free(memory);
+        ipc_reader_free(&r);
+        (void)close(pair[0]);
+        (void)close(pair[1]);
+    }
+}
+
+/* A writer that may not wait keeps what the socket does not take, up to its bound; what is
+ * read at the other end is what was put, in order. */
+static void test_ipc__a_writer_does_not_wait(void **state)
+{
+    enum { BODY = 1 << 20 };
+    struct ipc_writer w = {.sender = IPC_NET};
+    struct ipc_reader r = {.sender = IPC_NET};
+    uint8_t *body = calloc(1, BODY), *memory;
+    struct ipc_message m = {.kind = IPC_CALL, .code = SERVICE_STEP, .body = {body, BODY}};
+    enum fault fault = FAULT_NONE;
+    uint64_t put = 0, got = 0;
+    int pair[2];
+
+    (void)state;
+    assert_non_null(body);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    while (put < 1000) { /* nobody reads */
+        m.id = put;
+        body[BODY - 1] = (uint8_t)put;
+        if ((fault = ipc_put(cx, &w, pair[0], &m)) != FAULT_NONE)
+            break;
+        put++;
+    }
+    CHECK_EQ_("the bound", fault, FAULT_UNAVAILABLE);
+    assert_true(put > 100 && w.waiting <= IPC_WAITING_MAX);
+    while (got < put) {
+        CHECK_OK_("flush", cx, ipc_flush(cx, &w, pair[0]));
+        CHECK_OK_("read", cx, ipc_read(cx, &r, pair[1]));
+        while (ipc_next(&r, &m, &memory)) {
+            CHECK_EQ_("in order", m.id, got);
+            CHECK_EQ_("whole", m.body.n, BODY);
+            CHECK_EQ_("to its last byte", m.body.p[BODY - 1], (uint8_t)got);
+            free(memory);
+            got++;
+        }
+    }
+    assert_int_equal(w.waiting, 0);
+    assert_null(w.first);
+    m = (struct ipc_message){.kind = IPC_HELLO};
+    CHECK_EQ_("the table holds for it", ipc_put(cx, &w, pair[0], &m), FAULT_INTERNAL);
+    (void)close(pair[1]);
+    m = (struct ipc_message){.kind = IPC_CALL, .code = SERVICE_STEP};
+    CHECK_EQ_("nobody there", ipc_put(cx, &w, pair[0], &m), FAULT_UNAVAILABLE);
+    ipc_writer_free(&w);
+    ipc_reader_free(&r);
+    free(body);
+    (void)close(pair[0]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ipc__what_may_pass),
+        cmocka_unit_test(test_ipc__denied_frames_end_it),
+        cmocka_unit_test(test_ipc__a_writer_does_not_wait),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,441 @@
+/*
+ * Who may link with a node's net process and what each may make it do, with a vault that
+ * answers as the test likes.
+ *
+ *   peers of the test (hubs of their own)  <-- TCP -->  net_run  <-- socketpair -->  the
+ * test
+ */
+#include "node/net/net.h"
+
+#include <poll.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "protocol/base/clock.h"
+#include "protocol/link_private.h"
+#include "tests/check.h"
+#include "tests/protocol/consortium.h"
+#include "tests/protocol/link_peers.h"
+
+enum { LONG = 5000 };
+
+static struct cx *cx;
+static struct consortium c;
+static uint8_t prologue[11 + 32];
+
+/* ---- the node ---- */
+
+struct node { /* net of site_a, and the vault's end of its socket */
+    struct net_setup setup;
+    char endpoint[64];
+    int port, vault, control;
+    struct ipc_reader reader;
+    pthread_t thread;
+    struct cx *cx;
+};
+
+static void *run(void *user)
+{
+    struct node *n = user;
+
+    if (net_run(n->cx, &n->setup) != FAULT_NONE)
+        abort();
+    return NULL;
+}
+
+static int free_port(void)
+{
+    struct peer *peer = peer_new(9, 0, 0);
+    int port;
+
+    peer_listen(peer, 0);
+    port = hub_port(peer->hub);
+    peer_free(peer);
+    return port;
+}
+
+static void node_start(struct node *n)
+{
+    int pair[2], control[2];
+
+    *n = (struct node){.port = free_port(), .reader = {.sender = IPC_NET}};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(pipe(control), 0);
+    (void)snprintf(n->endpoint, sizeof n->endpoint, "tcp://127.0.0.1:%d", n->port);
+    n->vault = pair[0];
+    n->control = control[1];
+    n->setup = (struct net_setup){.manifest = c.manifest,
+                                  .listen = n->endpoint,
+                                  .link_secret = keys_link_secret(c.node[0]),
+                                  .vault_fd = pair[1],
+                                  .control_fd = control[0]};
+    n->cx = cx_new(1 << 26, CX_NO_DEADLINE);
+    assert_non_null(n->cx);
+    assert_int_equal(pthread_create(&n->thread, NULL, run, n), 0);
+    struct ipc_message m; /* it listens before it tells of its links */
+    uint8_t *memory;
+    do
+        CHECK_OK_("start", cx, ipc_read(cx, &n->reader, n->vault));
+    while (!ipc_next(&n->reader, &m, &memory));
+    CHECK_EQ_("links", m.kind, IPC_LINKS);
+    free(memory);
+}
+
+static void node_stop(struct node *n)
+{
+    (void)close(n->control);
+    assert_int_equal(pthread_join(n->thread, NULL), 0);
+    (void)close(n->vault);
+    (void)close(n->setup.vault_fd);
+    (void)close(n->setup.control_fd);
+    ipc_reader_free(&n->reader);
+    cx_free(&n->cx);
+}
+
+/* What net asks of the vault next; kind 0 when it asks nothing for ms. Reports of links
+ * pass unseen. */
+static struct ipc_message next_call(struct node *n, int64_t ms)
+{
+    int64_t until = clock_mono_ms() + ms;
+    struct ipc_message m = {0};
+    uint8_t *memory;
+
+    for (;;) {
+        while (ipc_next(&n->reader, &m, &memory)) {
+            uint8_t *kept = cx_memdup(cx, m.body.p, m.body.n);
+
+            assert_non_null(kept);
+            m.body.p = kept;
+            free(memory);
+            if (m.kind != IPC_LINKS)
+                return m;
+        }
+        struct pollfd p = {.fd = n->vault, .events = POLLIN};
+        int64_t left = until - clock_mono_ms();
+
+        if (left <= 0 || poll(&p, 1, (int)left) <= 0)
+            return (struct ipc_message){0};
+        CHECK_OK_("read", cx, ipc_read(cx, &n->reader, n->vault));
+    }
+}
+
+static void answer(struct node *n, uint64_t id, enum fault fault)
+{
+    struct ipc_message m = {.kind = fault == FAULT_NONE ? IPC_REPLY : IPC_FAIL,
+                            .code = fault,
+                            .id = id,
+                            .body = bytes_of("answer", fault == FAULT_NONE ? 6 : 0)};
+
+    CHECK_OK_("answer", cx, ipc_send(cx, n->vault, IPC_VAULT, &m));
+}
+
+/* ---- its peers ---- */
+
+/* Links on a thread of its own. keys: whose link key it has; hello: a credential, or
+ * nothing for a node. */
+static struct peer *link_as(const struct node *n, const struct keys *keys,
+                            struct bytes hello)
+{
+    struct peer *peer = peer_new(1, 0, 0);
+
+    memcpy(peer->secret, keys_link_secret(keys), 32);
+    memcpy(peer->key, keys_link_public(keys), 32);
+    peer->hub->setup.prologue = bytes_of(prologue, sizeof prologue);
+    CHECK_OK_("dial", peer->cx,
+              hub_dial(peer->cx, peer->hub, n->endpoint, keys_link_public(c.node[0]),
+                       c.id[0], hello, false));
+    return peer;
+}
+
+static struct peer *linked_as(const struct node *n, const struct keys *keys,
+                              struct bytes hello)
+{
+    struct peer *peer = link_as(n, keys, hello);
+
+    assert_true(peer_until(peer, &peer->ups, 1, LONG));
+    return peer;
+}
+
+static struct bytes credential_for(const struct keys *keys)
+{
+    Cohortium__Credential *b = consortium_credential(cx, &c);
+
+    b->signing_key = PB_DATA(bytes_of(keys_signing_public(keys), 32));
+    b->noise_key = PB_DATA(bytes_of(keys_link_public(keys), 32));
+    return consortium_seal(cx, ENVELOPE_CREDENTIAL, &b->base, &c.node[0], 1);
+}
+
+/* A researcher who is linked and admitted by the vault. */
+static struct peer *researcher(struct node *n, const struct keys *keys)
+{
+    struct peer *peer = linked_as(n, keys, credential_for(keys));
+    struct ipc_message m = next_call(n, LONG);
+
+    CHECK_EQ_("the vault is asked", m.kind, IPC_ADMIT);
+    answer(n, m.id, FAULT_NONE);
+    return peer;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    cx = cx_new(1 << 28, CX_NO_DEADLINE);
+    if (cx == NULL)
+        return 1;
+    consortium_new(cx, &c);
+    memcpy(prologue, "cohortium/1", 11);
+    memcpy(prologue + 11, c.manifest->consortium, 32);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    consortium_free(&c);
+    cx_free(&cx);
+    return 0;
+}
+
+static void test_net__who_may_link(void **state)
+{
+    struct bytes no_hello = {0}, good = credential_for(c.researcher);
+    Cohortium__Credential *of_another_home = consortium_credential(cx, &c);
+    AUTO_KEYS struct keys *stranger = NULL;
+    struct node n;
+
+    (void)state;
+    CHECK_OK_("key", cx, keys_new(cx, "researcher", "eve", &stranger));
+    of_another_home->signing_key = PB_DATA(bytes_of(keys_signing_public(stranger), 32));
+    of_another_home->noise_key = PB_DATA(bytes_of(keys_link_public(stranger), 32));
+    of_another_home->stamp->issuer = PB_DATA(bytes_of(c.id[1], 32));
+    const struct {
+        const char *what;
+        const struct keys *keys;
+        struct bytes hello;
+        bool want;
+    } rows[] = {
+        {"a member", c.node[1], no_hello, true},
+        {"a stranger", stranger, no_hello, false},
+        {"a researcher", c.researcher, good, true},
+        {"with somebody else's credential", stranger, good, false},
+        {"with words instead of a credential", c.researcher, bytes_of("let me in", 9),
+         false},
+        {"with a credential of another home", stranger,
+         consortium_seal(cx, ENVELOPE_CREDENTIAL, &of_another_home->base, &c.node[1], 1),
+         false},
+        {"the node itself", c.node[0], no_hello, false},
+    };
+    node_start(&n);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct peer *peer = link_as(&n, rows[i].keys, rows[i].hello);
+
+        (void)peer_until(peer, rows[i].want ? &peer->ups : &peer->failures, 1, LONG);
+        CHECK_EQ_(rows[i].what, peer->ups, rows[i].want);
+        CHECK_EQ_(rows[i].what, peer->failures, !rows[i].want);
+        peer_free(peer);
+    }
+    node_stop(&n);
+}
+
+/* The services, who may call which, and what of it reaches the vault. */
+static void test_net__who_may_call_what(void **state)
+{
+    static const struct {
+        enum service service;
+        bool member, researcher; /* may call it */
+    } rows[] = {
+        {SERVICE_UNSET, false, false},
+        {SERVICE_CATALOG, true, false},
+        {SERVICE_CODEBOOK, true, true},
+        {SERVICE_SITES, false, true},
+        {SERVICE_PREFLIGHT, true, false},
+        {SERVICE_BEGIN, true, false},
+        {SERVICE_STEP, true, false},
+        {SERVICE_ABORT, true, false},
+        {(enum service)99, false, false},
+        {SERVICE_ASK, false, false}, /* of a broken request */
+    };
+    struct node n;
+
+    (void)state;
+    node_start(&n);
+    struct peer *member = linked_as(&n, c.node[1], (struct bytes){0});
+    struct peer *person = researcher(&n, c.researcher);
+    for (size_t i = 0; i < COUNT(rows); i++)
+        for (int who = 0; who < 2; who++) {
+            struct peer *peer = who == 0 ? member : person;
+            bool may = who == 0 ? rows[i].member : rows[i].researcher;
+            struct result r;
+
+            (void)peer_begin(peer, (int)rows[i].service, bytes_of("x", 1), LONG, &r);
+            if (!may) {
+                assert_true(peer_until(peer, &r.done, 1, LONG));
+                CHECK_("refused",
+                       r.fault == FAULT_DENIED || (rows[i].service == SERVICE_ASK &&
+                                                   who == 1 && r.fault == FAULT_FORMAT));
+                continue;
+            }
+            peer_run(peer, 20);
+            struct ipc_message m = next_call(&n, LONG);
+            CHECK_EQ_("reaches the vault", m.kind, IPC_CALL);
+            CHECK_EQ_("as what it is", m.code, rows[i].service);
+            answer(&n, m.id, FAULT_INVALID);
+            assert_true(peer_until(peer, &r.done, 1, LONG));
+            CHECK_EQ_("answered", r.fault, FAULT_INVALID);
+        }
+    CHECK_EQ_("nothing else reached it", next_call(&n, 50).kind, 0);
+    peer_free(member);
+    peer_free(person);
+    node_stop(&n);
+}
+
+/* The vault does not read for a while: net goes on, and nothing that was said is lost. */
+static void test_net__does_not_wait_for_the_vault(void **state)
+{
+    enum { BODY = 8 << 20, CALLS = 4 };
+    struct result r[CALLS], other;
+    uint8_t *body = calloc(1, BODY);
+    struct node n;
+
+    (void)state;
+    assert_non_null(body);
+    node_start(&n);
+    struct peer *busy = linked_as(&n, c.node[1], (struct bytes){0});
+    struct peer *idle = linked_as(&n, c.node[2], (struct bytes){0});
+    for (size_t i = 0; i < CALLS; i++)
+        (void)peer_begin(busy, SERVICE_STEP, bytes_of(body, BODY), 4 * LONG, &r[i]);
+    peer_run(busy, 1000);
+    other = peer_call(idle, SERVICE_ASK, bytes_of("x", 1),
+                      2000); /* asks nothing of the vault */
+    CHECK_EQ_("others are heard", other.fault, FAULT_DENIED);
+    peer_start(busy); /* goes on sending what has not left yet */
+    for (size_t i = 0; i < CALLS; i++) {
+        struct ipc_message m = next_call(&n, LONG);
+
+        CHECK_EQ_("a step", m.code, SERVICE_STEP);
+        CHECK_EQ_("whole", m.body.n, BODY);
+        answer(&n, m.id, FAULT_NONE);
+    }
+    for (int64_t until = clock_mono_ms() + LONG;
+         clock_mono_ms() < until && r[CALLS - 1].done == 0;)
+        usleep(10000);
+    for (size_t i = 0; i < CALLS; i++)
+        CHECK_("answered", r[i].done == 1 && r[i].fault == FAULT_NONE);
+    peer_free(busy);
+    peer_free(idle);
+    node_stop(&n);
+    free(body);
+}
+
+/* A researcher says little at once, and leaves room for the questions of others. */
+static void test_net__a_researcher_is_bounded(void **state)
+{
+    static uint8_t large[NET_RESEARCHER_MAX + 1];
+    AUTO_KEYS struct keys *second = NULL;
+    Cohortium__Request *ask = consortium_request(cx, &c);
+    struct result r[NET_ASKS_OF_ONE_MAX], more;
+    struct bytes request;
+    struct node n;
+
+    (void)state;
+    CHECK_OK_("key", cx, keys_new(cx, "researcher", "bob", &second));
+    node_start(&n);
+    struct peer *first = researcher(&n, c.researcher), *other = researcher(&n, second);
+    more = peer_call(first, SERVICE_ASK, bytes_of(large, sizeof large), LONG);
+    CHECK_EQ_("a byte too many", more.fault, FAULT_BOUND);
+    more = peer_call(first, SERVICE_ASK, bytes_of(large, sizeof large - 1), LONG);
+    CHECK_EQ_("the most, of zeros", more.fault, FAULT_BOUND); /* of an envelope */
+    more = peer_call(first, SERVICE_CODEBOOK, bytes_of(large, 5000), LONG);
+    CHECK_EQ_("a name that long", more.fault, FAULT_BOUND);
+    /* A question of site_a alone waits for its vault. */
+    ask->question->n_sites = 1;
+    request = consortium_seal(cx, ENVELOPE_REQUEST, &ask->base, &c.researcher, 1);
+    for (size_t i = 0; i < COUNT(r); i++)
+        (void)peer_begin(first, SERVICE_ASK, request, LONG, &r[i]);
+    for (size_t i = 0; i < COUNT(r); i++) {
+        peer_run(first, 5);
+        CHECK_EQ_("a preflight each", next_call(&n, LONG).code, SERVICE_PREFLIGHT);
+    }
+    more = peer_call(first, SERVICE_ASK, request, LONG);
+    CHECK_EQ_("one more", more.fault, FAULT_UNAVAILABLE);
+    for (size_t i = 0; i < COUNT(r); i++)
+        CHECK_EQ_("those go on", r[i].done, 0);
+    more = peer_call(other, SERVICE_ASK, bytes_of("x", 1), LONG);
+    CHECK_EQ_("another researcher is heard", more.fault, FAULT_FORMAT);
+    peer_free(first);
+    peer_free(other);
+    node_stop(&n);
+}
+
+/* Of two links of one researcher the one goes whose credential was revoked. */
+static void test_net__a_revoked_credential_closes_its_link(void **state)
+{
+    struct node n;
+    struct result r;
+
+    (void)state;
+    node_start(&n);
+    struct peer *old = linked_as(&n, c.researcher, credential_for(c.researcher));
+    struct ipc_message of_old = next_call(&n, LONG);
+    CHECK_EQ_("admit", of_old.kind, IPC_ADMIT);
+    struct peer *now = researcher(&n, c.researcher);
+    answer(&n, of_old.id, FAULT_DENIED);
+    CHECK_("the old link", peer_until(old, &old->downs, 1, LONG));
+    CHECK_("says why", strstr(old->why, "revoked") != NULL);
+    peer_run(now, 100);
+    CHECK_EQ_("the new one", now->downs, 0);
+    r = peer_call(now, SERVICE_ASK, bytes_of("x", 1), LONG);
+    CHECK_EQ_("is served", r.fault, FAULT_FORMAT);
+    peer_free(old);
+    peer_free(now);
+    node_stop(&n);
+}
+
+/* A site that says without end in its preflight is not kept in memory. */
+static void test_net__a_long_preflight_ends_the_question(void **state)
+{
+    enum { BODY = 1 << 20 };
+    Cohortium__Request *ask = consortium_request(cx, &c);
+    uint8_t *body = calloc(1, BODY);
+    struct result r;
+    struct node n;
+
+    (void)state;
+    assert_non_null(body);
+    node_start(&n);
+    struct peer *person = researcher(&n, c.researcher);
+    ask->question->n_sites = 1;
+    (void)peer_begin(person, SERVICE_ASK,
+                     consortium_seal(cx, ENVELOPE_REQUEST, &ask->base, &c.researcher, 1),
+                     LONG, &r);
+    peer_run(person, 50);
+    struct ipc_message m = next_call(&n, LONG);
+    CHECK_EQ_("preflight", m.code, SERVICE_PREFLIGHT);
+    peer_start(person);
+    CHECK_OK_("answer", cx,
+              ipc_send(cx, n.vault, IPC_VAULT,
+                       &(struct ipc_message){
+                           .kind = IPC_REPLY, .id = m.id, .body = {body, BODY}}));
+    for (int64_t until = clock_mono_ms() + LONG; clock_mono_ms() < until && r.done == 0;)
+        usleep(10000);
+    CHECK_EQ_("ended", r.done, 1);
+    CHECK_EQ_("by its bound", r.fault, FAULT_BOUND);
+    peer_free(person);
+    node_stop(&n);
+    free(body);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_net__who_may_link),
+        cmocka_unit_test(test_net__who_may_call_what),
+        cmocka_unit_test(test_net__does_not_wait_for_the_vault),
+        cmocka_unit_test(test_net__a_researcher_is_bounded),
+        cmocka_unit_test(test_net__a_revoked_credential_closes_its_link),
+        cmocka_unit_test(test_net__a_long_preflight_ends_the_question),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

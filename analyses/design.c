@@ -271,6 +271,8 @@ static enum fault fill_plan(struct cx *cx, const struct design *d, struct plan *
     return FAULT_NONE;
 }
 
+/* The middle is what the opening takes squares about. Squares about 0 lose nothing of
+ * values that are small beside bounds on both sides of it. */
 static void note_range(const struct measure *m, ref i, double *lower, double *upper,
                        double *middle)
 {
@@ -280,6 +282,8 @@ static void note_range(const struct measure *m, ref i, double *lower, double *up
     *upper = m->nodes[i].upper;
     double f = frexp(*lower / 2 + *upper / 2, &e);
     *middle = ldexp(nearbyint(ldexp(f, 12)), e - 12);
+    if (*lower < 0 && *upper > 0)
+        *middle = 0;
 }
 
 /* Builds all nodes once, without data: what is not finite is a complaint now. */
@@ -301,6 +305,8 @@ static enum fault find_ranges(struct cx *cx, struct design *d, const char *analy
         note_range(m, nodes.columns[i], &column->lower, &column->upper, &column->middle);
     }
     note_range(m, nodes.y, &d->y_lower, &d->y_upper, &d->y_middle);
+    d->offset_lower = nodes.offset == 0 ? 0 : m->nodes[nodes.offset].lower;
+    d->offset_upper = nodes.offset == 0 ? 0 : m->nodes[nodes.offset].upper;
     d->w_upper = nodes.w == 0 ? 1 : m->nodes[nodes.w].upper;
     return FAULT_NONE;
 }

@@ -67,7 +67,8 @@ struct design {
     struct design_column *columns; /* the intercept first */
     struct design_group *groups;
     double y_lower, y_upper, y_middle;
-    double w_upper; /* 1 without weights */
+    double offset_lower, offset_upper; /* 0 without one */
+    double w_upper;                    /* 1 without weights */
 };
 
 /* Opens params->model and fills the plan (used, cells, quasi columns, widest levels).
@@ -94,7 +95,7 @@ struct opening { /* what the opening round taught */
     struct dd weight; /* sum of w, or rows */
     struct dd y_mean, offset_mean;
     double *centre, *scale; /* n + 1: kept columns, then y; the intercept has 0 and 1 */
-    struct dd *norm2;       /* n: squared length of the raw columns */
+    double *length2;        /* n + 1: no more than this is sum w ((x - centre) / scale)^2 */
     struct dd *extra;
 };
 /* extra: sums over complete rows that the analysis wants besides. response_is_class: count
@@ -113,6 +114,17 @@ size_t design_input_size(const struct opening *o);
 /* (x - centre) / scale of kept column i (i = n: of y), from a state's input. */
 ref design_scaled(struct measure *m, const struct opening *o,
                   const struct design_nodes *nodes, const double *input, size_t i);
+/* Puts block->totals: what the opening proves about the numbers of a block whose design are
+ * the scaled columns (and y, where it has one more), and how fine they are wanted.
+ * exact_terms: they are not rounded to doubles before they are summed. rhs_length: no less
+ * than sqrt(sum s^2 / w) of the right side; INFINITY: what its interval says. A failure is
+ * kept in m->fault. */
+void design_totals(struct measure *m, const struct design *d, const struct opening *o,
+                   bool exact_terms, double rhs_length, struct block *block);
+/* Squared lengths of the raw columns under the gram's weights, in units of scale^2: what
+ * the rank rule measures a column's rest against. gram: n by n. NULL without memory. */
+struct dd *design_norms(struct cx *cx, const struct design *d, size_t n,
+                        const double *input, const struct dd *gram);
 /* From coefficients and covariance in centred scaled columns to the asked ones. y_scale and
  * y_centre: 1 and 0 where the response was not scaled. vcov may be NULL. */
 void design_to_raw(const struct design *d, const struct opening *o, const double *input,

@@ -14,6 +14,12 @@
 
 #include "analyses/formula.h"
 
+/* Quanta a row that a sum should keep, as powers of two. A finer scale than the bounds give
+ * needs the engine's slower kernel: for few rows always, for many when bounds are more than
+ * 32 times as far from the mean as the standard deviation (of 2^40 rows). Doubles hold 53
+ * bits. */
+enum { QUANTA_ROUNDED = 62, QUANTA = 76, QUANTA_ALL = 126, FEW_ROWS = 1 << 13 };
+
 static struct measure_key group_key(const struct design *d, struct measure *m,
                                     size_t factor)
 {
@@ -88,35 +94,101 @@ static double power_of_two_near(double sd)
     return ldexp(1, f < 0.70710678118654752 ? e - 1 : e);
 }
 
-struct moments {
-    struct dd sum, away; /* sum of w x and of w (x - middle)^2 */
-    double middle;
+struct moments {                  /* of a column x, over the complete rows */
+    struct dd sum, away;          /* of w x and of w (x - middle)^2 */
+    double sum_error, away_error; /* at most so far off */
+    double middle, lower, upper;  /* the codebook's */
+    bool weighted;
 };
 
-static void place(const struct design *d, const struct opening *o, const struct moments *x,
-                  bool indicator, size_t i, struct dd *ret_norm2)
+static struct moments read_moments(const struct measure *m, const struct tally *t,
+                                   const struct opening *o, size_t at, bool weighted)
 {
-    struct dd middle = dd_of(x->middle), mean, variance;
-    struct dd norm2 = dd_add(x->away, dd_sub(dd_scale(dd_mul(middle, x->sum), 2),
-                                             dd_mul(dd_mul(middle, middle), o->weight)));
-    double scale = 1, centre = 0;
+    double rows = (double)o->rows, unit = 0x1p-53;
+    struct moments x = {.sum = pooled_number(m, t, 1, 0, at),
+                        .away = pooled_number(m, t, 1, 0, at + 1),
+                        .weighted = weighted};
+
+    /* Each row's term was rounded on its way: the difference, the square, the product with
+     * a weight. */
+    x.sum_error = pooled_error(m, 1, rows, at) +
+                  (weighted ? rows * m->blocks[1].bounds[at] * unit : 0);
+    x.away_error = pooled_error(m, 1, rows, at + 1) + 4 * unit * fabs(x.away.hi);
+    return x;
+}
+
+/* sum w (x - c)^2, and how far that may be off. */
+static struct dd squares_about(const struct opening *o, const struct moments *x, double c,
+                               double *ret_error)
+{
+    struct dd middle = dd_of(x->middle), shift = dd_sub(middle, dd_of(c));
+    struct dd first = dd_sub(x->sum, dd_mul(middle, o->weight));
+    struct dd cross = dd_scale(dd_mul(shift, first), 2);
+
+    *ret_error = x->away_error + 2 * fabs(shift.hi) * x->sum_error;
+    return dd_add(x->away, dd_add(cross, dd_mul(dd_mul(shift, shift), o->weight)));
+}
+
+/* The same from one end of the bounds: values at least 0 away from it whose sum is T have
+ * squares of at most (the bounds' width) T in all, and of T^2 where weights are 1. Where
+ * bounds are far wider than the values this knows more than the squares about their middle,
+ * which drown. */
+static double squares_from_end(const struct opening *o, const struct moments *x, double c,
+                               double end)
+{
+    double sign = end == x->lower ? 1 : -1, weight = dd_double(o->weight);
+    struct dd first = dd_sub(x->sum, dd_mul(dd_of(end), o->weight));
+    double total = fmax(sign * dd_double(first), 0) + x->sum_error, far = fabs(c - end);
+    double squares = total * (x->upper - x->lower);
+
+    if (!x->weighted)
+        squares = fmin(squares, total * total);
+    return squares + fmax(far * (far * weight - 2 * total), 0) + 4 * far * x->sum_error;
+}
+
+/* No more than this is sum w (x - c)^2. */
+static double squares_most(const struct opening *o, const struct moments *x, double c)
+{
+    double error, squares = dd_double(squares_about(o, x, c, &error));
+
+    squares = fmax(squares, 0) + error;
+    squares = fmin(squares, squares_from_end(o, x, c, x->lower));
+    squares = fmin(squares, squares_from_end(o, x, c, x->upper));
+    return squares * (1 + 1e-6); /* a centre within 1e-9 of ours may be adopted */
+}
+
+/* To 24 significant bits, ties to even. */
+static double round_24_bits(double x)
+{
+    int e;
+    double f = frexp(x, &e);
+
+    return ldexp(nearbyint(ldexp(f, 24)), e - 24);
+}
+
+static void place(const struct design *d, struct opening *o, const struct moments *x,
+                  bool indicator, size_t i)
+{
+    double scale = 1, centre = 0, error;
 
     if (o->weight.hi > 0) {
-        mean = dd_div(x->sum, o->weight);
-        struct dd shift = dd_sub(mean, middle);
-        variance = dd_sub(dd_div(x->away, o->weight), dd_mul(shift, shift));
-        if (!d->intercept)
-            variance = dd_div(norm2, o->weight);
-        double sd = sqrt(fmax(variance.hi, 0));
+        struct dd mean = dd_div(x->sum, o->weight);
+        struct dd squares = squares_about(o, x, d->intercept ? mean.hi : 0, &error);
+        double sd = sqrt(fmax(dd_div(squares, o->weight).hi, 0));
+        bool drowned = squares.hi < 4 * error;
+
+        if (drowned) /* the bounds are too wide to see the spread: what it is at most */
+            sd = sqrt(squares_most(o, x, d->intercept ? mean.hi : 0) / o->weight.hi);
         if (!indicator && sd > fabs(mean.hi) * 1e-15 && sd > 0x1p-200)
             scale = power_of_two_near(sd);
-        if (d->intercept)
+        if (d->intercept && drowned)
+            centre = round_24_bits(mean.hi);
+        else if (d->intercept)
             centre = nearbyint(mean.hi / (scale / 16)) * (scale / 16);
     }
     o->centre[i] = centre + 0.0;
     o->scale[i] = scale;
-    if (ret_norm2 != NULL)
-        *ret_norm2 = dd_scale(norm2, 1 / (scale * scale));
+    o->length2[i] = squares_most(o, x, centre) / (scale * scale);
 }
 
 /* Patients by level of factor f, from the group that holds it first. */
@@ -191,7 +263,7 @@ enum fault design_learn_opening(struct cx *cx, const struct design *d,
     CX_NEW(cx, o->kept, places);
     CX_NEW(cx, o->centre, places);
     CX_NEW(cx, o->scale, places);
-    CX_NEW(cx, o->norm2, places);
+    CX_NEW(cx, o->length2, places);
     CX_NEW(cx, o->extra, n_extra);
     learn_counts(d, m, pooled, response_is_class, o);
     o->weight = pooled_number(m, pooled, 1, 0, 0);
@@ -200,27 +272,30 @@ enum fault design_learn_opening(struct cx *cx, const struct design *d,
         o->offset_mean = dd_div(pooled_number(m, pooled, 1, 0, 2), o->weight);
     for (size_t i = 0; i < d->n_columns; i++) {
         const struct design_column *column = &d->columns[i];
-        struct moments x = {.middle = column->middle};
 
         if (column->term < 0) {
             o->scale[o->n] = 1;
-            o->norm2[o->n] = o->weight;
+            o->length2[o->n] = dd_double(o->weight) * (1 + 1e-6);
             o->kept[o->n++] = i;
             continue;
         }
-        x.sum = pooled_number(m, pooled, 1, 0, at++);
-        x.away = pooled_number(m, pooled, 1, 0, at++);
+        struct moments x = read_moments(m, pooled, o, at, d->weights >= 0);
+        at += 2;
+        x.middle = column->middle;
+        x.lower = column->lower;
+        x.upper = column->upper;
         if (d->asked->testing && !is_kept(d, m, pooled, column))
             continue;
-        place(d, o, &x, column->indicator, o->n, &o->norm2[o->n]);
+        place(d, o, &x, column->indicator, o->n);
         o->kept[o->n++] = i;
     }
-    struct moments y = {.sum = pooled_number(m, pooled, 1, 0, at),
-                        .away = pooled_number(m, pooled, 1, 0, at + 1),
-                        .middle = d->y_middle};
-    at += 2;
-    place(d, o, &y, false, o->n, NULL);
+    struct moments y = read_moments(m, pooled, o, at, d->weights >= 0);
+    y.middle = d->y_middle;
+    y.lower = fmin(d->y_lower, d->y_lower - d->offset_upper); /* lm takes the offset off */
+    y.upper = fmax(d->y_upper, d->y_upper - d->offset_lower);
+    place(d, o, &y, false, o->n);
     o->y_mean = o->weight.hi > 0 ? dd_div(y.sum, o->weight) : dd_of(d->y_middle);
+    at += 2;
     for (size_t i = 0; i < n_extra; i++)
         o->extra[i] = pooled_number(m, pooled, 1, 0, at + i);
     *ret = o;
@@ -255,6 +330,60 @@ ref design_scaled(struct measure *m, const struct opening *o,
 
     x = m_binary(m, M_SUB, x, m_const(m, input[2 * i]));
     return m_binary(m, M_MUL, x, m_const(m, 1 / input[2 * i + 1]));
+}
+
+static double size_of(const struct measure *m, ref i)
+{
+    return i == 0 ? 1 : fmax(fabs(m->nodes[i].lower), fabs(m->nodes[i].upper));
+}
+
+/* By Cauchy and Schwarz: |sum w v x z| <= max |v| |x| |z| and |sum w s x| <= max |s| |1|
+ * |x|, with the lengths under the prior weights w. */
+void design_totals(struct measure *m, const struct design *d, const struct opening *o,
+                   bool exact_terms, double rhs_length, struct block *b)
+{
+    double *totals = cx_array(m->cx, block_numbers(b) + 1, sizeof *totals);
+    double weight = dd_double(o->weight);
+    size_t at = b->n_sums; /* 0 each: not known */
+
+    if (totals == NULL) {
+        m->fault = FAULT_MEMORY;
+        return;
+    }
+    for (size_t w = 0; w < b->n_weights; w++)
+        for (size_t i = 0; i < b->n_design; i++)
+            for (size_t j = i; j < b->n_design; j++)
+                totals[at++] = size_of(m, b->weights[w]) / d->w_upper *
+                               sqrt(o->length2[i] * o->length2[j]);
+    for (size_t r = 0; r < b->n_rhs; r++) {
+        double length = size_of(m, b->rhs[r]) / d->w_upper * sqrt(weight);
+
+        for (size_t i = 0; i < b->n_design; i++)
+            totals[at++] = fmin(length, rhs_length) * sqrt(o->length2[i]);
+    }
+    for (size_t i = 0; i < at; i++)
+        totals[i] *= 1 + 1e-6;
+    b->totals = totals;
+    b->total_rows = (double)o->rows;
+    b->quanta_log2 = !exact_terms         ? QUANTA_ROUNDED
+                     : o->rows < FEW_ROWS ? QUANTA_ALL
+                                          : QUANTA;
+}
+
+struct dd *design_norms(struct cx *cx, const struct design *d, size_t n,
+                        const double *input, const struct dd *gram)
+{
+    struct dd *norms = cx_array(cx, n + 1, sizeof *norms);
+
+    for (size_t j = 0; norms != NULL && j < n; j++) {
+        norms[j] = gram[j * n + j];
+        if (!d->intercept || j == 0)
+            continue;
+        struct dd shift = dd_of(input[2 * j] / input[2 * j + 1]);
+        struct dd cross = dd_scale(dd_mul(shift, gram[j]), 2);
+        norms[j] = dd_add(dd_add(norms[j], cross), dd_mul(dd_mul(shift, shift), gram[0]));
+    }
+    return norms;
 }
 
 void design_to_raw(const struct design *d, const struct opening *o, const double *input,

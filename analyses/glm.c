@@ -24,8 +24,6 @@
 enum { ROUNDS_MAX = 50 };
 /* What follows the centres and scales in a state's input. */
 enum { IN_LOW, IN_HIGH, IN_NULL, IN_BETA };
-/* Sums of an iteration, in order. */
-enum { SUM_MINUS, SUM_PEARSON, SUM_CLAMPED, SUM_NULL_MINUS, SUM_NULL_SCORE, SUM_NULL_INFO };
 enum { EXTRA_ILLEGAL, EXTRA_DEVIANCE, EXTRA_LIKELIHOOD, N_EXTRA };
 
 enum glm_phase { PHASE_START, PHASE_ITERATE, PHASE_GUARD, PHASE_REPEAT };
@@ -88,8 +86,8 @@ static struct glm_range range_of(const struct glm_question *q, const double *mor
 
 /* Least squares of a constant eta: gram of the columns, and their products with what is
  * left of it after the offset. */
-static void ask_start(struct measure *m, const struct design_nodes *nodes, ref *columns,
-                      size_t n, double eta)
+static void ask_start(const struct design *d, const struct opening *o, struct measure *m,
+                      const struct design_nodes *nodes, ref *columns, size_t n, double eta)
 {
     ref weights[1] = {nodes->w}, rhs[1] = {m_const(m, eta)};
 
@@ -104,6 +102,7 @@ static void ask_start(struct measure *m, const struct design_nodes *nodes, ref *
                           .n_weights = 1,
                           .rhs = rhs,
                           .n_rhs = 1};
+    design_totals(m, d, o, false, INFINITY, &block);
     (void)measure_block(m, &block);
 }
 
@@ -139,6 +138,13 @@ static void ask_iteration(const struct glm_question *q, const struct glm_state *
         block.guards = &guard;
         block.n_guards = 1;
     }
+    double least = q->family->kind == GLM_GAUSSIAN
+                       ? glm_gaussian_length(m, own->opening, nodes, more + IN_BETA)
+                       : INFINITY;
+    double null_least = q->family->kind == GLM_GAUSSIAN
+                            ? glm_null_length(m, own->opening, nodes, more[IN_NULL])
+                            : INFINITY;
+    glm_totals(m, q->design, own->opening, least, null_least, &block);
     (void)measure_block(m, &block);
 }
 
@@ -170,7 +176,8 @@ static enum fault glm_ask(struct cx *cx, const struct asked *asked,
         for (size_t i = 0; i < n; i++)
             columns[i] = design_scaled(m, own->opening, &nodes, state->input, i);
         if (own->phase == PHASE_START)
-            ask_start(m, &nodes, columns, n, state->input[at + IN_NULL]);
+            ask_start(q->design, own->opening, m, &nodes, columns, n,
+                      state->input[at + IN_NULL]);
         else
             ask_iteration(q, own, state->input + at, m, &nodes, y, columns, n);
     }
@@ -230,34 +237,12 @@ static enum fault learn_opening(struct cx *cx, const struct glm_question *q,
     return FAULT_NONE;
 }
 
-static struct dd *read_gram(struct cx *cx, const struct measure *m, const struct tally *t,
-                            size_t w, size_t n)
-{
-    struct dd *gram = cx_array(cx, n * n + 1, sizeof *gram);
-
-    for (size_t i = 0; gram != NULL && i < n; i++)
-        for (size_t j = i; j < n; j++)
-            gram[i * n + j] = gram[j * n + i] =
-                pooled_number(m, t, 0, 0, block_gram(&m->blocks[0], w, i, j));
-    return gram;
-}
-
-static struct dd *read_rhs(struct cx *cx, const struct measure *m, const struct tally *t,
-                           size_t n)
-{
-    struct dd *rhs = cx_array(cx, n + 1, sizeof *rhs);
-
-    for (size_t i = 0; rhs != NULL && i < n; i++)
-        rhs[i] = pooled_number(m, t, 0, 0, block_rhs(&m->blocks[0], 0, i));
-    return rhs;
-}
-
 static enum fault learn_start(struct cx *cx, const struct measure *m, const struct tally *t,
                               struct state *next)
 {
     struct glm_state *own = next->own;
     size_t n = own->opening->n, at = design_input_size(own->opening);
-    struct dd *gram = read_gram(cx, m, t, 0, n), *rhs = read_rhs(cx, m, t, n), *u, *x;
+    struct dd *gram = glm_gram(cx, m, t, 0, n), *rhs = glm_rhs(cx, m, t, n), *u, *x;
     struct factor *f;
 
     if (gram == NULL || rhs == NULL)
@@ -304,21 +289,16 @@ static enum fault learn_iteration(struct cx *cx, const struct glm_question *q,
 {
     struct glm_state *own = next->own;
     size_t n = own->opening->n, at = design_input_size(own->opening);
-    struct glm_sums sums = {.n = n};
+    struct glm_sums sums;
 
-    sums.expected = read_gram(cx, m, t, 0, n);
-    sums.observed = own->fit.canonical ? NULL : read_gram(cx, m, t, 1, n);
-    sums.score = read_rhs(cx, m, t, n);
-    if (sums.expected == NULL || sums.score == NULL ||
-        (!own->fit.canonical && sums.observed == NULL))
-        return FAULT_MEMORY;
-    sums.minus = dd_double(pooled_number(m, t, 0, 0, SUM_MINUS));
-    sums.pearson = dd_double(pooled_number(m, t, 0, 0, SUM_PEARSON));
-    sums.clamped = dd_double(pooled_number(m, t, 0, 0, SUM_CLAMPED));
+    TRY(glm_read_sums(cx, m, t, (double)own->opening->rows, n, own->fit.canonical, &sums));
     learn_null(m, t, own, &next->input[at + IN_NULL]);
-    return glm_advance(cx, q->design, state->input, state->input + at + IN_BETA, &sums,
-                       eta_unit(q, own->opening), own->null_converged, &own->fit,
-                       next->input + at + IN_BETA);
+    TRY(glm_advance(cx, q->design, state->input, state->input + at + IN_BETA, &sums,
+                    eta_unit(q, own->opening), own->null_converged, &own->fit,
+                    next->input + at + IN_BETA));
+    return own->fit.converged
+               ? glm_judge(cx, q->design, own->opening, state->input, m, &sums, &own->fit)
+               : FAULT_NONE;
 }
 
 /* A fit under production takes 8, 25 or 50 rounds; a converged one repeats its last tally.
@@ -477,12 +457,15 @@ static enum fault glm_finish(struct cx *cx, const struct asked *asked,
             r->trouble = "no estimate: no rows";
         return FAULT_NONE;
     }
+    TRY(accuracy_say(cx, q->design, o, &own->fit.accuracy, r));
+    if (!accuracy_is_shown(&own->fit.accuracy))
+        return FAULT_NONE;
     if (q->family->estimated)
         dispersion = df > 0 ? own->fit.pearson / df : NAN;
     CX_NEW(cx, coef, n);
     for (size_t i = 0; i < n; i++)
         coef[i] = dd_of(own->fit.point.beta[i]);
-    inverse = cx_memdup(cx, own->fit.inverse, (n * n) * sizeof *inverse);
+    inverse = cx_memdup(cx, own->fit.inverse, n * n * sizeof *inverse);
     if (inverse == NULL)
         return FAULT_MEMORY;
     design_to_raw(q->design, o, state->input, 1, 0, coef, inverse);

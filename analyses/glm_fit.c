@@ -18,23 +18,6 @@ static const char separated[] =
     "no finite estimate: the covariates separate the outcomes (complete or quasi-complete "
     "separation); leave out or join the levels that do";
 
-/* Squared lengths of the raw columns under the weights of the information. */
-static struct dd *weighted_norms(struct cx *cx, const struct design *d, size_t n,
-                                 const double *input, const struct dd *info)
-{
-    struct dd *norms = cx_array(cx, n + 1, sizeof *norms);
-
-    for (size_t j = 0; norms != NULL && j < n; j++) {
-        norms[j] = info[j * n + j];
-        if (!d->intercept || j == 0)
-            continue;
-        struct dd shift = dd_of(input[2 * j] / input[2 * j + 1]);
-        struct dd cross = dd_scale(dd_mul(shift, info[j]), 2);
-        norms[j] = dd_add(dd_add(norms[j], cross), dd_mul(dd_mul(shift, shift), info[0]));
-    }
-    return norms;
-}
-
 static bool is_better(const struct glm_fit *fit, const struct glm_sums *s)
 {
     const struct glm_point *p = &fit->point;
@@ -43,7 +26,7 @@ static bool is_better(const struct glm_fit *fit, const struct glm_sums *s)
         return true;
     if (s->clamped > 0 && !p->clamped)
         return false;
-    return s->minus <= p->minus + 1e-9 * (fabs(p->minus) + 1e-300);
+    return s->minus <= p->minus + 1e-9 * (fabs(p->minus) + 1e-300) + 2 * s->minus_error;
 }
 
 struct move {
@@ -104,6 +87,22 @@ static enum fault newton_step(struct cx *cx, const struct glm_sums *s,
     return FAULT_NONE;
 }
 
+/* How far the score's quanta move a step, in standard errors. */
+static double step_error(const struct glm_sums *s, const struct dd *inverse)
+{
+    double worst = 0;
+
+    for (size_t i = 0; i < s->n; i++) {
+        double error = 0, variance = dd_double(inverse[i * s->n + i]);
+
+        for (size_t j = 0; j < s->n; j++)
+            error += fabs(inverse[i * s->n + j].hi) * s->score_errors[j];
+        if (variance > 0)
+            worst = fmax(worst, error / sqrt(variance));
+    }
+    return worst;
+}
+
 static void find_separation(const struct glm_sums *s, const struct move *move,
                             struct glm_fit *fit)
 {
@@ -124,8 +123,11 @@ static enum fault accept(struct cx *cx, const struct design *d, const double *in
     struct move move;
     double before = fit->step_size;
 
-    TRY(solve_factor(cx, s->n, s->expected, weighted_norms(cx, d, s->n, input, s->expected),
-                     SOLVE_RANK_TOLERANCE, &fit->factor));
+    fit->norms2 = design_norms(cx, d, s->n, input, s->expected);
+    if (fit->norms2 == NULL)
+        return FAULT_MEMORY;
+    TRY(solve_factor(cx, s->n, s->expected, fit->norms2, SOLVE_RANK_TOLERANCE,
+                     &fit->factor));
     TRY(solve_inverse(cx, fit->factor, &fit->inverse));
     TRY(solve_step(cx, s, fit->factor, fit->inverse, &move));
     TRY(newton_step(cx, s, fit, eta_unit, &move));
@@ -136,16 +138,17 @@ static enum fault accept(struct cx *cx, const struct design *d, const double *in
     fit->point.known = true;
     fit->point.minus = s->minus;
     fit->point.clamped = s->clamped > 0;
-    fit->point.beta = cx_memdup(cx, beta, (s->n + 1) * sizeof *beta);
+    fit->point.beta = cx_memdup(cx, beta, s->n * sizeof *beta);
     if (fit->point.beta == NULL)
         return FAULT_MEMORY;
     for (size_t i = 0; i < s->n; i++)
         next[i] = beta[i] + move.step[i] + 0.0;
     find_separation(s, &move, fit);
     fit->accepted++;
-    /* Rounding of the rows' terms is a floor under the step: no better comes. */
-    bool floor =
-        move.in_errors < STEP_FLOOR && fit->accepted > 2 && move.in_errors > before / 4;
+    /* Rounding of the rows' terms, and quanta, are a floor under the step: no better comes.
+     * What it costs is said at the end (accuracy.h). */
+    double least = fmax(STEP_FLOOR, 2 * step_error(s, fit->inverse));
+    bool floor = move.in_errors < least && fit->accepted > 2 && move.in_errors > before / 4;
     if (null_converged && fit->factor->rank > 0 && (move.in_errors <= STEP_DONE || floor)) {
         fit->converged = true;
         memcpy(fit->point.beta, next, s->n * sizeof *next);

@@ -16,7 +16,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "analyses/design.h"
+#include "analyses/accuracy.h"
 #include "analyses/model_show.h"
 #include "analyses/registry.h"
 
@@ -26,6 +26,7 @@ struct lm_fit {
     struct dd *scaled_inverse; /* of the scaled gram, for R9 */
     struct dd *sequential;     /* sum of squares that each column adds */
     struct dd rss, sum_log_w;
+    struct accuracy accuracy;
 };
 
 struct lm_state {
@@ -66,8 +67,9 @@ static void subtract_offset(struct measure *m, struct design_nodes *nodes)
     nodes->offset = 0;
 }
 
-static enum fault ask_gram(const struct lm_state *own, const double *input,
-                           struct measure *m, const struct design_nodes *nodes)
+static enum fault ask_gram(const struct design *d, const struct lm_state *own,
+                           const double *input, struct measure *m,
+                           const struct design_nodes *nodes)
 {
     const struct opening *o = own->opening;
     size_t n = o->n + 1, n_sums = 0;
@@ -91,6 +93,7 @@ static enum fault ask_gram(const struct lm_state *own, const double *input,
         block.n_design = n;
         block.weights = weights;
         block.n_weights = 1;
+        design_totals(m, d, o, nodes->w == 0, INFINITY, &block);
     }
     (void)measure_block(m, &block);
     return m->fault;
@@ -113,55 +116,110 @@ static enum fault lm_ask(struct cx *cx, const struct asked *asked,
         return cx_fail(cx, FAULT_INTERNAL, "lm: %zu shared numbers, expected %zu",
                        state->n_input, design_input_size(own->opening));
     else
-        TRY(ask_gram(own, state->input, m, &nodes));
+        TRY(ask_gram(d, own, state->input, m, &nodes));
     TRY(measure_close(m, asked->rows_log2));
     *ret = m;
     return FAULT_NONE;
 }
 
-/* Sweeps the columns in order; the response is the last one, its rest the residual sum. */
-static enum fault fit(struct cx *cx, const struct design *d, const struct opening *o,
-                      const double *input, const struct measure *m, const struct tally *t,
-                      struct lm_fit **ret)
+struct sums { /* the gram round's, of centred scaled columns */
+    struct dd *gram, *right, *norms2, *u, *scaled; /* right: with y; scaled: coefficients */
+    struct dd y2, rest;                            /* of y: squares, and what is left */
+};
+
+static enum fault read_sums(struct cx *cx, const struct design *d, const struct opening *o,
+                            const double *input, const struct measure *m,
+                            const struct tally *t, struct sums *ret)
 {
     const struct block *b = &m->blocks[0];
     size_t n = o->n, size = n * n;
+
+    CX_NEW(cx, ret->gram, size);
+    CX_NEW(cx, ret->right, n);
+    CX_NEW(cx, ret->u, n);
+    CX_NEW(cx, ret->scaled, n);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = i; j < n; j++)
+            ret->gram[i * n + j] = pooled_number(m, t, 0, 0, block_gram(b, 0, i, j));
+        ret->right[i] = pooled_number(m, t, 0, 0, block_gram(b, 0, i, n));
+    }
+    ret->rest = ret->y2 = pooled_number(m, t, 0, 0, block_gram(b, 0, n, n));
+    ret->norms2 = design_norms(cx, d, n, input, ret->gram);
+    return ret->norms2 == NULL ? FAULT_MEMORY : FAULT_NONE;
+}
+
+/* Terms are exact but for their product with a weight, which is rounded once. */
+static enum fault judge(struct cx *cx, const struct asked *asked, const struct opening *o,
+                        const double *input, const struct measure *m,
+                        const struct sums *sums, struct lm_fit *f)
+{
+    size_t n = o->n;
+    double df = (double)o->rows - (double)f->factor->rank, rest = dd_double(sums->rest);
+    double *coef, *shift, *length2;
+
+    CX_NEW(cx, coef, n);
+    CX_NEW(cx, shift, n);
+    CX_NEW(cx, length2, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        coef[i] = dd_double(sums->scaled[i]);
+        shift[i] = input[2 * i] / input[2 * i + 1];
+        length2[i] = dd_double(sums->gram[i * n + i]);
+    }
+    length2[n] = dd_double(sums->y2);
+    const struct design *d = asked->parsed;
+    struct solved solved = {.factor = f->factor,
+                            .inverse = f->scaled_inverse,
+                            .shift = d->intercept ? shift : NULL,
+                            .coef = coef,
+                            .origin = input[2 * n] / input[2 * n + 1],
+                            .length2 = length2,
+                            .norms2 = sums->norms2,
+                            .weight = dd_double(o->weight),
+                            .has_response = true,
+                            .rest = rest,
+                            .u = asked->testing ? sums->u : NULL,
+                            .dispersion = df > 0 ? rest / df : NAN};
+    return accuracy_find(cx, m, (double)o->rows, &solved, NULL,
+                         d->weights >= 0 ? 0x1p-53 : 0, &f->accuracy);
+}
+
+/* Sweeps the columns in order; the response is the last one, its rest the residual sum. */
+static enum fault fit(struct cx *cx, const struct asked *asked, const struct opening *o,
+                      const double *input, const struct measure *m, const struct tally *t,
+                      struct lm_fit **ret)
+{
+    const struct design *d = asked->parsed;
+    size_t n = o->n, size = n * n;
     double y_centre = input[2 * n], y_scale = input[2 * n + 1];
-    struct dd *gram, *right, *u, unit = dd_of(y_scale * y_scale);
+    struct dd unit = dd_of(y_scale * y_scale), *scratch;
+    struct sums sums;
     struct lm_fit *f;
 
     CX_NEW(cx, f, 1);
-    CX_NEW(cx, gram, size);
-    CX_NEW(cx, right, n);
-    CX_NEW(cx, u, n);
-    CX_NEW(cx, f->coef, n);
     CX_NEW(cx, f->sequential, n);
-    for (size_t i = 0; i < n; i++) {
-        for (size_t j = i; j < n; j++)
-            gram[i * n + j] = pooled_number(m, t, 0, 0, block_gram(b, 0, i, j));
-        right[i] = pooled_number(m, t, 0, 0, block_gram(b, 0, i, n));
-    }
-    TRY(solve_factor(cx, n, gram, o->norm2, SOLVE_RANK_TOLERANCE, &f->factor));
-    solve_forward(f->factor, right, u);
-    solve_back(f->factor, u, f->coef);
-    f->rss = pooled_number(m, t, 0, 0, block_gram(b, 0, n, n));
+    CX_NEW(cx, scratch, n);
+    TRY(read_sums(cx, d, o, input, m, t, &sums));
+    TRY(solve_factor(cx, n, sums.gram, sums.norms2, SOLVE_RANK_TOLERANCE, &f->factor));
+    solve_forward(f->factor, sums.right, sums.u);
+    solve_back(f->factor, sums.u, sums.scaled);
     for (size_t i = 0; i < n; i++) {
         if (f->factor->aliased[i])
             continue;
-        struct dd share = dd_div(dd_mul(u[i], u[i]), f->factor->pivots[i]);
-        f->rss = dd_sub(f->rss, share);
+        struct dd share = dd_div(dd_mul(sums.u[i], sums.u[i]), f->factor->pivots[i]);
+        sums.rest = dd_sub(sums.rest, share);
         f->sequential[i] = dd_mul(share, unit);
     }
-    f->rss = f->rss.hi > 0 ? dd_mul(f->rss, unit) : dd_of(0);
-    TRY(solve_inverse(cx, f->factor, &f->inverse));
-    f->scaled_inverse = cx_memdup(cx, f->inverse, (size + 1) * sizeof *f->inverse);
-    if (f->scaled_inverse == NULL)
+    sums.rest = sums.rest.hi > 0 ? sums.rest : dd_of(0);
+    f->rss = dd_mul(sums.rest, unit);
+    TRY(solve_inverse(cx, f->factor, &f->scaled_inverse));
+    TRY(judge(cx, asked, o, input, m, &sums, f));
+    f->inverse = cx_memdup(cx, f->scaled_inverse, size * sizeof *f->inverse);
+    f->coef = cx_memdup(cx, sums.scaled, n * sizeof *f->coef);
+    if (f->inverse == NULL || f->coef == NULL)
         return FAULT_MEMORY;
     design_to_raw(d, o, input, y_scale, y_centre, f->coef, NULL);
-    struct dd *scratch;
-    CX_NEW(cx, scratch, n);
     design_to_raw(d, o, input, 1, 0, scratch, f->inverse);
-    if (b->n_sums == 1)
+    if (m->blocks[0].n_sums == 1)
         f->sum_log_w = pooled_number(m, t, 0, 0, 0);
     *ret = f;
     return FAULT_NONE;
@@ -184,7 +242,7 @@ static enum fault lm_learn(struct cx *cx, const struct asked *asked,
         *own = *(const struct lm_state *)state->own;
         (*ret)->done = own->fit != NULL || asked->testing;
         if (own->fit == NULL)
-            TRY(fit(cx, d, own->opening, state->input, measure, pooled, &own->fit));
+            TRY(fit(cx, asked, own->opening, state->input, measure, pooled, &own->fit));
     }
     return design_put_input(cx, own->opening, 0, *ret);
 }
@@ -277,13 +335,16 @@ static enum fault lm_finish(struct cx *cx, const struct asked *asked,
 
     TRY(result_new(cx, &r));
     TRY(design_result(cx, d, own->opening, rank, r));
+    TRY(accuracy_say(cx, d, own->opening, &own->fit->accuracy, r));
+    *ret = r;
+    if (!accuracy_is_shown(&own->fit->accuracy))
+        return FAULT_NONE;
     TRY(model_put_coefficients(cx, r, own->opening->n, own->fit->factor->aliased,
                                own->fit->coef, own->fit->inverse,
                                residual_df > 0 ? sigma2 : NAN, asked->testing));
     TRY(put_sums(d, own, rows, residual_df, r));
     if (asked->testing)
         TRY(put_anova(cx, d, own, residual_df, r));
-    *ret = r;
     return FAULT_NONE;
 }
 

@@ -87,6 +87,14 @@ struct block {
     ref *design, *weights, *rhs; /* weight 0 ("none") means 1 */
     size_t n_guards;
     struct measure_guard *guards;
+    /* By number (NULL: none): what earlier pooled sums prove |sum| over all rows of all
+     * sites to stay below; 0: nothing. Where the scale from the bounds leaves it fewer
+     * quanta a row than 2^quanta_log2, the scale is made from it. Sums are modular, so only
+     * the whole must fit: the same terms are added, in finer steps, whatever a member said
+     * of its rows. */
+    double *totals;
+    double total_rows;
+    int quanta_log2;
     /* filled by measure_close: */
     size_t n_cells, n_numbers;   /* numbers a cell */
     int *scales;                 /* n_numbers */
@@ -150,6 +158,11 @@ uint64_t pooled_patients(const struct measure *m, const struct tally *t, size_t 
 uint64_t pooled_rows(const struct measure *m, const struct tally *t, size_t block, size_t cell);
 struct dd pooled_number(const struct measure *m, const struct tally *t, size_t block,
                         size_t cell, size_t number);
+/* At most how far a pooled number is off the sum of the rows' terms: each term was floored
+ * to the number's quantum. */
+double pooled_error(const struct measure *m, size_t block, double rows, size_t number);
+/* Numbers of a cell. */
+size_t block_numbers(const struct block *b);
 /* Index of gram entry (i <= j) of weight w, and of rhs entry i of right side r. */
 size_t block_gram(const struct block *b, size_t w, size_t i, size_t j);
 size_t block_rhs(const struct block *b, size_t r, size_t i);

@@ -15,6 +15,12 @@
 /* Smallest bound that a scale is made for: keeps shifts small, costs nothing. */
 static const double BOUND_LEAST = 0x1p-300;
 
+size_t block_numbers(const struct block *b)
+{
+    return b->n_sums + b->n_weights * (b->n_design * (b->n_design + 1) / 2) +
+           b->n_rhs * b->n_design;
+}
+
 size_t measure_block(struct measure *m, const struct block *block)
 {
     struct block *b;
@@ -48,6 +54,8 @@ size_t measure_block(struct measure *m, const struct block *block)
     COPY(weights, b->n_weights)
     COPY(rhs, b->n_rhs)
     COPY(guards, b->n_guards)
+    if (block->totals != NULL)
+        COPY(totals, block_numbers(b))
 #undef COPY
     return m->n_blocks++;
 no_memory:
@@ -173,6 +181,18 @@ static enum fault lay_keys(const struct measure *m, struct block *b)
     return FAULT_NONE;
 }
 
+static int scale_of(const struct block *b, size_t at, double bound, unsigned rows_log2)
+{
+    int scale = tally_scale(bound, rows_log2), fine;
+    double total = b->totals == NULL ? 0 : b->totals[at];
+
+    if (!(total > 0) || !isfinite(total))
+        return scale;
+    fine = tally_scale(fmax(total, BOUND_LEAST), 0); /* |total| <= 2^(126 - fine) */
+    bool enough = ldexp(b->total_rows, b->quanta_log2) <= ldexp(1, 126 - fine + scale);
+    return enough || fine < scale ? scale : fine;
+}
+
 static enum fault put_bound(const struct measure *m, struct block *b, size_t *at,
                             double bound, unsigned rows_log2)
 {
@@ -182,16 +202,16 @@ static enum fault put_bound(const struct measure *m, struct block *b, size_t *at
                        "a sum of this question can become too large for values that the "
                        "codebook allows: narrow the bounds or the cohort");
     b->bounds[*at] = bound;
-    b->scales[*at] = tally_scale(bound, rows_log2);
+    b->scales[*at] = scale_of(b, *at, bound, rows_log2);
     (*at)++;
     return FAULT_NONE;
 }
 
 static enum fault lay_numbers(const struct measure *m, struct block *b, unsigned rows_log2)
 {
-    size_t at = 0, triangle = b->n_design * (b->n_design + 1) / 2;
+    size_t at = 0;
 
-    b->n_numbers = b->n_sums + b->n_weights * triangle + b->n_rhs * b->n_design;
+    b->n_numbers = block_numbers(b);
     if (b->n_numbers > TALLY_WORDS_MAX / b->n_cells)
         return cx_fail(
             m->cx, FAULT_INVALID,
@@ -264,6 +284,11 @@ struct dd pooled_number(const struct measure *m, const struct tally *t, size_t b
 
     return tally_value(t->sums[b->first_sum + cell * b->n_numbers + number],
                        b->scales[number]);
+}
+
+double pooled_error(const struct measure *m, size_t block, double rows, size_t number)
+{
+    return ldexp(rows, -m->blocks[block].scales[number]);
 }
 
 size_t block_gram(const struct block *b, size_t w, size_t i, size_t j)

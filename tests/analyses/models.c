@@ -32,7 +32,8 @@ static const struct analysis *open_case(struct cx *cx, const struct naive *data,
         CHECK_OK_(k->where, cx, ast_to_pb(cx, data->cb, canonical, &q->cohort));
     }
     CHECK_OK_(k->formula, cx,
-              question_open(cx, data->cb, q, testing, 20, c, asked, &plan, &regions, &a));
+              question_open(cx, data->cb, q, testing, NAIVE_ROWS_LOG2, c, asked, &plan,
+                            &regions, &a));
     return a;
 }
 
@@ -95,5 +96,76 @@ void model_check(const char *row, const struct report *r, const char *item,
         if (state != 0 || !(fabs(got - expected) <= tolerance * fabs(expected) + absolute))
             fail_msg("%s: %s[%zu] is %.17g, expected %.17g (off by %.2g)", row, item, i,
                      got, expected, fabs(got / expected - 1));
+    }
+}
+
+bool model_says_digits(const struct report *r)
+{
+    for (size_t i = 0; i < r->n_lines; i++)
+        if (strstr(r->lines[i], "digits") != NULL || strstr(r->lines[i], "no numbers"))
+            return true;
+    return false;
+}
+
+/* ---- tables of numbers ---- */
+
+static void put_variable(struct cx *cx, Cohortium__Codebook *body, const char *name,
+                         Cohortium__VarType type, double lower, double upper)
+{
+    Cohortium__Variable *v = cx_alloc(cx, sizeof *v);
+
+    assert_non_null(v);
+    cohortium__variable__init(v);
+    v->name = (char *)name;
+    v->type = type;
+    v->role = strcmp(name, "rid") == 0 ? COHORTIUM__ROLE__DIRECT_IDENTIFIER
+                                       : COHORTIUM__ROLE__ORDINARY;
+    v->bounded = true;
+    v->lower = lower + 0.0;
+    v->upper = upper;
+    body->variables[body->n_variables++] = v;
+}
+
+void model_table(struct cx *cx, const double *values, size_t rows, size_t columns,
+                 struct model_bounds bounds, struct naive *ret)
+{
+    static const char *const names[] = {"y", "x1", "x2", "x3", "x4", "x5", "x6"};
+    Cohortium__Codebook *body = cx_alloc(cx, sizeof *body);
+    struct codebook *cb;
+
+    assert_non_null(body);
+    cohortium__codebook__init(body);
+    body->name = (char *)"nist";
+    body->title = (char *)"NIST";
+    body->count_unit = (char *)"rid";
+    body->patient_namespace = (char *)"patient";
+    body->variables = cx_array(cx, columns + 1, sizeof *body->variables);
+    assert_non_null(body->variables);
+    put_variable(cx, body, "rid", COHORTIUM__VAR_TYPE__INTEGER, 0, (double)rows);
+    for (size_t j = 0; j < columns; j++) {
+        double most = 0, least = 0;
+
+        for (size_t i = 0; i < rows; i++) {
+            most = fmax(most, values[i * columns + j]);
+            least = fmin(least, values[i * columns + j]);
+        }
+        double reach = fmax(most, -least);
+        put_variable(cx, body, columns == 2 && j == 1 ? "x" : names[j],
+                     COHORTIUM__VAR_TYPE__REAL, least * 2 - bounds.below * reach,
+                     bounds.above * reach);
+    }
+    CHECK_OK_("codebook", cx, codebook_from_body(cx, body, &cb));
+    *ret = (struct naive){.cb = cb, .n_rows = rows, .n_patients = rows};
+    ret->values = cx_array(cx, rows * (columns + 1), sizeof *ret->values);
+    ret->valid = cx_array(cx, rows * (columns + 1), sizeof *ret->valid);
+    ret->patients = cx_array(cx, rows, sizeof *ret->patients);
+    assert_true(ret->values && ret->valid && ret->patients);
+    for (size_t i = 0; i < rows; i++) {
+        ret->patients[i] = i;
+        for (size_t j = 0; j <= columns; j++) {
+            ret->valid[i * (columns + 1) + j] = true;
+            ret->values[i * (columns + 1) + j] =
+                j == 0 ? (double)(i + 1) : values[i * columns + j - 1];
+        }
     }
 }

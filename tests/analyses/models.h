@@ -22,3 +22,12 @@ const struct analysis *model_open(struct cx *cx, const struct naive *data,
 /* All entries of a vector (or matrix, by rows) item. Values nearer than `absolute` pass. */
 void model_check(const char *row, const struct report *r, const char *item,
                  const json_t *want, double tolerance, double absolute);
+/* Is there a note about digits, or a refusal for want of them? */
+bool model_says_digits(const struct report *r);
+
+struct model_bounds { /* of the codebook, in units of a column's largest size */
+    double below, above;
+};
+/* Rows of y, x (or x1, x2, ...) as reals. */
+void model_table(struct cx *cx, const double *values, size_t rows, size_t columns,
+                 struct model_bounds bounds, struct naive *ret);

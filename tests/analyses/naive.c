@@ -189,16 +189,44 @@ enum fault naive_open(struct cx *cx, const char *name, const char *roles, struct
     return FAULT_NONE;
 }
 
+enum fault naive_widen(struct cx *cx, double factor, struct naive *data)
+{
+    Cohortium__Codebook *body = cx_memdup(cx, data->cb->body, sizeof *body);
+    struct codebook *cb;
+
+    if (body == NULL)
+        return FAULT_MEMORY;
+    body->variables =
+        cx_memdup(cx, body->variables, body->n_variables * sizeof *body->variables);
+    if (body->variables == NULL)
+        return FAULT_MEMORY;
+    for (size_t i = 0; i < body->n_variables; i++) {
+        Cohortium__Variable *v =
+            cx_memdup(cx, body->variables[i], sizeof *body->variables[i]);
+
+        if (v == NULL)
+            return FAULT_MEMORY;
+        body->variables[i] = v;
+        if (!v->bounded || v->upper <= 20)
+            continue;
+        v->upper *= factor;
+        v->lower = v->lower < 0 ? v->lower * factor : 0;
+    }
+    TRY(codebook_from_body(cx, body, &cb));
+    data->cb = cb;
+    return FAULT_NONE;
+}
+
 /* ---- sums ---- */
 
-static ufixed to_fixed(long double value, int scale)
+static ufixed to_fixed(double value, int scale)
 {
     int e;
-    long double f = frexpl(value, &e);
-    __int128 mantissa = (__int128)ldexpl(f, 64); /* exact: at most 64 bits */
-    int shift = e - 64 + scale;
+    double f = frexp(value, &e);
+    __int128 mantissa = (__int128)ldexp(f, 53); /* exact: 53 bits */
+    int shift = e - 53 + scale;
 
-    if (value == 0.0L)
+    if (value == 0 || shift >= 128)
         return 0;
     if (shift >= 0)
         return (ufixed)mantissa << shift;
@@ -206,6 +234,14 @@ static ufixed to_fixed(long double value, int scale)
         return 0;
     /* Round half up: any fixed rule does, as long as it looks at the row alone. */
     return (ufixed)((mantissa + ((__int128)1 << (-shift - 1))) >> -shift);
+}
+
+/* A product of two doubles is two doubles. */
+static ufixed product(double x, double y, int scale)
+{
+    double high = x * y;
+
+    return to_fixed(high, scale) + to_fixed(fma(x, y, -high), scale);
 }
 
 static void add_row(const struct measure *m, const struct block *b, const double *node,
@@ -218,14 +254,13 @@ static void add_row(const struct measure *m, const struct block *b, const double
     for (size_t w = 0; w < b->n_weights; w++)
         for (size_t i = 0; i < b->n_design; i++)
             for (size_t j = i; j < b->n_design; j++, k++) {
-                long double weight = b->weights[w] == 0 ? 1.0L : node[b->weights[w]];
-                long double x = (long double)node[b->design[i]] * node[b->design[j]];
-                sums[k] += to_fixed(weight * x, b->scales[k]);
+                double weight = b->weights[w] == 0 ? 1 : node[b->weights[w]];
+                sums[k] +=
+                    product(weight * node[b->design[i]], node[b->design[j]], b->scales[k]);
             }
     for (size_t r = 0; r < b->n_rhs; r++)
         for (size_t i = 0; i < b->n_design; i++, k++)
-            sums[k] +=
-                to_fixed((long double)node[b->design[i]] * node[b->rhs[r]], b->scales[k]);
+            sums[k] += product(node[b->design[i]], node[b->rhs[r]], b->scales[k]);
     if (k != b->n_numbers)
         fail_msg("a block of %zu numbers says %zu", k, b->n_numbers);
     (void)m;
@@ -343,6 +378,11 @@ enum fault naive_release(struct cx *cx, const struct asked *asked,
     }
     body->n_items = r->n_items;
     body->items = r->items;
+    CX_NEW(cx, body->notes, result->n_notes + 1);
+    if (result->trouble != NULL)
+        body->notes[body->n_notes++] = (char *)result->trouble;
+    for (size_t i = 0; i < result->n_notes; i++)
+        body->notes[body->n_notes++] = (char *)result->notes[i];
     release->question = (Cohortium__Question *)asked->body;
     release->exact_for_testing = true;
     release->released = true;
@@ -386,8 +426,8 @@ struct report *naive_report(struct cx *cx, const struct naive *data,
     assert_non_null(report);
     report->cx = cx;
     CHECK_OK_(question->analysis, cx,
-              question_open(cx, data->cb, question, true, 20, &c, &asked, &plan, &regions,
-                            &analysis));
+              question_open(cx, data->cb, question, true, NAIVE_ROWS_LOG2, &c, &asked,
+                            &plan, &regions, &analysis));
     if (analysis == NULL)
         fail_msg("%s: %s", question->analysis, c.n > 0 ? c.list[0]->text : "no complaint");
     CHECK_OK_("run", cx, naive_run(cx, analysis, &asked, data, sites, &result, &rounds));

@@ -8,6 +8,8 @@
 
 #include "analyses/analysis.h"
 
+enum { NAIVE_ROWS_LOG2 = 40 }; /* a production manifest's */
+
 struct naive {
     const struct codebook *cb;
     size_t n_rows, n_patients;
@@ -21,6 +23,9 @@ struct naive {
  * "name=s" (sensitive), "name=h" (hidden), separated by blanks; may be "". */
 CHECKED enum fault naive_open(struct cx *cx, const char *name, const char *roles,
                               struct naive *ret);
+/* The same rows under a codebook whose bounds are `factor` times as wide, and begin at zero
+ * where they were above it. Short scales (at most 20) stay. */
+CHECKED enum fault naive_widen(struct cx *cx, double factor, struct naive *data);
 /* Results of tests/data/<name>/expected.json by id; fails the test when there is none. */
 const json_t *naive_expected(const char *name, const char *id);
 

@@ -74,6 +74,8 @@ static void check_case(const struct model_case *k, const struct naive *data, str
 
     if (r == NULL)
         fail_msg("%s: %s", k->id, complaint);
+    if (model_says_digits(r)) /* ordinary use: nothing to say */
+        fail_msg("%s: %s", k->id, r->lines[0]);
     const json_t *entry = naive_expected(k->data, k->id);
     const json_t *want = json_object_get(entry, "result");
     if (want == NULL)
@@ -108,24 +110,16 @@ static void test_glm__agrees_with_R(void **state)
 static void test_glm__wide_bounds_cost_no_digits(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct cx *cx = cx_new(1 << 28, CX_NO_DEADLINE);
-        struct naive data;
+    for (double wide = 1e3; wide <= 1e6; wide *= 1e3)
+        for (size_t i = 0; i < COUNT(cases); i++) {
+            struct cx *cx = cx_new(1 << 28, CX_NO_DEADLINE);
+            struct naive data;
 
-        CHECK_OK_(cases[i].id, cx, naive_open(cx, cases[i].data, "", &data));
-        for (size_t v = 0; v < data.cb->body->n_variables; v++) {
-            Cohortium__Variable *variable = data.cb->body->variables[v];
-            if (variable->bounded && variable->upper > 20) {
-                variable->upper *= 1000;
-                variable->lower = variable->lower < 0 ? variable->lower * 1000 : 0;
-            }
+            CHECK_OK_(cases[i].id, cx, naive_open(cx, cases[i].data, "", &data));
+            CHECK_OK_("wide", cx, naive_widen(cx, wide, &data));
+            check_case(&cases[i], &data, cx);
+            cx_free(&cx);
         }
-        struct codebook *wide;
-        CHECK_OK_("wide", cx, codebook_from_body(cx, data.cb->body, &wide));
-        data.cb = wide;
-        check_case(&cases[i], &data, cx);
-        cx_free(&cx);
-    }
 }
 
 static void test_glm__split_does_not_matter(void **state)

@@ -47,16 +47,20 @@ static const struct {
     {"vcov", 1e-12},
 };
 
-static void check_case(const struct model_case *k)
+static void check_case(const struct model_case *k, double wide)
 {
     struct cx *cx = cx_new(1 << 28, CX_NO_DEADLINE);
     const char *complaint;
     struct naive data;
 
     CHECK_OK_(k->id, cx, naive_open(cx, k->data, "", &data));
+    if (wide > 1)
+        CHECK_OK_(k->id, cx, naive_widen(cx, wide, &data));
     struct report *r = model_ask(cx, &data, "lm", k, 3, &complaint);
     if (r == NULL)
         fail_msg("%s: %s", k->id, complaint);
+    if (model_says_digits(r)) /* ordinary use: nothing to say */
+        fail_msg("%s: %s", k->id, r->lines[0]);
     const json_t *want = json_object_get(naive_expected(k->data, k->id), "result");
     if (want == NULL)
         want = naive_expected(k->data, k->id);
@@ -83,7 +87,16 @@ static void test_lm__agrees_with_R(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++)
-        check_case(&cases[i]);
+        check_case(&cases[i], 1);
+}
+
+/* Bounds far beyond the data cost scale bits, not digits. */
+static void test_lm__wide_bounds_cost_no_digits(void **state)
+{
+    (void)state;
+    for (double wide = 10; wide <= 1e6; wide *= 10)
+        for (size_t i = 0; i < COUNT(cases); i++)
+            check_case(&cases[i], wide);
 }
 
 /* The rows of a site can be anyone's: same bits for one, two and five sites. */
@@ -137,6 +150,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lm__agrees_with_R),
+        cmocka_unit_test(test_lm__wide_bounds_cost_no_digits),
         cmocka_unit_test(test_lm__split_does_not_matter),
         cmocka_unit_test(test_lm__complains_before_data),
     };

@@ -280,8 +280,10 @@ static enum fault learn_opening(struct cx *cx, const struct describe_params *p,
             cell->used_patients = pooled_patients(m, t, block, g);
             cell->missing_rows = pooled_rows(m, t, block + 1, g);
             cell->missing_patients = pooled_patients(m, t, block + 1, g);
-            if (p->list[i].numeric)
+            if (p->list[i].numeric) {
                 cell->sum = pooled_number(m, t, block, g, 0);
+                cell->sum_error = pooled_error(m, block, (double)cell->used_rows, 0);
+            }
         }
         block += 2;
         if (p->list[i].keyed)
@@ -343,9 +345,12 @@ static enum fault describe_learn(struct cx *cx, const struct asked *asked,
     for (size_t i = 0; i < p->n; i++) {
         if (!p->list[i].numeric)
             continue;
-        for (size_t g = 0; g < groups; g++)
-            own->cells[i * groups + g].squares =
-                pooled_number(measure, pooled, block, g, 0);
+        for (size_t g = 0; g < groups; g++) {
+            struct cell *cell = &own->cells[i * groups + g];
+
+            cell->squares = pooled_number(measure, pooled, block, g, 0);
+            cell->squares_error = pooled_error(measure, block, (double)cell->used_rows, 0);
+        }
         block++;
     }
     /* The centres that were used stay with the sums about them. */

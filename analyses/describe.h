@@ -26,7 +26,8 @@ static inline bool is_binary(const struct codebook *cb, const struct described *
 
 struct cell { /* one variable in one group */
     uint64_t used_rows, used_patients, missing_rows, missing_patients;
-    struct dd sum, squares; /* of x; of x - m */
+    struct dd sum, squares;          /* of x; of x - m */
+    double sum_error, squares_error; /* at most so far off, by their quanta */
 };
 
 struct described_state {

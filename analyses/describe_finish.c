@@ -6,6 +6,8 @@
 
 #include <math.h>
 
+#include "analyses/accuracy.h"
+
 /* ---- exact sums: double-double, error-free steps of Dekker and Knuth ---- */
 
 static struct dd dd_sum(double a, double b)
@@ -85,10 +87,26 @@ static uint64_t binary_support(const uint64_t *patients, size_t groups, size_t g
 
 struct moments { /* vectors of variable * groups + group */
     double *mean, *sd, *var, *sum, *sum_sq, *steps;
+    struct accuracy *spread; /* by variable: the worst group's */
     uint64_t *support;
 };
 
-static void numeric_moments(const struct cell *c, double m, struct moments *to, size_t at)
+/* What the variance loses: the steps of its sums (and a group's own mean costs), and the
+ * rounding of each square. Both against what is left. */
+static struct accuracy spread_errors(const struct cell *c, double m, double squares)
+{
+    double n = (double)c->used_rows, away = fabs(dd_plus(c->sum, dd_product(-n, m)).hi);
+
+    if (!(c->squares.hi > 0)) /* the same value in every row */
+        return (struct accuracy){0};
+    squares = fmax(squares, 0x1p-1000);
+    return (struct accuracy){.steps =
+                                 (c->squares_error + 2 * away / n * c->sum_error) / squares,
+                             .roundings = 0x1p-52 * c->squares.hi / squares};
+}
+
+static void numeric_moments(const struct cell *c, double m, struct moments *to, size_t at,
+                            struct accuracy *spread)
 {
     double n = (double)c->used_rows;
     struct dd away, squares;
@@ -105,8 +123,13 @@ static void numeric_moments(const struct cell *c, double m, struct moments *to, 
         struct dd own = dd_over(dd_square(away), -n);
 
         own = dd_plus(c->squares, own);
-        to->var[at] = fmax(dd_over(own, n - 1.0).hi, 0.0);
-        to->sd[at] = sqrt(to->var[at]);
+        struct accuracy errors = spread_errors(c, m, own.hi);
+        if (accuracy_is_shown(&errors)) {
+            to->var[at] = fmax(dd_over(own, n - 1.0).hi, 0.0);
+            to->sd[at] = sqrt(to->var[at]);
+        }
+        if (errors.steps + errors.roundings > spread->steps + spread->roundings)
+            *spread = errors;
     }
 }
 
@@ -139,6 +162,7 @@ static enum fault moments_make(struct cx *cx, const struct asked *asked,
             (*vectors[i])[j] = NAN;
     }
     CX_NEW(cx, to.support, n);
+    CX_NEW(cx, to.spread, p->n);
     for (size_t i = 0; i < p->n; i++) {
         const struct described *d = &p->list[i];
         bool binary = is_binary(asked->cb, d);
@@ -151,7 +175,7 @@ static enum fault moments_make(struct cx *cx, const struct asked *asked,
             to.steps[at] = upper - lower;
             to.support[at] = own->cells[at].used_patients;
             if (d->numeric)
-                numeric_moments(&own->cells[at], centre, &to, at);
+                numeric_moments(&own->cells[at], centre, &to, at, &to.spread[i]);
             if (!binary)
                 continue;
             binary_moments(own->level_rows[i], groups, g, &to, at);
@@ -188,6 +212,47 @@ static enum fault put_moments(const struct asked *asked, struct result *r,
             return FAULT_MEMORY;
         if (list[i].kind == COHORTIUM__ITEM_KIND__MEANS)
             item->steps = m->steps;
+    }
+    return FAULT_NONE;
+}
+
+/* A note a variable whose spread has few digits, or none. Under production not of groups:
+ * one of them may be too small to be spoken of. */
+static enum fault say_spread(struct cx *cx, const struct asked *asked,
+                             const struct moments *m, struct result *r)
+{
+    const struct describe_params *p = asked->parsed;
+
+    if (!asked->testing && p->by.variable >= 0)
+        return FAULT_NONE;
+    for (size_t i = 0; i < p->n; i++) {
+        const struct accuracy *a = &m->spread[i];
+        const Cohortium__Variable *v = codebook_variable(asked->cb, p->list[i].variable);
+        int digits = accuracy_digits(a->steps + a->roundings);
+        double lower, upper;
+
+        if (digits >= accuracy_digits(0))
+            continue;
+        variable_range(v, &lower, &upper);
+        const char *left =
+            accuracy_is_shown(a)
+                ? cx_printf(cx, "about %d significant digits are right", digits)
+                : "it is left out where fewer than 3 digits would be right";
+        const char *note =
+            left == NULL ? NULL
+            : a->steps >= a->roundings
+                ? cx_printf(cx,
+                            "the codebook's bounds of `%s` (%g to %g) are much wider than "
+                            "its values: of its spread, %s; ask for narrower bounds in the "
+                            "codebook",
+                            v->name, lower, upper, left)
+                : cx_printf(cx,
+                            "the groups of `%s` lie much further apart than they spread: "
+                            "of the spread, %s; describe one group at a time with --where",
+                            v->name, left);
+        if (note == NULL)
+            return FAULT_MEMORY;
+        result_note(r, note);
     }
     return FAULT_NONE;
 }
@@ -277,6 +342,7 @@ enum fault describe_finish(struct cx *cx, const struct asked *asked,
     TRY(put_account(cx, p, own, r));
     TRY(moments_make(cx, asked, state, &moments));
     TRY(put_moments(asked, r, &moments));
+    TRY(say_spread(cx, asked, &moments, r));
     for (size_t i = 0; i < p->n; i++)
         if (p->list[i].keyed)
             TRY(put_levels(cx, asked, i, own, r));

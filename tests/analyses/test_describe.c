@@ -170,6 +170,70 @@ static void test_describe__keeps_digits_far_from_zero(void **state)
     CHECK_("mean", fabs(mean - 10000000.2) < 2e-9);
 }
 
+/* Bounds a thousand million times as wide as the values: the digits of the spread that are
+ * left are said, and where they are too few there is none. */
+static void test_describe__few_digits_are_said(void **state)
+{
+    static const struct {
+        const char *what;
+        double reach, right;
+        bool by, testing;
+        const char *note;
+        bool defined;
+    } rows[] = {
+        {"10^6", 1e6, 1e-9, false, true, NULL, true},
+        {"10^8", 1e8, 1e-6, false, true, NULL, true},
+        {"5 10^9", 5e9, 1e-5, false, true, "about 5 significant digits", true},
+        {"5 10^9, production", 5e9, 1e-5, false, false, "about 5 significant digits", true},
+        {"10^11", 1e11, 0, false, true, "it is left out", false},
+        {"10^11, groups", 1e11, 0, true, true, "it is left out", false},
+        {"10^11, groups may be small", 1e11, 0, true, false, NULL, false},
+    };
+
+    (void)state;
+    for (size_t k = 0; k < COUNT(rows); k++) {
+        AUTO_CX struct cx *cx = cx_new(1 << 28, CX_NO_DEADLINE);
+        struct complaints c = complaints_new(cx);
+        const struct analysis *analysis;
+        const char *variable = "bwt", *what = rows[k].what;
+        struct asked asked;
+        struct plan plan;
+        struct regions regions;
+        struct result *result;
+        struct naive data;
+        Cohortium__Question *q;
+
+        CHECK_OK_("open", cx, naive_open(cx, "birthwt", "", &data));
+        size_t columns = data.cb->body->n_variables;
+        int bwt = codebook_find(data.cb, variable);
+        data.cb->body->variables[bwt]->type = COHORTIUM__VAR_TYPE__REAL;
+        data.cb->body->variables[bwt]->lower = -rows[k].reach;
+        data.cb->body->variables[bwt]->upper = rows[k].reach;
+        for (size_t i = 0; i < data.n_rows; i++)
+            data.values[i * columns + (size_t)bwt] = i == 0 ? 5.5 : i % 2 ? 5.25 : 5.75;
+        CHECK_OK_("question", cx, naive_question(cx, data.cb, "describe", &q));
+        q->params->n_variables = 1;
+        q->params->variables = (char **)&variable;
+        q->params->by = (char *)(rows[k].by ? "smoke" : "");
+        CHECK_OK_(what, cx,
+                  question_open(cx, data.cb, q, rows[k].testing, NAIVE_ROWS_LOG2, &c,
+                                &asked, &plan, &regions, &analysis));
+        CHECK_OK_(what, cx, naive_run(cx, analysis, &asked, &data, 3, &result, NULL));
+        bool said = false;
+        for (size_t i = 0; i < result->n_notes; i++)
+            said |=
+                strstr(result->notes[i], rows[k].note ? rows[k].note : "digits") != NULL;
+        CHECK_(what, said == (rows[k].note != NULL));
+        for (size_t i = 0; i < result->n_items; i++) {
+            if (strcmp(result->items[i].name, "sd") != 0)
+                continue;
+            CHECK_(what, isfinite(result->items[i].values[0]) == rows[k].defined);
+            CHECK_(what, !rows[k].defined ||
+                             fabs(result->items[i].values[0] / 0.25 - 1) <= rows[k].right);
+        }
+    }
+}
+
 static uint64_t support(const struct result *r, const char *name, size_t i)
 {
     for (size_t k = 0; k < r->n_items; k++)
@@ -236,6 +300,7 @@ int main(void)
         cmocka_unit_test(test_describe__by_group_equals_R),
         cmocka_unit_test(test_describe__splits_are_bit_identical),
         cmocka_unit_test(test_describe__keeps_digits_far_from_zero),
+        cmocka_unit_test(test_describe__few_digits_are_said),
         cmocka_unit_test(test_describe__R1_R25_who_stands_behind),
     };
 

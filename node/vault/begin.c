@@ -251,6 +251,19 @@ static enum fault accept(struct cx *cx, struct vault *v, struct session *s,
     return FAULT_NONE;
 }
 
+/* Refused without data, so it is said as preflight would have. */
+static enum fault check_budget(struct cx *cx, struct vault *v, const struct session *s)
+{
+    enum fault fault = charge_look(cx, v, &s->o, s->question);
+
+    if (fault != FAULT_REFUSED)
+        return fault;
+    const char *why = cx_strdup(cx, cx_message(cx));
+    if (why == NULL)
+        return FAULT_MEMORY;
+    return cx_fail(cx, FAULT_INVALID, "permit \"%.64s\": %s", s->o.permit.body->title, why);
+}
+
 /* Fills a new session and answers; *ret_keep: it goes on with rounds. */
 static enum fault begin(struct cx *cx, struct vault *v, struct session *s,
                         const Cohortium__BeginCall *call, Cohortium__BeginReply *reply,
@@ -280,11 +293,8 @@ static enum fault begin(struct cx *cx, struct vault *v, struct session *s,
         return repeat_answer(cx, v, s, &held.row, &reply->answer);
     if (fault == FAULT_NONE)
         TRY(hold(cx, s, held.row.release));
-    else if (charge_look(cx, v, &s->o, s->question) != FAULT_NONE)
-        return cx_fault(cx) == FAULT_REFUSED
-                   ? cx_fail(cx, FAULT_INVALID, "permit \"%.64s\": %s",
-                             s->o.permit.body->title, cx_message(cx))
-                   : cx_fault(cx);
+    else
+        TRY(check_budget(cx, v, s));
     if (r.body->question->by_site) {
         fault = answer_alone(cx, v, s, &reply->answer);
         return fault == FAULT_NONE || cx_fault(cx) == fault

@@ -94,6 +94,30 @@ static void test_session__an_answer_of_another_permit(void **state)
     check_count(TABLE_CHARGES, 3);
 }
 
+/* Preflight knows a question's form: begin, which knows the versions, that it is another.
+ */
+static void test_session__the_same_words_to_other_data(void **state)
+{
+    struct play p;
+    (void)state;
+
+    new_permit(2);
+    answered("age >= 40");
+    answered("age >= 60");
+    vaults_import(&t, VICTIM);
+    ask(&p, "age >= 60");
+    for (size_t i = 0; i < VAULTS; i++) {
+        CHECK_EQ_("preflight", play_preflight(&p, i), FAULT_NONE);
+        CHECK_EQ_("complaints", play_preflight_of(&p, i)->n_complaints, 0);
+    }
+    for (size_t i = 0; i < VAULTS; i++) {
+        CHECK_EQ_("begin", play_begin(&p, i, i == LIAR), FAULT_INVALID);
+        CHECK_("says why", strstr(p.message, USED_UP) != NULL);
+    }
+    check_count(TABLE_CHARGES, 2);
+    play_free(&p);
+}
+
 /* Charged and never answered: the same question is let through, no other. */
 static void ended_early(uint32_t round, uint64_t charges)
 {
@@ -243,6 +267,7 @@ int main(void)
         UNDER(cautious, test_session__a_budget_of_two),
         UNDER(cautious, test_session__no_budget_is_no_limit),
         UNDER(cautious, test_session__an_answer_of_another_permit),
+        UNDER(cautious, test_session__the_same_words_to_other_data),
         UNDER(cautious, test_session__given_up_before_a_vector_is_free),
         UNDER(cautious, test_session__given_up_after_a_vector_is_charged),
         UNDER(cautious, test_session__given_up_at_the_sums_is_charged),

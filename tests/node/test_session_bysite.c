@@ -61,8 +61,11 @@ static void test_session__each_site_counts_its_own(void **state)
     answer_each(&q);
     check_receipt(&q);
     for (size_t i = 0; i < VAULTS; i++) {
+        uint64_t first = vaults_newest(&t, q.cx, i, "question")->index;
+
         CHECK_("the same", bytes_equal(play_body(&p, i), play_body(&q, i)));
         CHECK_EQ_("anew", play_begin(&q, i, true), FAULT_NONE);
+        CHECK_EQ_("not summed again", vaults_newest(&t, q.cx, i, "question")->index, first);
         CHECK_("the same", bytes_equal(play_body(&p, i), play_body(&q, i)));
         assert_string_equal(vaults_newest(&t, q.cx, i, "repeat")->record->decision,
                             "answered_before");

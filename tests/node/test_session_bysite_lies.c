@@ -259,6 +259,33 @@ static void test_session__one_site_does_not_allow_by_site(void **state)
     not_allowed(VICTIM, "by_site_not_allowed");
 }
 
+/* It says nothing of it at preflight: the others read its policy. */
+static void test_session__a_silent_policy_against_by_site(void **state)
+{
+    struct play p;
+    size_t changed = 0;
+    (void)state;
+
+    permit_by_site(0);
+    ask_each(&p, "count", NULL, "age >= 60");
+    for (size_t i = 0; i < VAULTS; i++)
+        CHECK_EQ_("preflight", play_preflight(&p, i), FAULT_NONE);
+    Cohortium__Preflight *m = lie_open(
+        &p, ENVELOPE_PREFLIGHT, &cohortium__preflight__descriptor, p.preflight[LIAR]);
+    for (size_t i = 0; i < m->policy->n_fields; i++)
+        if (strcmp(m->policy->fields[i]->name, "by_site") == 0) {
+            m->policy->fields[i]->number = 0;
+            changed++;
+        }
+    CHECK_EQ_("fields", changed, 1);
+    p.preflight[LIAR] = PB_BYTES(lie_sign(&p, ENVELOPE_PREFLIGHT, m, lie_key(&p, LIAR)));
+    CHECK_EQ_("begin", play_begin(&p, HOME, false), FAULT_INVALID);
+    CHECK_EQ_("begin", play_begin(&p, VICTIM, true), FAULT_INVALID);
+    CHECK_("says why", strstr(p.message, "allows no answers by site") != NULL);
+    check_count(TABLE_ANSWERS, 0);
+    play_free(&p);
+}
+
 static void test_session__the_permit_does_not_allow_by_site(void **state)
 {
     (void)state;
@@ -403,6 +430,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNDER(testing, test_session__finds_lies_by_site),
         UNDER(by_site, test_session__one_site_does_not_allow_by_site),
+        UNDER(by_site, test_session__a_silent_policy_against_by_site),
         UNDER(by_site, test_session__the_permit_does_not_allow_by_site),
         UNDER(by_site, test_session__a_site_allows_by_site_no_more),
         UNDER(by_site, test_session__an_answer_by_site_of_yesterday),

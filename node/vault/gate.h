@@ -1,7 +1,8 @@
 /*
  * gate.h - the one door through which a number leaves this vault.
  *
- * struct sealed: a masked tally of a running session, boxed for each other vault.
+ * struct sealed: a masked tally of a running session, or the numbers that its next measure
+ * shares, boxed for each other vault.
  * struct release: numbers that the rules have let go.
  * Only gate*.c makes them; they alone may call tally_pack, mask_box and release packing
  * (tests/arch proves it from the object files).
@@ -73,6 +74,10 @@ CHECKED enum fault gate_seal(struct cx *cx, struct mask *mask, uint32_t round,
                              const uint8_t input_digest[32], struct bytes context,
                              size_t participants, size_t self, const struct tally *tally,
                              bool zeros, struct sealed **ret);
+/* Home's numbers of the next measure, for the other vaults only; nothing is masked. */
+CHECKED enum fault gate_seal_input(struct cx *cx, struct mask *mask, uint32_t round,
+                                   struct bytes context, size_t participants, size_t self,
+                                   const double *input, size_t n, struct sealed **ret);
 const struct bytes *sealed_boxes(const struct sealed *s); /* participants - 1 */
 const struct tally *sealed_own(const struct sealed *s);   /* masked, for our own sum */
 /* A word for VERDICT and VETO rounds: 0, or random and non-zero. */

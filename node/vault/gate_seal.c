@@ -1,5 +1,6 @@
 /*
- * gate_seal.c - the only place where a tally is masked and packed for others.
+ * gate_seal.c - the only place where a tally is masked and packed for others, and where
+ * what follows from pooled tallies is sealed to them.
  */
 #include "node/vault/gate_private.h"
 
@@ -43,6 +44,29 @@ enum fault gate_seal(struct cx *cx, struct mask *mask, uint32_t round,
     TRY(copy_tally(cx, tally, zeros, &s->own));
     TRY(mask_add(cx, mask, round, input_digest, s->own));
     TRY(tally_pack(cx, s->own, round, &packed));
+    for (size_t to = 0; to < participants; to++)
+        if (to != self)
+            TRY(mask_box(cx, mask, to, round, context, packed, &s->boxes[k++]));
+    s->n = k;
+    *ret = s;
+    return FAULT_NONE;
+}
+
+enum fault gate_seal_input(struct cx *cx, struct mask *mask, uint32_t round,
+                           struct bytes context, size_t participants, size_t self,
+                           const double *input, size_t n, struct sealed **ret)
+{
+    Cohortium__SharedInput message = COHORTIUM__SHARED_INPUT__INIT;
+    struct sealed *s;
+    struct bytes packed;
+    size_t k = 0;
+
+    message.round = round;
+    message.n_input = n;
+    message.input = (double *)input;
+    CX_NEW(cx, s, 1);
+    CX_NEW(cx, s->boxes, participants - 1);
+    TRY(pb_pack(cx, &message.base, &packed));
     for (size_t to = 0; to < participants; to++)
         if (to != self)
             TRY(mask_box(cx, mask, to, round, context, packed, &s->boxes[k++]));

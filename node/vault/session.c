@@ -1,7 +1,6 @@
 /* session.c - the rounds of one masked question at one vault (session.h draws them). */
 #include "node/vault/session.h"
 
-#include <math.h>
 #include <sodium.h>
 #include <string.h>
 
@@ -9,7 +8,6 @@
 #include "protocol/base/clock.h"
 
 enum { STEP_TTL_MS = 15 * 60 * 1000, FIRST_SUMS = 2 /* after regions and verdict */ };
-static const double INPUT_TOLERANCE = 1e-9; /* DESIGN.md section 4 */
 
 static enum fault stamp_of(struct cx *cx, struct vault *v, const struct session *s,
                            Cohortium__Stamp *stamp)
@@ -326,33 +324,18 @@ enum fault session_propose(struct cx *cx, struct vault *v, struct session *s,
     p.kind = s->kind;
     p.transcript = PB_DATA(bytes_of(s->transcript, DIGEST_BYTES));
     if (is_sum(s->kind)) {
-        p.n_input = s->state->n_input;
-        p.input = s->state->input;
-        for (size_t i = 0; i < p.n_input; i++) /* one encoding: no negative zero */
-            p.input[i] += 0.0;
+        enum fault fault = session_seal_input(s, &p);
+
+        if (fault != FAULT_NONE)
+            return cx_fail(cx, fault, "%s", cx_message(s->cx));
     } else if (s->kind == COHORTIUM__ROUND_KIND__RELEASE) {
         TRY(propose_release(cx, v, s));
         p.release = PB_DATA(release_body(s->release));
     }
-    return envelope_seal(cx, ENVELOPE_PROPOSAL, &p.base, v->signing, ret_proposal);
-}
-
-static enum fault adopt_input(struct cx *cx, struct session *s, const Cohortium__Proposal *p)
-{
-    struct state *t = s->state;
-
-    if (p->n_input != t->n_input)
-        return cx_fail(cx, FAULT_CONFLICT, "the coordinator proposes a step of another form");
-    for (size_t i = 0; i < p->n_input; i++) {
-        double scale = t->input_scale != NULL ? fabs(t->input_scale[i]) : 0;
-
-        scale = fmax(scale, fabs(t->input[i]));
-        if (!(fabs(p->input[i] - t->input[i]) <= INPUT_TOLERANCE * scale))
-            return cx_fail(cx, FAULT_CONFLICT,
-                           "the coordinator proposes a step that does not follow from the sums");
-    }
-    for (size_t i = 0; i < p->n_input; i++)
-        t->input[i] = p->input[i];
+    struct envelope e;
+    TRY(envelope_seal(cx, ENVELOPE_PROPOSAL, &p.base, v->signing, ret_proposal));
+    TRY(envelope_open(cx, ENVELOPE_PROPOSAL, *ret_proposal, &e));
+    memcpy(s->own_proposal, e.digest, DIGEST_BYTES);
     return FAULT_NONE;
 }
 
@@ -370,10 +353,12 @@ enum fault session_adopt(struct cx *cx, struct vault *v, struct session *s,
         p->round != s->round || p->kind != s->kind ||
         !bytes_equal(PB_BYTES(p->transcript), bytes_of(s->transcript, DIGEST_BYTES)))
         return cx_fail(cx, FAULT_CONFLICT, "the coordinator's proposal is of another round");
-    if (p->n_input > 0 && !is_sum(p->kind))
+    if (p->n_inputs > 0 && !is_sum(p->kind))
         return cx_fail(cx, FAULT_FORMAT, "a proposal with numbers that its round has no use for");
+    memcpy(s->proposal, e.digest, DIGEST_BYTES);
+    memcpy(s->input_digest, e.digest, DIGEST_BYTES);
     if (is_sum(p->kind)) {
-        TRY(adopt_input(cx, s, p));
+        TRY(session_adopt_input(cx, s, p));
     } else if (p->kind == COHORTIUM__ROUND_KIND__RELEASE) {
         enum fault fault = make_release(s);
 
@@ -385,7 +370,6 @@ enum fault session_adopt(struct cx *cx, struct vault *v, struct session *s,
         if (fault != FAULT_NONE)
             return cx_fail(cx, fault, "%s", cx_message(s->cx));
     }
-    memcpy(s->proposal, e.digest, DIGEST_BYTES);
     return FAULT_NONE;
 }
 
@@ -553,8 +537,8 @@ enum fault session_vector(struct cx *cx, struct vault *v, struct session *s,
     TRY(charge_once(cx, v, s));
     enum fault fault = own_tally(v, s, &tally, &zeros);
     if (fault == FAULT_NONE)
-        fault = gate_seal(s->cx, s->mask, s->round, s->proposal, box_context(s, context), s->n,
-                          s->self, tally, zeros, &sealed);
+        fault = gate_seal(s->cx, s->mask, s->round, s->input_digest, box_context(s, context),
+                          s->n, s->self, tally, zeros, &sealed);
     if (fault != FAULT_NONE)
         return cx_fail(cx, fault, "%s", cx_message(s->cx));
     if (s->round == FIRST_SUMS && !s->refused)

@@ -38,6 +38,8 @@ struct session {
     bool awaiting;                  /* our vector is out; the others' are to come */
     uint8_t transcript[32];
     uint8_t proposal[32];           /* digest of the adopted proposal's body */
+    uint8_t own_proposal[32];       /* home: of the newest that it made */
+    uint8_t input_digest[32];       /* of the proposal and what was adopted; for the masks */
     uint8_t own_vector[32];         /* digest of our vector's body */
     struct tally *own_masked;       /* our share of the masked sum */
 
@@ -67,6 +69,10 @@ CHECKED enum fault session_vector(struct cx *cx, struct vault *v, struct session
                                   struct bytes *ret_vector);
 CHECKED enum fault session_release(struct cx *cx, struct vault *v, struct session *s,
                                    Cohortium__Answer **ret);
+/* session_input.c: the shared numbers of a sum round, sealed by home, adopted by all. */
+CHECKED enum fault session_seal_input(struct session *s, Cohortium__Proposal *p);
+CHECKED enum fault session_adopt_input(struct cx *cx, struct session *s,
+                                       const Cohortium__Proposal *p);
 CHECKED enum fault session_start(struct cx *cx, struct vault *v, struct session *s,
                                  ProtobufCBinaryData *accepts, size_t n);
 

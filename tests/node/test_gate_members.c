@@ -194,6 +194,82 @@ static void test_gate_members__local_minimum_counts_what_is_asked(void **state)
     CHECK_EQ_("15", is_released(&count, by_site_of(cx, 15), VICTIM, ""), true);
 }
 
+/* ---- a net process that is taken over ---- */
+
+static bool holds(struct bytes text, double number)
+{
+    for (size_t i = 0; i + sizeof number <= text.n; i++)
+        if (memcmp(text.p + i, &number, sizeof number) == 0)
+            return true;
+    return false;
+}
+
+/* Means, spreads and coefficients of a fit that nobody will release pass the net process of
+ * every site, home's first. */
+static void test_gate_members__the_net_reads_no_shared_numbers(void **state)
+{
+    AUTO_CX struct cx *cx = cx_new(64 << 20, CX_NO_DEADLINE);
+    static const struct question q = {
+        .analysis = "glm", .formula = "status ~ age + sex", .family = "binomial"};
+    struct play p;
+    size_t numbers = 0;
+    (void)state;
+
+    ask_question(&p, &q, cases_of(cx, 40, 5)); /* R1: five in a class of the outcome */
+    play_start(&p);
+    while (p.answer[VICTIM] == NULL) {
+        play_to(&p, p.round);
+        const struct state *home = play_session(&p, HOME)->state;
+        for (size_t i = 0; home != NULL && i < home->n_input; i++) {
+            if (home->input[i] == 0 || home->input[i] == 1)
+                continue; /* bytes that stand everywhere */
+            numbers++;
+            CHECK_("the proposal shows no shared number",
+                   !holds(p.proposal, home->input[i]));
+        }
+        for (size_t k = VAULTS; k-- > 0;)
+            CHECK_OK_("step", p.cx, play_step(&p, k, NULL));
+        p.round++;
+    }
+    CHECK_("there were numbers", numbers > 20);
+    CHECK_("not released", !play_release(&p, HOME)->released);
+    play_free(&p);
+}
+
+static void signed_once_more(struct play *p, size_t victim, Cohortium__StepCall *call)
+{
+    struct envelope e;
+    Cohortium__Proposal *m;
+    struct bytes packed;
+
+    (void)victim;
+    CHECK_OK_("open", p->cx,
+              envelope_open(p->cx, ENVELOPE_PROPOSAL, PB_BYTES(call->proposal), &e));
+    CHECK_OK_("open", p->cx,
+              pb_unpack(p->cx, &cohortium__proposal__descriptor, e.body,
+                        envelope_bound(ENVELOPE_PROPOSAL), &m));
+    m->stamp->expires_at++;
+    CHECK_OK_(
+        "sign", p->cx,
+        envelope_seal(p->cx, ENVELOPE_PROPOSAL, &m->base, t.site[HOME].v.signing, &packed));
+    call->proposal = PB_DATA(packed);
+}
+
+/* Home's vault cannot open what it sealed, so it takes back its newest proposal only. */
+static void test_gate_members__home_takes_back_its_newest_proposal_only(void **state)
+{
+    static const struct question q = {.analysis = "lm", .formula = "score ~ age"};
+    struct play p;
+    (void)state;
+
+    ask_question(&p, &q, NULL);
+    play_start(&p);
+    play_to(&p, 3);
+    CHECK_EQ_("not its own", play_step(&p, HOME, signed_once_more), FAULT_CONFLICT);
+    play_forget(&p);
+    play_free(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +278,8 @@ int main(void)
         UNDER(cautious, test_gate_members__a_fit_of_too_few_is_not_summed),
         UNDER(guarded, test_gate_members__all_others_together_learn_no_few_of_one),
         UNDER(cautious, test_gate_members__the_others_number_is_none_of_it),
+        UNDER(cautious, test_gate_members__the_net_reads_no_shared_numbers),
+        UNDER(cautious, test_gate_members__home_takes_back_its_newest_proposal_only),
         UNDER(minimum, test_gate_members__local_minimum_counts_what_is_asked),
     };
 

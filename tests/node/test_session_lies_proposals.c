@@ -210,34 +210,103 @@ static void proposal_of_other_session(struct play *p, size_t victim,
     call->proposal = PB_DATA(lie_old.proposal);
 }
 
+/* The numbers that home has sealed to `to`. */
+static Cohortium__SharedInput *input_for(struct play *p, const Cohortium__Proposal *m,
+                                         size_t to)
+{
+    Cohortium__SharedInput *in;
+    struct bytes plain;
+
+    CHECK_("there is an input", m->n_inputs == VAULTS - 1);
+    CHECK_OK_("unbox", p->cx,
+              mask_unbox(p->cx, play_session(p, to)->mask, HOME, m->round,
+                         PB_BYTES(m->transcript), PB_BYTES(m->inputs[lie_box_at(HOME, to)]),
+                         &plain));
+    CHECK_OK_("unpack", p->cx,
+              pb_unpack(p->cx, &cohortium__shared_input__descriptor, plain, 1 << 20, &in));
+    CHECK_("there are numbers", in->n_input > 0);
+    return in;
+}
+
+/* Sealed and signed with home's own keys. */
+static void seal_input_for(struct play *p, Cohortium__StepCall *call,
+                           Cohortium__Proposal *m, size_t to,
+                           const Cohortium__SharedInput *in)
+{
+    struct bytes packed, box;
+
+    CHECK_OK_("pack", p->cx, pb_pack(p->cx, &in->base, &packed));
+    CHECK_OK_("box", p->cx,
+              mask_box(p->cx, play_session(p, HOME)->mask, to, m->round,
+                       PB_BYTES(m->transcript), packed, &box));
+    m->inputs[lie_box_at(HOME, to)] = PB_DATA(box);
+    call->proposal = lie_sign(p, ENVELOPE_PROPOSAL, m, lie_key(p, HOME));
+}
+
 static void proposal_input(struct play *p, size_t victim, Cohortium__StepCall *call)
 {
     Cohortium__Proposal *m = proposal_in(p, call);
+    Cohortium__SharedInput *in = input_for(p, m, victim);
 
-    (void)victim;
-    CHECK_("there is an input", m->n_input > 0);
-    m->input[0] += 1e-6 * (fabs(m->input[0]) + 1);
-    call->proposal = lie_sign(p, ENVELOPE_PROPOSAL, m, lie_key(p, HOME));
+    in->input[0] += 1e-6 * (fabs(in->input[0]) + 1);
+    seal_input_for(p, call, m, victim, in);
 }
 
 static void proposal_input_shorter(struct play *p, size_t victim, Cohortium__StepCall *call)
 {
     Cohortium__Proposal *m = proposal_in(p, call);
+    Cohortium__SharedInput *in = input_for(p, m, victim);
+
+    in->n_input--;
+    seal_input_for(p, call, m, victim, in);
+}
+
+static void proposal_input_of_other_round(struct play *p, size_t victim,
+                                          Cohortium__StepCall *call)
+{
+    Cohortium__Proposal *m = proposal_in(p, call);
+    Cohortium__SharedInput *in = input_for(p, m, victim);
+
+    in->round--;
+    seal_input_for(p, call, m, victim, in);
+}
+
+static void proposal_input_flipped(struct play *p, size_t victim, Cohortium__StepCall *call)
+{
+    Cohortium__Proposal *m = proposal_in(p, call);
+    ProtobufCBinaryData *box = &m->inputs[lie_box_at(HOME, victim)];
+
+    *box = lie_flip(p, *box, box->len - 1);
+    call->proposal = lie_sign(p, ENVELOPE_PROPOSAL, m, lie_key(p, HOME));
+}
+
+static void proposal_inputs_swapped(struct play *p, size_t victim,
+                                    Cohortium__StepCall *call)
+{
+    Cohortium__Proposal *m = proposal_in(p, call);
 
     (void)victim;
-    CHECK_("there is an input", m->n_input > 0);
-    m->n_input--;
+    lie_swap(&m->inputs[0], &m->inputs[1]);
+    call->proposal = lie_sign(p, ENVELOPE_PROPOSAL, m, lie_key(p, HOME));
+}
+
+static void proposal_without_input(struct play *p, size_t victim, Cohortium__StepCall *call)
+{
+    Cohortium__Proposal *m = proposal_in(p, call);
+
+    (void)victim;
+    m->n_inputs = 0;
     call->proposal = lie_sign(p, ENVELOPE_PROPOSAL, m, lie_key(p, HOME));
 }
 
 static void proposal_useless_input(struct play *p, size_t victim, Cohortium__StepCall *call)
 {
-    static double one = 1;
     Cohortium__Proposal *m = proposal_in(p, call);
+    static ProtobufCBinaryData boxes[VAULTS - 1];
 
     (void)victim;
-    m->n_input = 1;
-    m->input = &one;
+    m->n_inputs = VAULTS - 1;
+    m->inputs = boxes;
     call->proposal = lie_sign(p, ENVELOPE_PROPOSAL, m, lie_key(p, HOME));
 }
 
@@ -286,6 +355,13 @@ static const struct lie lies[] = {
      .want = FAULT_CONFLICT},
     {"a shorter input", proposal_input_shorter, VICTIM, SUM, .line = true,
      .want = FAULT_CONFLICT},
+    {"an input of another round", proposal_input_of_other_round, VICTIM, SUM, .line = true,
+     .want = FAULT_CONFLICT},
+    {"a changed input", proposal_input_flipped, VICTIM, SUM, .line = true,
+     .want = FAULT_DENIED},
+    {"inputs swapped", proposal_inputs_swapped, VICTIM, SUM, .line = true,
+     .want = FAULT_DENIED},
+    {"no input", proposal_without_input, VICTIM, SUM, .line = true, .want = FAULT_FORMAT},
     {"an input where there is none", proposal_useless_input, VICTIM, VERDICT,
      .want = FAULT_FORMAT},
 };

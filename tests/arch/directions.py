@@ -10,6 +10,9 @@ import sys
 SOCKETS = r"(sys/socket|netinet/|arpa/inet|netdb|sys/un)"
 RULES = [
     ("protocol", r"(analyses|node|tests)/"),
+    # No SP socket, HTTP or TLS of nng may face a network: byte streams are in nng/nng.h.
+    ("protocol", r"nng/(?!nng\.h)"),
+    ("node", r"nng/(?!nng\.h)"),
     ("protocol/base", r"protocol/(?!base/|cohortium\.pb-c)"),
     ("analyses", r"(node|tests)/"),
     ("analyses", r"(sqlite3|nng/|" + SOCKETS + r")"),

@@ -151,6 +151,27 @@ static void test_link__a_closed_link_fails_its_calls(void **state)
     pair_free(p);
 }
 
+/* A call whose link ends has failed: it is never made a second time behind the caller's
+ * back, for a question would be charged twice. */
+static void test_link__a_call_is_made_once(void **state)
+{
+    struct pair p = pair_new();
+    struct result held;
+
+    (void)state;
+    (void)peer_begin(p.a, ASK_HOLD, bytes_of("x", 1), LONG, &held);
+    peer_run(p.a, 50);
+    CHECK_EQ_("it has arrived", p.b->served, 1);
+    (void)peer_call(p.a, ASK_CLOSE, bytes_of("x", 1), LONG);
+    assert_true(peer_until(p.a, &held.done, 1, LONG));
+    CHECK_EQ_("failed", held.fault, FAULT_UNAVAILABLE);
+    assert_true(peer_until(p.a, &p.a->ups, 2, LONG));
+    peer_run(p.a, HOLD_MS + 300);
+    CHECK_EQ_("once, and the one that closed", p.b->served, 2);
+    CHECK_EQ_("done runs once", held.calls, 1);
+    pair_free(p);
+}
+
 /* The child of the next test: serves on the given port until it is killed. */
 static int be_a_server(const char *port, const char *secret)
 {
@@ -387,6 +408,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_link__serves_both_ways),
         cmocka_unit_test(test_link__cancel_and_deadline_reach_the_peer),
         cmocka_unit_test(test_link__a_closed_link_fails_its_calls),
+        cmocka_unit_test(test_link__a_call_is_made_once),
         cmocka_unit_test(test_link__a_killed_peer_is_noticed_and_dialled_again),
         cmocka_unit_test(test_link__a_silent_peer_is_dead),
         cmocka_unit_test(test_link__of_two_links_the_smaller_initiator_stays),

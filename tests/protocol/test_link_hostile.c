@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sodium.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -398,6 +399,36 @@ static void test_hostile__messages_that_are_not_its_own(void **state)
     check_honest("messages that do not decrypt");
 }
 
+/* Without descriptors every accept fails at once: it is tried again after a pause, and
+ * works as soon as there are some. */
+static void test_hostile__no_descriptors_left(void **state)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)hub_port(server->hub))};
+    struct hub_counters before = counters(), after;
+    struct rlimit usual, none;
+    int fds[8];
+
+    (void)state;
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    for (size_t i = 0; i < COUNT(fds); i++)
+        assert_true((fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) >= 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    none = usual;
+    none.rlim_cur = 3; /* lower than every descriptor in use: the next one fails */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    for (size_t i = 0; i < COUNT(fds); i++)
+        assert_int_equal(connect(fds[i], (struct sockaddr *)&to, sizeof to), 0);
+    usleep(1000000);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+    after = counters();
+    CHECK_("it is tried again", after.accept_errors - before.accept_errors >= 3);
+    CHECK_("and not all the time", after.accept_errors - before.accept_errors <= 20);
+    check_honest("no descriptors");
+    for (size_t i = 0; i < COUNT(fds); i++)
+        (void)close(fds[i]);
+}
+
 /* A listener that answers a dial with FIN or RST, and one that says nothing. */
 static void test_hostile__a_dialler_goes_on_dialling(void **state)
 {
@@ -445,6 +476,7 @@ int main(void)
         cmocka_unit_test(test_hostile__data_beyond_its_window),
         cmocka_unit_test(test_hostile__who_does_not_read_is_bounded),
         cmocka_unit_test(test_hostile__messages_that_are_not_its_own),
+        cmocka_unit_test(test_hostile__no_descriptors_left),
         cmocka_unit_test(test_hostile__a_dialler_goes_on_dialling),
     };
 

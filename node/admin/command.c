@@ -24,6 +24,9 @@ const struct admin_command admin_commands[] = {
     {"serve", admin_serve, "[--dir FOLDER] [--background]", "run the node", "background",
      "Runs the node until it gets SIGTERM. --background returns once it is ready; its lines go\n"
      "to FOLDER/node.log.\n\nexample: cohortiumd serve --dir /srv/cohortium"},
+    {"stop", admin_stop, "[--dir FOLDER]", "end the node that serves a folder", "",
+     "Returns when its last process is gone. What it acknowledged is on disk at any time.\n\n"
+     "example: cohortiumd stop --dir /srv/cohortium"},
     {"status", admin_status, "[--dir FOLDER]", "what the node does and why it may not answer", "",
      "example: cohortiumd status --dir /srv/cohortium"},
     {"doctor", admin_doctor, "[--dir FOLDER]", "check everything, each problem with its remedy",

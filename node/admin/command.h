@@ -64,7 +64,7 @@ CHECKED enum fault read_card(struct invocation *in, const char *path,
  * node's folder. */
 CHECKED enum fault read_manifest(struct invocation *in, struct manifest **ret);
 
-admin_run admin_init, admin_serve, admin_status, admin_doctor;
+admin_run admin_init, admin_serve, admin_stop, admin_status, admin_doctor;
 admin_run admin_card, admin_create, admin_sign_manifest, admin_adopt, admin_show_manifest;
 admin_run admin_codebook_draft, admin_codebook_check, admin_codebook_show,
     admin_codebook_sign, admin_codebook_add;

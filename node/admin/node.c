@@ -86,6 +86,17 @@ enum fault admin_serve(struct invocation *in)
     return fault;
 }
 
+enum fault admin_stop(struct invocation *in)
+{
+    struct node_settings settings;
+
+    TRY(need_words(in, 0, 0, "no further word"));
+    TRY(folder_settings(in->cx, in->folder, &settings));
+    TRY(supervisor_stop(in->cx, in->folder));
+    (void)printf("node %s is stopped\n", settings.name);
+    return FAULT_NONE;
+}
+
 enum fault admin_status(struct invocation *in)
 {
     TRY(need_words(in, 0, 0, "no further word"));

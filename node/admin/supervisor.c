@@ -1,9 +1,15 @@
 /*
  * supervisor.c - starts vault and net by fork and exec of this same program in a role.
  *
- * Children get their descriptors at fixed numbers; each has a control pipe whose end of file
- * means "stop" (so they end with the supervisor even when it is killed). When one dies, both
- * are started anew: their socketpair dies with either.
+ * Children get their descriptors at fixed numbers; each has a control pipe whose end of
+ * file means "stop". When one dies, both are started anew: their socketpair dies with
+ * either. They never outlive the supervisor (PR_SET_PDEATHSIG).
+ *
+ * The standby is a forked copy of the supervisor that waits for the folder's lock. The lock
+ * is held by supervisor, vault and net together, so that it is free when the last of them
+ * is gone, however they ended. Whoever gets it supervises, and forks a standby of its own:
+ * the node survives kill -9 of any one of its processes. An orderly stop ends the standby
+ * first.
  */
 #include "node/admin/supervisor.h"
 
@@ -26,20 +32,18 @@
 #include "node/admin/client.h"
 #include "node/folder.h"
 #include "node/log.h"
-#include "node/net/net.h"
-#include "node/sandbox.h"
-#include "node/vault/vault.h"
 #include "protocol/base/clock.h"
 #include "protocol/files.h"
-#include "protocol/keys.h"
 
 enum {
-    FD_PAIR = 3, FD_CONTROL = 4, FD_SECRET = 5, FD_ADMIN = 6, FD_KEPT = 20,
-    PASSPHRASE_MAX = 1024,
+    FD_KEPT = 20,
+    PID_MAX = 32,
     READY_MS = 20000,
     STOP_MS = 5000,
-    BACKOFF_FIRST_MS = 50, BACKOFF_MAX_MS = 5000, CALM_MS = 60000,
-    FATAL = 78, /* a child's exit status: trying again would not help */
+    ENDED_MS = 15000,
+    BACKOFF_FIRST_MS = 50,
+    BACKOFF_MAX_MS = 5000,
+    CALM_MS = 60000,
 };
 
 static volatile sig_atomic_t stopping;
@@ -57,6 +61,12 @@ static void on_child(int signal)
 
 /* ---- children ---- */
 
+/* What a node's supervisor holds while it runs. */
+struct held {
+    int lock, admin;
+    pid_t standby;
+};
+
 struct child {
     const char *role;
     pid_t pid;
@@ -71,13 +81,16 @@ static void place(int *fds, const int *places, size_t n)
         fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, FD_KEPT);
     for (size_t i = 0; i < n; i++)
         if (fds[i] < 0 || dup2(fds[i], places[i]) < 0)
-            _exit(FATAL);
+            _exit(CHILD_FATAL);
 }
 
 static enum fault start_child(struct cx *cx, struct child *c, const char *role,
-                              const struct serve_options *o, int pair, int admin)
+                              const struct serve_options *o, const struct held *held,
+                              int pair)
 {
-    static const int places[] = {FD_PAIR, FD_CONTROL, FD_SECRET, FD_ADMIN};
+    static const int places[] = {CHILD_FD_PAIR, CHILD_FD_CONTROL, CHILD_FD_SECRET,
+                                 CHILD_FD_LOCK, CHILD_FD_ADMIN};
+    bool vault = strcmp(role, "vault-process") == 0;
     int control[2], secret[2];
 
     if (pipe2(control, O_CLOEXEC) != 0)
@@ -89,14 +102,14 @@ static enum fault start_child(struct cx *cx, struct child *c, const char *role,
     }
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
-        int fds[] = {pair, control[0], secret[0], admin};
+        int fds[] = {pair, control[0], secret[0], held->lock, held->admin};
         char *argv[] = {(char *)"cohortiumd", (char *)role, (char *)o->folder, NULL};
 
         if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != parent)
-            _exit(FATAL);
-        place(fds, places, admin < 0 ? COUNT(fds) - 1 : COUNT(fds));
+            _exit(CHILD_FATAL);
+        place(fds, places, vault ? COUNT(fds) : COUNT(fds) - 1);
         (void)execv("/proc/self/exe", argv);
-        _exit(FATAL);
+        _exit(CHILD_FATAL);
     }
     (void)close(control[0]);
     (void)close(secret[0]);
@@ -109,7 +122,8 @@ static enum fault start_child(struct cx *cx, struct child *c, const char *role,
     bool sent = n == 0 || write(secret[1], o->passphrase, n) == (ssize_t)n;
     (void)close(secret[1]);
     *c = (struct child){role, pid, control[1]};
-    return sent ? FAULT_NONE : cx_fail(cx, FAULT_IO, "the passphrase could not be handed over");
+    return sent ? FAULT_NONE
+                : cx_fail(cx, FAULT_IO, "the passphrase could not be handed over");
 }
 
 /* Waits for a child until `until`, then kills it. */
@@ -130,15 +144,15 @@ static void end_child(struct child *c, int64_t until)
 }
 
 static enum fault start_both(struct cx *cx, struct child *vault, struct child *net,
-                             const struct serve_options *o, int admin)
+                             const struct serve_options *o, const struct held *held)
 {
     int pair[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return cx_fail(cx, FAULT_IO, "socketpair: %s", strerror(errno));
-    enum fault fault = start_child(cx, vault, "vault-process", o, pair[0], admin);
+    enum fault fault = start_child(cx, vault, "vault-process", o, held, pair[0]);
     if (fault == FAULT_NONE)
-        fault = start_child(cx, net, "net-process", o, pair[1], -1);
+        fault = start_child(cx, net, "net-process", o, held, pair[1]);
     (void)close(pair[0]);
     (void)close(pair[1]);
     return fault;
@@ -150,7 +164,8 @@ static struct child *ended(struct child *vault, struct child *net, int *ret_stat
     struct child *both[] = {vault, net};
 
     for (size_t i = 0; i < COUNT(both); i++)
-        if (both[i]->pid > 0 && waitpid(both[i]->pid, ret_status, WNOHANG) == both[i]->pid) {
+        if (both[i]->pid > 0 &&
+            waitpid(both[i]->pid, ret_status, WNOHANG) == both[i]->pid) {
             (void)close(both[i]->control);
             both[i]->pid = 0;
             return both[i];
@@ -158,20 +173,119 @@ static struct child *ended(struct child *vault, struct child *net, int *ret_stat
     return NULL;
 }
 
-static enum fault watch(struct cx *cx, const struct serve_options *o, int admin)
+/* ---- the folder is ours alone while we run ---- */
+
+static enum fault open_lock(struct cx *cx, const char *folder, int *ret_fd)
+{
+    const char *path = cx_printf(cx, "%s/run/lock", folder);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return cx_fail(cx, FAULT_IO, "%s: %s", path, strerror(errno));
+    *ret_fd = fd;
+    return FAULT_NONE;
+}
+
+static enum fault lock_folder(struct cx *cx, const char *folder, int *ret_fd)
+{
+    TRY(open_lock(cx, folder, ret_fd));
+    if (flock(*ret_fd, LOCK_EX | LOCK_NB) == 0)
+        return FAULT_NONE;
+    (void)close(*ret_fd);
+    return cx_fail(
+        cx, FAULT_CONFLICT,
+        "another cohortiumd serves %s already; stop it first with `cohortiumd stop "
+        "--dir %s`",
+        folder, folder);
+}
+
+/* ---- the standby ---- */
+
+static enum fault supervise(struct cx *cx, const struct serve_options *o, int lock);
+
+static int64_t pause_after(int64_t before, int64_t ran_ms)
+{
+    if (ran_ms > CALM_MS || before == 0)
+        return BACKOFF_FIRST_MS;
+    return before * 2 < BACKOFF_MAX_MS ? before * 2 : BACKOFF_MAX_MS;
+}
+
+/* The life of a standby: nothing of its parent's is kept but the settings and the
+ * passphrase, whose page a fork does not leave locked in memory. */
+static enum fault stand_by(struct cx *cx, const struct serve_options *o, pid_t parent)
+{
+    static int64_t pause;
+    int64_t since = clock_mono_ms();
+    int lock;
+
+    (void)prctl(PR_SET_NAME, "cohort-standby", 0, 0, 0);
+    (void)signal(SIGTERM, SIG_DFL);
+    (void)signal(SIGHUP, SIG_DFL);
+    (void)signal(SIGINT,
+                 SIG_IGN); /* Ctrl-C reaches the whole group: the supervisor decides */
+    (void)close_range(3, ~0U, 0);
+    if (o->passphrase != NULL)
+        (void)sodium_mlock(o->passphrase, strlen(o->passphrase) + 1);
+    TRY(open_lock(cx, o->folder, &lock));
+    while (flock(lock, LOCK_EX) != 0)
+        if (errno != EINTR)
+            return cx_fail(cx, FAULT_IO, "%s/run/lock: %s", o->folder, strerror(errno));
+    (void)prctl(PR_SET_NAME, "cohortiumd", 0, 0, 0);
+    pause = pause_after(pause, clock_mono_ms() - since);
+    (void)poll(NULL, 0, (int)pause);
+    log_warning(
+        "the supervisor (process %d) ended without a stop; its standby, process %d, "
+        "takes over and starts vault and net again",
+        (int)parent, (int)getpid());
+    return supervise(cx, o, lock);
+}
+
+/* There is always a standby: another one is made when it ends. A node goes on without one
+ * where no process can be made, and tries again. */
+static void keep_standby(const struct serve_options *o, struct held *held)
+{
+    if (held->standby > 0 && waitpid(held->standby, NULL, WNOHANG) != held->standby)
+        return;
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0) {
+        AUTO_CX struct cx *cx = cx_new((size_t)1 << 30, CX_NO_DEADLINE);
+        enum fault fault = cx == NULL ? FAULT_MEMORY : stand_by(cx, o, parent);
+
+        if (cx != NULL && fault != FAULT_NONE)
+            log_warning("%s", cx_message(cx));
+        _exit(fault == FAULT_NONE ? 0 : 1);
+    }
+    held->standby = pid;
+}
+
+static void end_standby(struct held *held)
+{
+    if (held->standby <= 0)
+        return;
+    (void)kill(held->standby, SIGKILL);
+    (void)waitpid(held->standby, NULL, 0);
+    held->standby = 0;
+}
+
+/* ---- supervising ---- */
+
+static enum fault watch(struct cx *cx, const struct serve_options *o, struct held *held)
 {
     struct child vault = {0}, net = {0};
-    int64_t backoff = BACKOFF_FIRST_MS, started = 0;
+    int64_t pause = 0, started = 0;
     enum fault fault = FAULT_NONE;
     int status;
 
     while (!stopping && fault == FAULT_NONE) {
         started = clock_mono_ms();
-        fault = start_both(cx, &vault, &net, o, admin);
+        fault = start_both(cx, &vault, &net, o, held);
         struct child *gone = NULL;
-        while (fault == FAULT_NONE && !stopping && (gone = ended(&vault, &net, &status)) == NULL)
+        while (fault == FAULT_NONE && !stopping &&
+               (gone = ended(&vault, &net, &status)) == NULL) {
+            keep_standby(o, held);
             (void)poll(NULL, 0, 500); /* SIGCHLD and stop signals wake it */
-        if (gone != NULL && WIFEXITED(status) && WEXITSTATUS(status) == FATAL)
+        }
+        if (gone != NULL && WIFEXITED(status) && WEXITSTATUS(status) == CHILD_FATAL)
             fault = cx_fail(cx, FAULT_IO, "the %s could not start; see its last line above",
                             gone->role);
         else if (gone != NULL && !stopping)
@@ -183,32 +297,10 @@ static enum fault watch(struct cx *cx, const struct serve_options *o, int admin)
         end_child(&vault, until);
         if (stopping || fault != FAULT_NONE)
             break;
-        backoff = clock_mono_ms() - started > CALM_MS ? BACKOFF_FIRST_MS
-                  : backoff * 2 < BACKOFF_MAX_MS      ? backoff * 2
-                                                      : BACKOFF_MAX_MS;
-        (void)poll(NULL, 0, (int)backoff);
+        pause = pause_after(pause, clock_mono_ms() - started);
+        (void)poll(NULL, 0, (int)pause);
     }
     return fault;
-}
-
-/* ---- the folder is ours alone while we run ---- */
-
-static enum fault lock_folder(struct cx *cx, const char *folder, int *ret_fd)
-{
-    const char *path = cx_printf(cx, "%s/run/lock", folder);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-    if (fd < 0)
-        return cx_fail(cx, FAULT_IO, "%s: %s", path, strerror(errno));
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        (void)close(fd);
-        return cx_fail(cx, FAULT_CONFLICT,
-                       "another cohortiumd serves %s already; stop it first (its number is in "
-                       "%s/run/pid)",
-                       folder, folder);
-    }
-    *ret_fd = fd;
-    return FAULT_NONE;
 }
 
 static enum fault listen_admin(struct cx *cx, const char *folder, int *ret_fd)
@@ -234,32 +326,85 @@ static enum fault listen_admin(struct cx *cx, const char *folder, int *ret_fd)
     return FAULT_NONE;
 }
 
-static enum fault run_here(struct cx *cx, const struct serve_options *o)
+/* Supervises until a stop is asked for, in the process that holds the lock. */
+static enum fault supervise(struct cx *cx, const struct serve_options *o, int lock)
 {
     struct sigaction stop = {.sa_handler = on_stop}, child = {.sa_handler = on_child};
-    int lock, admin = -1;
-    char pid[32];
+    struct held held = {.lock = lock};
+    char pid[PID_MAX];
 
     (void)sigaction(SIGTERM, &stop, NULL);
     (void)sigaction(SIGINT, &stop, NULL);
+    (void)sigaction(SIGHUP, &stop, NULL);
     (void)sigaction(SIGCHLD, &child, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
-    TRY(lock_folder(cx, o->folder, &lock));
-    enum fault fault = listen_admin(cx, o->folder, &admin);
+    enum fault fault = listen_admin(cx, o->folder, &held.admin);
     if (fault == FAULT_NONE) {
         int n = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
 
         fault = file_write(cx, "process number", cx_printf(cx, "%s/run/pid", o->folder),
                            bytes_of(pid, (size_t)n), 0644, FILE_REPLACE);
         if (fault == FAULT_NONE)
-            fault = watch(cx, o, admin);
+            fault = watch(cx, o, &held);
         (void)unlink(cx_printf(cx, "%s/run/admin.sock", o->folder));
         (void)unlink(cx_printf(cx, "%s/run/pid", o->folder));
-        (void)close(admin);
+        (void)close(held.admin);
     }
+    end_standby(&held); /* before the lock is let go */
     (void)close(lock);
     log_notice("stopped");
     return fault;
+}
+
+static enum fault run_here(struct cx *cx, const struct serve_options *o)
+{
+    int lock;
+
+    TRY(lock_folder(cx, o->folder, &lock));
+    return supervise(cx, o, lock);
+}
+
+/* ---- stop ---- */
+
+static pid_t read_pid(struct cx *cx, const char *folder)
+{
+    struct bytes text;
+    const char *path = cx_printf(cx, "%s/run/pid", folder);
+
+    if (file_read(cx, "process number", path, PID_MAX, false, &text) != FAULT_NONE)
+        return 0;
+    long n = strtol(cx_printf(cx, "%.*s", (int)text.n, (const char *)text.p), NULL, 10);
+    return n > 1 && n < INT32_MAX ? (pid_t)n : 0;
+}
+
+enum fault supervisor_stop(struct cx *cx, const char *folder)
+{
+    int64_t until = clock_mono_ms() + ENDED_MS;
+    pid_t asked = 0;
+    int lock;
+
+    TRY(open_lock(cx, folder, &lock));
+    while (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+        pid_t pid = read_pid(cx, folder);
+
+        if (pid > 0 && pid != asked && kill(pid, SIGTERM) != 0 && errno != ESRCH) {
+            (void)close(lock);
+            return cx_fail(
+                cx, FAULT_IO,
+                "process %d, which serves %s, may not be stopped by this user: %s",
+                (int)pid, folder, strerror(errno));
+        }
+        asked = pid > 0 ? pid : asked; /* another one: a standby has just taken over */
+        if (clock_mono_ms() > until) {
+            (void)close(lock);
+            return cx_fail(cx, FAULT_TIMEOUT, "the node of %s has not ended after %d s",
+                           folder, ENDED_MS / 1000);
+        }
+        (void)poll(NULL, 0, 20);
+    }
+    (void)close(lock);
+    return asked > 0 ? FAULT_NONE
+                     : cx_fail(cx, FAULT_MISSING, "no node serves %s at this time", folder);
 }
 
 /* ---- in the background ---- */
@@ -284,7 +429,8 @@ static enum fault wait_ready(struct cx *cx, const char *folder, pid_t pid)
 
 static void detach(struct cx *cx, const char *folder)
 {
-    int log = open(cx_printf(cx, "%s/node.log", folder), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    int log =
+        open(cx_printf(cx, "%s/node.log", folder), O_WRONLY | O_CREAT | O_APPEND, 0600);
     int nothing = open("/dev/null", O_RDWR);
 
     (void)setsid();
@@ -323,66 +469,4 @@ enum fault supervisor_run(struct cx *cx, const struct serve_options *o)
     if (fault != FAULT_NONE)
         log_warning("%s", cx_message(cx));
     _exit(fault == FAULT_NONE ? 0 : 1);
-}
-
-/* ---- a child's own main ---- */
-
-static char *read_passphrase(void)
-{
-    char *p = sodium_malloc(PASSPHRASE_MAX);
-    size_t n = 0;
-    ssize_t k;
-
-    if (p == NULL)
-        return NULL;
-    while (n < PASSPHRASE_MAX - 1 && (k = read(FD_SECRET, p + n, PASSPHRASE_MAX - 1 - n)) > 0)
-        n += (size_t)k;
-    (void)close(FD_SECRET);
-    p[n] = '\0';
-    return p;
-}
-
-static enum fault run_vault(struct cx *cx, const char *folder, const char *passphrase)
-{
-    struct vault_setup setup = {folder, passphrase, FD_PAIR, FD_CONTROL, FD_ADMIN};
-
-    TRY(sandbox_enter(cx, SANDBOX_VAULT, folder));
-    return vault_run(cx, &setup);
-}
-
-static enum fault run_net(struct cx *cx, const char *folder, const char *passphrase)
-{
-    AUTO_KEYS struct keys *keys = NULL;
-    struct node_settings settings;
-    struct net_setup setup = {.vault_fd = FD_PAIR, .control_fd = FD_CONTROL};
-
-    TRY(folder_settings(cx, folder, &settings));
-    TRY(keys_read(cx, cx_printf(cx, "%s/keys/noise.key", folder), "node_noise", passphrase,
-                  &keys));
-    setup.listen = settings.listen[0] != '\0' ? settings.listen : NULL;
-    setup.link_secret = keys_link_secret(keys);
-    TRY(folder_manifest(cx, folder, &setup.manifest));
-    TRY(sandbox_enter(cx, SANDBOX_NET, folder));
-    return net_run(cx, &setup);
-}
-
-int child_main(int argc, char **argv)
-{
-    bool vault = strcmp(argv[1], "vault-process") == 0;
-    AUTO_CX struct cx *cx = cx_new((size_t)1 << 30, CX_NO_DEADLINE);
-    char *passphrase = read_passphrase();
-
-    log_open(vault ? "vault" : "net");
-    if (cx == NULL || passphrase == NULL || argc != 3)
-        return FATAL;
-    (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGINT, SIG_IGN); /* Ctrl-C reaches the whole group: the supervisor decides */
-    const char *phrase = passphrase[0] != '\0' ? passphrase : NULL;
-    enum fault fault = vault ? run_vault(cx, argv[2], phrase) : run_net(cx, argv[2], phrase);
-    sodium_free(passphrase);
-    if (fault == FAULT_NONE)
-        return 0;
-    log_warning("%s", cx_message(cx));
-    /* Gone children are started again; what an operator must mend is not tried in a loop. */
-    return fault == FAULT_UNAVAILABLE || fault == FAULT_MEMORY ? 1 : FATAL;
 }

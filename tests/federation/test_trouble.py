@@ -1,10 +1,9 @@
 """Dead, slow, killed and restarted nodes; damaged data; expired policy; two daemons."""
 import os
-import pathlib
 import signal
 import time
 
-from lab import NODED, Checks, Lab, wait_for
+from lab import NODED, Checks, Lab, is_gone, wait_for
 
 COUNT = ["count", "lung"]
 check = Checks()
@@ -28,10 +27,36 @@ with Lab() as lab:
             check("and its log says so", f"the {role} ended" in log or "again" in log)
             check("and the audit log is whole", lab.noded(i, "audit", "verify").status == 0)
 
-    lab.stop_node(1, signal.SIGKILL)  # the supervisor itself; its children die with it
-    check("children die with the supervisor",
-          wait_for(lambda: not (lab.node(1) / "run" / "pid").exists()
-                   or not pathlib.Path(f"/proc/{lab.pid(1)}").exists(), 10))
+    # The supervisor itself, its standby, and the one that took over: the node lives on.
+    for i in (1, 0):
+        for turn in ("first", "second"):
+            dead, standby = lab.pid(i), lab.children(i)["serve"]
+            before = lab.children(i)
+            os.kill(dead, signal.SIGKILL)
+            check(f"node {i}: the standby takes over from its {turn} supervisor",
+                  wait_for(lambda: lab.pid(i) == standby and
+                           {"serve", "vault-process", "net-process"} <= set(lab.children(i)), 10),
+                  lab.children(i))
+            check("its old children are gone",
+                  all(wait_for(lambda: is_gone(n), 5) for r, n in before.items() if r != "serve"))
+            lab.wait_linked()
+            a = lab.ask(*COUNT)
+            check("and the same answer is given", a.status == 0 and a.item("patients") == whole,
+                  a.out + a.err)
+            check("and its log says so", f"the supervisor (process {dead}) ended"
+                  in (lab.node(i) / "node.log").read_text())
+            check("and the audit log is whole", lab.noded(i, "audit", "verify").status == 0)
+        standby = lab.children(i)["serve"]
+        os.kill(standby, signal.SIGKILL)
+        check(f"node {i}: a killed standby is replaced",
+              wait_for(lambda: lab.children(i).get("serve", standby) != standby, 5))
+
+    rest = [lab.pid(1), *lab.children(1).values()]
+    a = lab.noded(1, "stop")
+    check("a stop is a stop: no process is left, no standby takes over",
+          a.status == 0 and all(is_gone(n) for n in rest), (a.err, rest))
+    a = lab.noded(1, "stop")
+    check("a second stop finds nothing to stop", a.status == 1 and "no node serves" in a.err, a.err)
     a = lab.ask("count", "lung", "--where", "age >= 60", "--deadline", "20")
     check("a dead site fails the question and is named",
           a.status == 1 and "hospital_b" in a.err, a.out + a.err)

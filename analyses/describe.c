@@ -4,16 +4,21 @@
  *
  * Parameters  variables (at most 20); by: a group variable with levels, or empty
  * Asks        opening: for each variable and group rows and patients, those with a value
- * and those without, sum(x) [unit]; patients and rows by level (categorical, ordered) or
- * value (binary) sum: sum((x - m)^2) [unit squared] and sum(|x|) by group; m = the pooled
- * mean over all groups, rounded to 12 bits so that x - m keeps x's digits Finish      mean
- * = sum(x)/n, variance = (sum((x-m)^2) - (sum(x) - n m)^2/n)/(n - 1), n >= 2; both sums are
- * exact integers at a public scale, so the correction for a group's own mean costs digits
- * only where groups lie further apart than they spread. A binary variable is its two
- * counts: fewer than k at 0 or at 1, and its mean is withheld Disclosure  R1 R3 R4 R6 R22
- * R24; minimum, maximum and quantiles are never asked for Source      two-pass variance;
- * Chan, Golub, LeVeque (1983) compares the alternatives Checked
- * tests/data/{lung,birthwt}/expected.json: describe_numeric, _categorical, _by_group
+ *             and those without, sum(x) [unit]; patients and rows by level (categorical,
+ *             ordered) or value (binary)
+ *             sum: sum((x - m)^2) [unit squared] and sum(|x|) by group; m = the pooled mean
+ *             over all groups, rounded to 12 bits so that x - m keeps x's digits
+ * Finish      mean = sum(x)/n, n >= 2:
+ *             variance = (sum((x-m)^2) - (sum(x) - n m)^2/n)/(n - 1); both sums are exact
+ *             integers at a public scale, so the correction for a group's own mean costs
+ *             digits only where groups lie further apart than they spread: a spread of few
+ *             digits is said, or not defined (accuracy.h). A binary variable is its two
+ *             counts: fewer than k at 0 or at 1, and its mean is withheld
+ *
+ * Disclosure  R1 R3 R4 R6 R22 R24; minimum, maximum and quantiles are never asked for
+ * Source      two-pass variance; Chan, Golub, LeVeque (1983) compares the alternatives
+ * Checked     tests/data/{lung,birthwt}/expected.json: describe_numeric, _categorical,
+ *             _by_group
  */
 #include "analyses/describe.h"
 

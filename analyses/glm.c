@@ -6,13 +6,17 @@
  *             deviance and likelihood
  *             start (only without an intercept): least squares of a constant predictor
  *             iterations: score, expected and (off the canonical link) observed
- * information, deviance, Pearson's sum at one coefficient vector; beside it the same for
- * the null model where it has an offset under production the last distinct round carries
- * R9's leverages, and rounds are 8, 25 or 50 whatever the data say Finish coefficients,
- * errors from the expected information, dispersion (Pearson / df where R estimates it),
- * deviance, null deviance, log-likelihood, AIC, BIC Disclosure  R1 R6 R7 R9 R22 R24;
- * DISCLOSURE.md 0.5, 0.7 Source      R 4.2.2 glm.R, family.R; McCullagh and Nelder (1989),
- * section 2.5 Checked     tests/data/{lung,birthwt}/expected.json
+ *             information, deviance, Pearson's sum at one coefficient vector; beside it
+ *             the same for the null model where it has an offset; under production the
+ *             last distinct round carries R9's leverages, and rounds are 8, 25 or 50
+ *             whatever the data say
+ * Finish      coefficients, errors from the expected information, dispersion (Pearson / df
+ *             where R estimates it), deviance, null deviance, log-likelihood, AIC, BIC; a
+ *             note, or no numbers, where steps of the sums leave few digits (accuracy.h)
+ *
+ * Disclosure  R1 R6 R7 R9 R22 R24; DISCLOSURE.md 0.5, 0.7
+ * Source      R 4.2.2 glm.R, family.R; McCullagh and Nelder (1989), section 2.5
+ * Checked     tests/data/{lung,birthwt}/expected.json
  */
 #include <math.h>
 #include <string.h>

@@ -5,10 +5,11 @@
  * Parameters  model (response, terms, intercept, offset, weights), confidence
  * Asks        opening: rows, patients, cells of levels; sums for centre and scale
  *             sum: the gram matrix of all columns and the response, centred and scaled;
- * with weights also sum(log w); under production one more round that carries only the
- *             leverages of R9 to each site's own gate
+ *             with weights also sum(log w); under production one more round that carries
+ *             only the leverages of R9 to each site's own gate
  * Finish      L D L' in double-double: coefficients, standard errors, sigma, R2, F,
- *             log-likelihood; sequential sums of squares from the same sweep
+ *             log-likelihood; sequential sums of squares from the same sweep; a note, or
+ *             no numbers, where steps of the sums leave few digits (accuracy.h)
  * Disclosure  R1 R6 R7 R9 R22 R24; DISCLOSURE.md 0.5
  * Source      R 4.2.2 lm.c, summary.lm, logLik.lm; Longley (1967) for what is difficult
  * Checked     tests/data/{lung,birthwt}/expected.json; NIST StRD Longley, Wampler1, NoInt1

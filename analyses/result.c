@@ -76,10 +76,10 @@ struct item *result_words(struct result *r, const char *name, const char *const 
     return item;
 }
 
-void result_note(struct result *r, const char *constant_text)
+void result_note(struct result *r, const char *text)
 {
     if (r->n_notes < COUNT(r->notes))
-        r->notes[r->n_notes++] = constant_text;
+        r->notes[r->n_notes++] = text;
 }
 
 const Cohortium__Item *released_item(const Cohortium__Result *r, const char *name)

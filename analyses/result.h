@@ -43,7 +43,7 @@ struct result {
     /* Named only where every cell of the model holds at least k, else NOT_RELEASED: */
     const char *trouble;       /* "no finite estimate: ..." or NULL */
     size_t n_notes;
-    const char *notes[16];     /* constant texts */
+    const char *notes[16];     /* of question, codebook and pooled sums: the same everywhere */
     uint64_t smallest_cell;    /* patients in the smallest cell of the model */
 };
 
@@ -54,7 +54,7 @@ struct item *result_put(struct result *r, const char *name, Cohortium__ItemKind 
                         const uint64_t *support);
 struct item *result_words(struct result *r, const char *name, const char *const *words,
                           size_t n);
-void result_note(struct result *r, const char *constant_text);
+void result_note(struct result *r, const char *text); /* not copied */
 
 /* Reading a released Result. */
 const Cohortium__Item *released_item(const Cohortium__Result *r, const char *name);

@@ -348,15 +348,15 @@ static struct ast *write_levels(const struct pen *p, const struct set *s)
 {
     size_t levels = (size_t)p->domain.upper + 1, in = 0, k = 0;
     struct interval *list = cx_array(p->cx, levels, sizeof *list);
-    bool member = s->starts, negated;
-    size_t cut = 0;
+    bool negated = false;
 
     if (list == NULL)
         return NULL;
     for (size_t pass = 0; pass < 2; pass++) {
+        bool member = s->starts;
+        size_t cut = 0;
+
         negated = levels - in < in && !(in == 1);
-        member = s->starts;
-        cut = 0;
         for (size_t i = 0; i < levels; i++) {
             if (cut < s->n && s->cuts[cut].at == (double)i) {
                 member = !member;

@@ -275,14 +275,10 @@ static enum fault show_table(struct cx *cx, const struct asked *asked,
                              struct report *r)
 {
     const char *row = codebook_variable(asked->cb, p->key[0].variable)->name;
-    const char *title = row;
-
-    if (p->n == 2) {
-        title = cx_printf(cx, "%s by %s: patients (row percentages)", row,
-                          codebook_variable(asked->cb, p->key[1].variable)->name);
-    } else {
-        title = cx_printf(cx, "%s: patients", row);
-    }
+    const char *title =
+        p->n == 2 ? cx_printf(cx, "%s by %s: patients (row percentages)", row,
+                              codebook_variable(asked->cb, p->key[1].variable)->name)
+                  : cx_printf(cx, "%s: patients", row);
     if (title == NULL)
         return FAULT_MEMORY;
     struct report_table *t = report_table(r, title, v->columns + 1, v->rows);

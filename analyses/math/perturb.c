@@ -41,7 +41,8 @@ static void raw_row(const struct pass *p, size_t i, double *row)
     const struct solved *s = p->s;
 
     for (size_t j = 0; j < p->n; j++) {
-        struct dd sum = s->inverse[i * p->n + j];
+        const struct dd *own = &s->inverse[i * p->n + j];
+        struct dd sum = {.hi = own->hi, .lo = own->lo};
 
         for (size_t k = 1; i == 0 && s->shift != NULL && k < p->n; k++)
             sum = dd_sub(sum, dd_mul(dd_of(s->shift[k]), s->inverse[k * p->n + j]));

@@ -283,8 +283,7 @@ static enum fault begin(struct cx *cx, struct vault *v, struct session *s,
     if (fault == FAULT_NONE)
         fault = reopen(cx, v, s, version, PB_BYTES(call->request));
     if (fault != FAULT_NONE)
-        return cx_fail(cx, fault, "%s",
-                       cx_fault(s->cx) == fault ? cx_message(s->cx) : cx_message(cx));
+        return cx_fault(s->cx) == fault ? cx_fail(cx, fault, "%s", cx_message(s->cx)) : fault;
     fault = db_read(cx, v->db, find_answer, &held);
     if (fault != FAULT_NONE && fault != FAULT_MISSING)
         return fault;

@@ -59,15 +59,19 @@ static enum fault fail_byte(struct cx *cx, const char *path, const char *text, s
             line++;
             start = k + 1;
         }
+    /* U+0080 to U+009F, and what turns the order of a text around: UTF-8, but unfit. */
+    bool hidden = c == 0x7f || c < 0x20 ||
+                  (c == 0xc2 && (unsigned char)text[i + 1] < 0xa0 && text[i + 1] != '\0') ||
+                  (c == 0xe2 && ((unsigned char)text[i + 1] & 0xfe) == 0x80);
+
+    if (c != 0 && hidden)
+        return cx_fail(cx, FAULT_FORMAT,
+                       "%s:%zu:%zu: a control character (byte 0x%02x); remove it", path,
+                       line, i - start + 1, c);
     return cx_fail(
         cx, FAULT_FORMAT,
         "%s:%zu:%zu: %s (byte 0x%02x); expected UTF-8 text: save the file as UTF-8", path,
-        line, i - start + 1,
-        c == 0      ? "a NUL byte"
-        : c < 0x20  ? "a control character"
-        : c == 0x7f ? "a control character"
-                    : "not UTF-8",
-        c);
+        line, i - start + 1, c == 0 ? "a NUL byte" : "not UTF-8", c);
 }
 
 /* The longest clean beginning, by halving: utf8_is_clean() says only yes or no. */

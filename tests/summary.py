@@ -1,12 +1,17 @@
-"""summary.py REFERENCE.txt TESTLOG.json ...: names what failed and was skipped, and ends with
-the line "N passed, N failed, N skipped" over all test programs and reference entries."""
+"""summary.py BROKEN.txt REFERENCE.txt TESTLOG.json ...: names what failed and was skipped, and
+ends with the line "N passed, N failed, N skipped" over all test programs and reference entries.
+BROKEN.txt has a line for each step that could not even be tried: a build, the packages."""
 import json
 import pathlib
 import sys
 
-passed, failed, skipped = 0, [], []
-for log in sys.argv[2:]:
+passed, skipped = 0, []
+failed = pathlib.Path(sys.argv[1]).read_text().splitlines()
+for log in sys.argv[3:]:
     where = " (sanitizers)" if "sanitized" in log else ""
+    if not pathlib.Path(log).exists():
+        failed.append(f"tests{where}: they did not run; there is no {log}")
+        continue
     for line in pathlib.Path(log).read_text().splitlines():
         test = json.loads(line)
         name, result = test["name"] + where, test["result"]
@@ -16,12 +21,12 @@ for log in sys.argv[2:]:
             skipped.append(name)
         else:
             failed.append(f"{name}: {result}")
-reference = pathlib.Path(sys.argv[1])
+reference = pathlib.Path(sys.argv[2])
 if not reference.exists():
     failed.append("reference: it did not run")
 else:
     if "\nsummary " not in "\n" + reference.read_text():
-        failed.append("reference: it ended before its summary; see " + sys.argv[1])
+        failed.append("reference: it ended before its summary; see " + sys.argv[2])
     for line in reference.read_text().splitlines():
         words = line.split()
         verdicts = [w for w in words if w in ("pass", "fail", "unsupported", "refused")]

@@ -1,4 +1,6 @@
 /* What design promises: R's names and coding, and the closed language of production. */
+#include <math.h>
+
 #include "analyses/design.h"
 
 #include "analyses/formula.h"
@@ -126,12 +128,51 @@ static void test_design__production_is_a_closed_language(void **state)
     }
 }
 
+/* Where bounds are so wide that squares about their middle say nothing of the spread, the
+ * opening still finds a centre near the mean and a scale near the values. */
+static void test_design__opening_sees_through_wide_bounds(void **state)
+{
+    static const struct {
+        const char *what;
+        struct model_bounds bounds;
+    } rows[] = {
+        {"twice", {0, 2}}, {"10^9 times", {0, 1e9}}, {"10^9 times, skew", {1e9, 3e8}}};
+    static const struct model_case k = {"nist", "", "y ~ x"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct cx *cx = cx_new(1 << 26, CX_NO_DEADLINE);
+        double values[21][2];
+        struct naive data;
+        struct asked asked;
+        struct state *s;
+        struct measure *m;
+        struct tally *pooled;
+
+        for (size_t j = 0; j < COUNT(values); j++)
+            values[j][0] = values[j][1] = (double)j;
+        model_table(cx, &values[0][0], COUNT(values), 2, rows[i].bounds, &data);
+        const struct analysis *a = model_open(cx, &data, "lm", &k, true, &asked);
+        CHECK_OK_("begin", cx, a->begin(cx, &asked, &s));
+        CHECK_OK_("ask", cx, a->ask(cx, &asked, s, &m));
+        CHECK_OK_("tally", cx, naive_tally(cx, m, &data, 0, 1, &pooled));
+        CHECK_OK_("learn", cx, a->learn(cx, &asked, s, m, pooled, &s));
+        assert_int_equal(s->n_input, 6); /* centre and scale of 1, x and y */
+        for (size_t c = 1; c < 3; c++) {
+            CHECK_(rows[i].what, fabs(s->input[2 * c] - 10) < 0.5);
+            CHECK_(rows[i].what, s->input[2 * c + 1] >= 4 && s->input[2 * c + 1] <= 64);
+        }
+        cx_free(&cx);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_design__columns_are_those_of_R),
         cmocka_unit_test(test_design__plan_names_the_cells),
         cmocka_unit_test(test_design__production_is_a_closed_language),
+        cmocka_unit_test(test_design__opening_sees_through_wide_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

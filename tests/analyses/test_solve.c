@@ -168,6 +168,40 @@ static void test_solve__nist_noint1(void **state)
     cx_free(&cx);
 }
 
+/* R's rule measures what is left of a column against its raw length: lm(y ~ x) has no
+ * coefficient of 10^8 + 0:20, and one of 10^7 + 0:20. However wide the bounds are. */
+static void test_solve__rank_is_of_raw_columns(void **state)
+{
+    static const struct {
+        double far;
+        struct model_bounds bounds;
+        bool aliased;
+    } rows[] = {{1e7, {0, 2}, false},   {1e8, {0, 2}, true},      {1e7, {0, 1000}, false},
+                {1e8, {0, 1000}, true}, {1e7, {1e6, 1e6}, false}, {1e8, {1e6, 1e6}, true}};
+    static const struct model_case k = {"nist", "far away", "y ~ x"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct cx *cx = cx_new(1 << 26, CX_NO_DEADLINE);
+        double values[21][2];
+        const char *complaint;
+        struct naive data;
+        int given;
+
+        for (size_t j = 0; j < COUNT(values); j++) {
+            values[j][1] = rows[i].far + (double)j;
+            values[j][0] = 3 * (double)j + (j % 2 ? 1 : -1);
+        }
+        model_table(cx, &values[0][0], COUNT(values), 2, rows[i].bounds, &data);
+        struct report *r = model_ask(cx, &data, "lm", &k, 2, &complaint);
+        double slope = released_value(naive_item(r, "coef"), 1, &given);
+        CHECK_("aliased", (given == 2) == rows[i].aliased);
+        if (!rows[i].aliased)
+            CHECK_("slope", fabs(slope - 3) < 1e-9);
+        cx_free(&cx);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +210,7 @@ int main(void)
         cmocka_unit_test(test_solve__nist_longley),
         cmocka_unit_test(test_solve__nist_wampler1),
         cmocka_unit_test(test_solve__nist_noint1),
+        cmocka_unit_test(test_solve__rank_is_of_raw_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

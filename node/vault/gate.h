@@ -8,10 +8,12 @@
  * (tests/arch proves it from the object files).
  *
  *   R1   fewer than minimum_frequency_threshold, zero alike -> withhold
+ *        a yes-or-no response outside a binomial fit     -> invalid
  *   R2   complement below minimum_complement, zero alike    -> not released
  *   R3   zero or nearly all of a sensitive variable's class -> withhold the class
  *   R4   one patient has dominance_k / dominance_n of a sum -> veto
- *   R6   residual degrees of freedom below residual_dof_min -> not released
+ *   R6   residual degrees of freedom below residual_dof_min -> not released; of a spread
+ *                                                           -> withhold
  *   R7   more parameters a patient than max_parameter_ratio -> not released
  *   R9   one patient's leverage above model_max_leverage    -> veto
  *   R13  more levels than max_levels (static)               -> invalid

@@ -61,6 +61,30 @@ static void complain_levels(const struct policy *session, const struct plan *pla
                  (unsigned long long)plan->table_cells, most * most);
 }
 
+/* A fit of a 0/1 variable is a count of its ones: intercept 0.015 of 200 is three patients.
+ * A binomial fit counts the classes of its outcome (R1); others take it for a number. */
+static void complain_response(const struct asked *asked, struct complaints *c)
+{
+    const Cohortium__Params *p = asked->body->params;
+    const Cohortium__Model *m = p != NULL ? p->model : NULL;
+
+    if (asked->testing || m == NULL || m->response == NULL || asked->cb == NULL ||
+        strcmp(m->family, "binomial") == 0 || strcmp(m->family, "quasibinomial") == 0)
+        return;
+    for (size_t i = 0; i < m->response->n_nodes; i++) {
+        const Cohortium__AstNode *node = m->response->nodes[i];
+        int v = node->op == COHORTIUM__AST_OP__AST_VARIABLE
+                    ? codebook_find(asked->cb, node->variable)
+                    : -1;
+
+        if (v >= 0 && codebook_variable(asked->cb, v)->type == COHORTIUM__VAR_TYPE__BINARY)
+            complain(c, "binary_response",
+                     "R1: `%s` is yes or no, and its classes are counted only where it is "
+                     "the outcome of `glm ... --family binomial`; ask that",
+                     node->variable);
+    }
+}
+
 enum fault gate_preflight(struct cx *cx, const struct policy *session,
                           const struct asked *asked, const struct plan *plan,
                           const struct analysis *analysis, struct complaints *c)
@@ -73,6 +97,7 @@ enum fault gate_preflight(struct cx *cx, const struct policy *session,
                  analysis->name);
     complain_sites(session, asked, c);
     complain_levels(session, plan, c);
+    complain_response(asked, c);
     return c->fault;
 }
 
@@ -316,7 +341,7 @@ enum fault gate_judge(struct cx *cx, const struct policy *session,
     if (session->testing)
         return FAULT_NONE;
     *ret_objection = judge_model(session, result);
-    if (*ret_objection == NULL &&
+    if (*ret_objection == NULL && plan->widest_levels > 1 && /* one is no grouping */
         (double)plan->widest_levels >
             session->number[POLICY_MAX_LEVEL_DENSITY] * pooled_total(result))
         *ret_objection = "R13: more levels a patient than max_level_density";

@@ -43,7 +43,7 @@ bool blur_may_be(const struct blur *b, double proposed);
 enum { CELL_GIVEN = 0, CELL_WITHHELD = 1, CELL_UNDEFINED = 2 };
 
 struct withheld { /* how many values each rule took, for the log */
-    size_t r1, r3, r22, r25, keyed;
+    size_t r1, r3, r6, r22, r25, keyed;
 };
 /* States of an item's values under R1, R3 (COUNTS) and R25 (COUNTS). n = rows * columns. */
 CHECKED enum fault table_judge(struct cx *cx, const struct policy *session,

@@ -261,6 +261,7 @@ static const char *details_of(const struct making *m)
         size_t n;
     } list[] = {{"R1 (minimum_frequency_threshold)", m->withheld.r1},
                 {"R3 (class_disclosure_max_share)", m->withheld.r3},
+                {"R6 (residual_dof_min)", m->withheld.r6},
                 {"R22 (missing values)", m->withheld.r22},
                 {"R25 (would follow by subtraction)", m->withheld.r25},
                 {"0.1 (sums of a small group)", m->withheld.keyed}};
@@ -359,8 +360,9 @@ enum fault gate_release(struct cx *cx, const struct policy *session,
         TRY(put_result(&m, &r->message->result, &r->items));
         r->message->released = true;
         r->details = details_of(&m);
-        r->whole = m.class_why == NULL &&
-                   m.withheld.r1 + m.withheld.r3 + m.withheld.r25 + m.withheld.keyed == 0;
+        r->whole = m.class_why == NULL && m.withheld.r1 + m.withheld.r3 + m.withheld.r6 +
+                                                  m.withheld.r25 + m.withheld.keyed ==
+                                              0;
     } else {
         const void *copy = cx_memdup(cx, reference, REFERENCE);
 

@@ -222,6 +222,24 @@ static void withhold_groups(struct making *m)
             withhold(m, i);
 }
 
+/* R6 of a spread: it has one degree of freedom less than rows. */
+static void withhold_spreads(struct making *m)
+{
+    const struct result *r = m->result;
+    double least = m->session->number[POLICY_RESIDUAL_DOF_MIN];
+
+    for (size_t i = 0; i < r->n_items && r->has_accounting && !r->is_model; i++)
+        for (size_t k = 0; r->items[i].kind == COHORTIUM__ITEM_KIND__SPREADS &&
+                           r->items[i].rows * r->items[i].columns == r->accounting.n &&
+                           k < r->accounting.n;
+             k++)
+            if ((double)r->accounting.used[k] - 1 < least &&
+                m->states[i][k] == CELL_GIVEN) {
+                m->states[i][k] = CELL_WITHHELD;
+                m->withheld.r6++;
+            }
+}
+
 static void withhold_all(struct making *m)
 {
     for (size_t i = 0; i < m->result->n_items; i++) {
@@ -253,6 +271,8 @@ enum fault states_judge(struct making *m)
     share_states(m);
     share_with_moments(m);
     withhold_groups(m);
+    if (!m->session->testing)
+        withhold_spreads(m);
     if (m->class_why != NULL)
         withhold_all(m);
     for (size_t i = 0; i < r->n_items; i++)

@@ -80,6 +80,60 @@ static void test_gate_attacks__R1_few_cases_do_not_show_as_a_rate(void **state)
                   rows[i].want);
 }
 
+static void test_gate_attacks__R1_a_line_is_no_way_to_count_cases(void **state)
+{
+    static const struct {
+        struct question q;
+        bool invalid;
+    } rows[] = {
+        {{.analysis = "lm", .formula = "status ~ 1"}, true},
+        {{.analysis = "lm", .formula = "log(status + 1) ~ 1"}, true},
+        {{.analysis = "glm", .formula = "status ~ 1", .family = "poisson"}, true},
+        {{.analysis = "glm", .formula = "status ~ 1", .family = "gaussian"}, true},
+        {{.analysis = "glm", .formula = "status ~ 1", .family = "quasibinomial"}, false},
+        {{.analysis = "lm", .formula = "score ~ status"}, false},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct envelope e;
+        Cohortium__Preflight *pre;
+        struct play p;
+
+        ask_question(&p, &rows[i].q, NULL);
+        CHECK_OK_("preflight", p.cx, play_preflight(&p, VICTIM));
+        CHECK_OK_("open", p.cx,
+                  envelope_open(p.cx, ENVELOPE_PREFLIGHT, p.preflight[VICTIM], &e));
+        CHECK_OK_("open", p.cx,
+                  pb_unpack(p.cx, &cohortium__preflight__descriptor, e.body,
+                            envelope_bound(ENVELOPE_PREFLIGHT), &pre));
+        CHECK_EQ_(rows[i].q.formula, pre->n_complaints, rows[i].invalid);
+        if (rows[i].invalid)
+            assert_string_equal(pre->complaints[0]->code, "binary_response");
+        play_free(&p);
+    }
+}
+
+/* ---- R6: the spread of a few ---- */
+
+static void test_gate_attacks__R6_a_spread_needs_degrees_of_freedom(void **state)
+{
+    AUTO_CX struct cx *cx = cx_new(64 << 20, CX_NO_DEADLINE);
+    static const struct question q = {.analysis = "describe", .variable = "age"};
+    (void)state;
+
+    for (size_t n = 10; n <= 11; n++) {
+        const struct pick pick = {n, -1, ANY_SITE, 0};
+        struct play p;
+        const Cohortium__Release *r = ask_whole(&p, &q, cohort_of(cx, &pick, 1));
+
+        CHECK_EQ_("mean", state_of(r, "mean", 0), 0);
+        CHECK_EQ_("ten degrees of freedom are enough", state_of(r, "sd", 0), n == 10);
+        CHECK_EQ_("ten degrees of freedom are enough", state_of(r, "var", 0), n == 10);
+        play_free(&p);
+    }
+}
+
 /* ---- R2: all but a few, in pieces ---- */
 
 static void test_gate_attacks__R2_all_but_nine_by_group_are_all_but_nine(void **state)
@@ -143,6 +197,8 @@ int main(void)
         UNDER(cautious, test_gate_attacks__nobody_in_a_cell_is_like_somebody),
         UNDER(cautious, test_gate_attacks__R4_says_nothing_of_a_withheld_group),
         UNDER(cautious, test_gate_attacks__R1_few_cases_do_not_show_as_a_rate),
+        UNDER(cautious, test_gate_attacks__R1_a_line_is_no_way_to_count_cases),
+        UNDER(cautious, test_gate_attacks__R6_a_spread_needs_degrees_of_freedom),
         UNDER(cautious, test_gate_attacks__R2_all_but_nine_by_group_are_all_but_nine),
         UNDER(cautious, test_gate_attacks__R3_a_cohort_tells_no_class),
     };

@@ -18,13 +18,15 @@ static enum fault read_genesis(struct cx *cx, const char *folder, uint8_t ret[32
 {
     struct bytes text;
     char hex[2 * DIGEST_BYTES + 1];
-    enum fault fault = file_read(cx, "pinned genesis",
-                                 cx_printf(cx, "%s/manifest/genesis", folder), 256, false, &text);
+    enum fault fault =
+        file_read(cx, "pinned genesis", cx_printf(cx, "%s/manifest/genesis", folder), 256,
+                  false, &text);
 
     if (fault == FAULT_MISSING)
-        return cx_fail(cx, FAULT_MISSING,
-                       "this node belongs to no consortium yet; give its member card to the "
-                       "founders, then run `cohortiumd consortium adopt`");
+        return cx_fail(
+            cx, FAULT_MISSING,
+            "this node belongs to no consortium yet; give its member card to the "
+            "founders, then run `cohortiumd consortium adopt`");
     TRY(fault);
     if (text.n < 2 * DIGEST_BYTES)
         return cx_fail(cx, FAULT_FORMAT, "%s/manifest/genesis is damaged", folder);
@@ -59,8 +61,8 @@ static enum fault own_node_id(struct cx *cx, const char *folder, uint8_t ret[32]
     struct bytes packed;
     Cohortium__KeyFile *file;
 
-    TRY(file_read(cx, "key file", cx_printf(cx, "%s/keys/signing.key", folder), SETTINGS_MAX,
-                  true, &packed));
+    TRY(file_read(cx, "key file", cx_printf(cx, "%s/keys/signing.key", folder),
+                  SETTINGS_MAX, true, &packed));
     TRY(pb_unpack(cx, &cohortium__key_file__descriptor, packed, SETTINGS_MAX, &file));
     digest_of(PB_BYTES(file->public_key), ret);
     return FAULT_NONE;
@@ -76,10 +78,11 @@ enum fault folder_adopt(struct cx *cx, const char *folder, struct bytes packed,
     TRY(manifest_load(cx, &packed, 1, genesis, &m));
     TRY(own_node_id(cx, folder, id));
     if (manifest_find(m, id) == NULL)
-        return cx_fail(cx, FAULT_DENIED,
-                       "this node is not in that manifest: its id is %s; give its member card "
-                       "(`cohortiumd consortium card`) to the founders",
-                       bytes_hex(cx, id, sizeof id));
+        return cx_fail(
+            cx, FAULT_DENIED,
+            "this node is not in that manifest: its id is %s; give its member card "
+            "(`cohortiumd consortium card`) to the founders",
+            bytes_hex(cx, id, sizeof id));
     if (folder_manifest(cx, folder, &old) == FAULT_NONE) {
         if (memcmp(old->consortium, m->consortium, DIGEST_BYTES) == 0)
             return FAULT_NONE;
@@ -124,10 +127,11 @@ enum fault folder_init(struct cx *cx, const char *folder, const char *name,
     struct buffer yaml = buffer_new(cx, 4096);
 
     if (!name_is_valid(name))
-        return cx_fail(cx, FAULT_USAGE,
-                       "`%.40s` is no node name; use lower-case letters, digits and _, such as "
-                       "hospital_a",
-                       name);
+        return cx_fail(
+            cx, FAULT_USAGE,
+            "`%.40s` is no node name; use lower-case letters, digits and _, such as "
+            "hospital_a",
+            name);
     if (!is_empty(folder))
         return cx_fail(cx, FAULT_CONFLICT, "%s is not empty; choose a new folder", folder);
     for (size_t i = 0; i < COUNT(parts); i++)
@@ -136,8 +140,9 @@ enum fault folder_init(struct cx *cx, const char *folder, const char *name,
     TRY(write_key(cx, folder, "signing.key", "node_signing", name, passphrase));
     TRY(write_key(cx, folder, "noise.key", "node_noise", name, passphrase));
     TRY(write_key(cx, folder, "patient.key", "patient", name, passphrase));
-    buffer_printf(&yaml, "# This node. The manifest of the consortium says the rest.\n"
-                         "name: %s\nlisten: \"%s\"\n",
+    buffer_printf(&yaml,
+                  "# This node. The manifest of the consortium says the rest.\n"
+                  "name: %s\nlisten: \"%s\"\n",
                   name, listen);
     TRY(yaml.fault);
     return file_write(cx, "settings", cx_printf(cx, "%s/node.yaml", folder),
@@ -153,7 +158,8 @@ enum fault folder_settings(struct cx *cx, const char *folder, struct node_settin
 
     if (fault == FAULT_MISSING)
         return cx_fail(cx, FAULT_MISSING,
-                       "%s is not a node's folder; make one with `cohortiumd init %s`", folder,
+                       "%s is not a node's folder; say which one with --dir FOLDER or "
+                       "$COHORTIUM_NODE, or make one: `cohortiumd init --help`",
                        folder);
     TRY(fault);
     const struct yaml_node *root;

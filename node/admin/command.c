@@ -15,24 +15,33 @@
 enum { DOCUMENT_MAX = 64 * 1024 * 1024, PASSPHRASE_MAX = 1024, CARD_MAX = 16 * 1024 };
 
 const struct admin_command admin_commands[] = {
-    {"init", admin_init, "--name NAME [--listen ENDPOINT] [--lab] FOLDER",
+    {"init", admin_init, "--name NAME --listen ENDPOINT [--lab] FOLDER",
      "make a node's folder with new keys", "name: listen: lab",
-     "Makes FOLDER with the node's keys, sealed by a passphrase that is asked for twice (or read\n"
-     "with --passphrase-file). Nothing else is needed to be a member: hand out the card that\n"
-     "`cohortiumd consortium card` prints. --lab makes keys without a passphrase.\n\n"
-     "example: cohortiumd init --name hospital_a --listen tcp://0.0.0.0:7011 /srv/cohortium"},
+     "Makes FOLDER with the node's keys, sealed by a passphrase that is asked for twice "
+     "(or read\n"
+     "with --passphrase-file). Nothing else is needed to be a member: hand out the card "
+     "that\n"
+     "`cohortiumd consortium card` writes. A node behind a firewall may listen nowhere\n"
+     "(--listen \"\"): it dials the others and is a full member all the same.\n\n"
+     "example: cohortiumd init --name hospital_a --listen tcp://0.0.0.0:7011 "
+     "/srv/cohortium"},
     {"serve", admin_serve, "[--dir FOLDER] [--background]", "run the node", "background",
-     "Runs the node until it gets SIGTERM. --background returns once it is ready; its lines go\n"
+     "Runs the node until it gets SIGTERM. --background returns once it is ready; its "
+     "lines go\n"
      "to FOLDER/node.log.\n\nexample: cohortiumd serve --dir /srv/cohortium"},
     {"stop", admin_stop, "[--dir FOLDER]", "end the node that serves a folder", "",
-     "Returns when its last process is gone. What it acknowledged is on disk at any time.\n\n"
+     "Returns when its last process is gone. What it acknowledged is on disk at any "
+     "time.\n\n"
      "example: cohortiumd stop --dir /srv/cohortium"},
-    {"status", admin_status, "[--dir FOLDER]", "what the node does and why it may not answer", "",
+    {"status", admin_status, "[--dir FOLDER]",
+     "what the node does and why it may not answer", "",
      "example: cohortiumd status --dir /srv/cohortium"},
-    {"doctor", admin_doctor, "[--dir FOLDER]", "check everything, each problem with its remedy",
-     "", "example: cohortiumd doctor --dir /srv/cohortium"},
+    {"doctor", admin_doctor, "[--dir FOLDER]",
+     "check everything, each problem with its remedy", "",
+     "example: cohortiumd doctor --dir /srv/cohortium"},
     {"consortium card", admin_card,
-     "--endpoint ENDPOINT --officer CARD [--officer CARD] [--title TEXT] [--outbound-only] -o FILE",
+     "--endpoint ENDPOINT --officer CARD [--officer CARD] [--title TEXT] [--outbound-only] "
+     "-o FILE",
      "this node's member card, to hand to the founders",
      "endpoint: officer: title: outbound-only out:",
      "example: cohortiumd consortium card --endpoint tcp://node.hospital-a.org:7011 \\\n"
@@ -41,23 +50,25 @@ const struct admin_command admin_commands[] = {
      "--name NAME --governance CARD ... [--threshold N] [--lab] -o FILE MEMBER ...",
      "a genesis manifest from member cards, to be signed",
      "name: governance: threshold: lab days: permit-signatures: out:",
-     "example: cohortiumd consortium create --name oncology --governance a.card --governance "
+     "example: cohortiumd consortium create --name oncology --governance a.card "
+     "--governance "
      "b.card \\\n           --governance c.card -o manifest *.member"},
     {"consortium sign", admin_sign_manifest, "--key KEY FILE",
-     "add a governance signature to a manifest", "key:",
-     "example: cohortiumd consortium sign --key governance.key manifest"},
+     "add a governance signature to a manifest",
+     "key:", "example: cohortiumd consortium sign --key governance.key manifest"},
     {"consortium adopt", admin_adopt, "--genesis DIGEST FILE",
      "join the consortium of a signed genesis manifest", "genesis:",
      "Compare DIGEST with what the founders tell you by another way than this file.\n\n"
      "example: cohortiumd consortium adopt --genesis 3b1f... manifest"},
     {"consortium show", admin_show_manifest, "[--dir FOLDER | --manifest FILE]",
      "the manifest in words", "manifest:", "example: cohortiumd consortium show"},
-    {"codebook draft", admin_codebook_draft, "--name DATASET [--id COLUMN] FILE.csv",
-     "propose a codebook for a file", "name: id: out:",
+    {"codebook draft", admin_codebook_draft,
+     "--name DATASET --id COLUMN [-o FILE] FILE.csv", "propose a codebook for a file",
+     "name: id: out:",
      "example: cohortiumd codebook draft --name lung --id rid lung.csv > lung.yaml"},
     {"codebook check", admin_codebook_check, "FILE.yaml", "is this codebook valid?", "",
      "example: cohortiumd codebook check lung.yaml"},
-    {"codebook sign", admin_codebook_sign, "--key KEY [-o FILE] FILE.yaml",
+    {"codebook sign", admin_codebook_sign, "--key KEY -o FILE FILE.yaml",
      "compile and sign a codebook as an officer", "key: out:",
      "example: cohortiumd codebook sign --key officer.key lung.yaml -o lung.codebook"},
     {"codebook add", admin_codebook_add, "FILE", "take a signed codebook into use", "",
@@ -66,53 +77,63 @@ const struct admin_command admin_commands[] = {
      "example: cohortiumd codebook show lung"},
     {"data import", admin_data_import, "[--mapping FILE.yaml] DATASET FILE.csv",
      "import a file as the dataset's newest version", "mapping: quiet",
-     "Every problem is reported with row and column, and nothing is imported if there is one.\n\n"
+     "Every problem is reported with row and column, and nothing is imported if there is "
+     "one.\n\n"
      "example: cohortiumd data import lung lung.csv"},
     {"data list", admin_data_list, "[--dir FOLDER]", "the datasets and their versions", "",
      "example: cohortiumd data list"},
     {"data drop", admin_data_drop, "--reason TEXT DATASET", "remove a dataset", "reason:",
-     "The ledger of its patients stays.\n\nexample: cohortiumd data drop --reason \"study ended\" "
+     "The ledger of its patients stays.\n\nexample: cohortiumd data drop --reason \"study "
+     "ended\" "
      "lung"},
     {"policy check", admin_policy_check, "[--lab] FILE.yaml",
      "what this policy would allow, in plain words", "lab",
      "example: cohortiumd policy check policy.yaml"},
-    {"policy sign", admin_policy_sign, "--key KEY [--key KEY] [-o FILE] FILE.yaml",
-     "compile and sign a policy as an officer", "key: out:",
-     "Tightening needs one officer, loosening two (one where the institution has one). FILE may\n"
+    {"policy sign", admin_policy_sign,
+     "--key KEY [--key KEY] [--reason TEXT] -o FILE FILE.yaml",
+     "compile and sign a policy as an officer", "key: out: reason:",
+     "Tightening needs one officer, loosening two (one where the institution has one). "
+     "FILE may\n"
      "be `cautious` or, in a lab, `exact-for-testing`.\n\n"
      "example: cohortiumd policy sign --key officer.key policy.yaml -o policy.signed"},
     {"policy apply", admin_policy_apply, "FILE", "take a signed policy into force", "",
      "example: cohortiumd policy apply policy.signed"},
-    {"policy show", admin_policy_show, "[--dir FOLDER]", "the policy in force, in plain words",
-     "", "example: cohortiumd policy show"},
+    {"policy show", admin_policy_show, "[--dir FOLDER]",
+     "the policy in force, in plain words", "", "example: cohortiumd policy show"},
     {"policy history", admin_policy_history, "[--dir FOLDER]",
-     "every policy there was, and what each changed", "", "example: cohortiumd policy history"},
+     "every policy there was, and what each changed", "",
+     "example: cohortiumd policy history"},
     {"permit new", admin_permit_new,
-     "--title TEXT --purpose TEXT --dataset D --researcher CARD --member NAME|all [--days N] "
-     "[--by-site] -o FILE",
+     "--title TEXT --purpose TEXT --dataset D --researcher CARD --member NAME|all [--days "
+     "N] "
+     "[--budget N] [--by-site] -o FILE",
      "write a permit, to be signed",
-     "title: purpose: dataset: researcher: member: days: by-site manifest: variable: analysis: "
+     "title: purpose: dataset: researcher: member: days: by-site manifest: variable: "
+     "analysis: "
      "budget: out:",
-     "--dataset, --researcher, --member, --variable and --analysis may be given several times.\n\n"
-     "example: cohortiumd permit new --title \"lung survival\" --purpose \"...\" --dataset lung \\\n"
+     "--dataset, --researcher, --member, --variable and --analysis may be given several "
+     "times.\n\n"
+     "example: cohortiumd permit new --title \"lung survival\" --purpose \"...\" --dataset "
+     "lung \\\n"
      "           --researcher ada.card --member all --days 365 -o lung.permit"},
-    {"permit sign", admin_permit_sign, "--key KEY FILE", "sign a permit as an officer", "key:",
+    {"permit sign", admin_permit_sign, "--key KEY FILE", "sign a permit as an officer",
+     "key:",
      "The signature is added to FILE.\n\nexample: cohortiumd permit sign --key officer.key "
      "lung.permit"},
-    {"permit show", admin_permit_show, "ID | FILE", "a permit in words", "manifest:",
-     "example: cohortiumd permit show lung.permit"},
+    {"permit show", admin_permit_show, "ID | FILE", "a permit in words",
+     "manifest:", "example: cohortiumd permit show lung.permit"},
     {"permit add", admin_permit_add, "FILE", "let this node honour a signed permit", "",
      "example: cohortiumd permit add lung.permit"},
-    {"permit list", admin_permit_list, "[--dir FOLDER]", "the permits that this node honours", "",
-     "example: cohortiumd permit list"},
+    {"permit list", admin_permit_list, "[--dir FOLDER]",
+     "the permits that this node honours", "", "example: cohortiumd permit list"},
     {"researcher issue", admin_researcher_issue, "[--days N] -o FILE CARD",
-     "a credential for a researcher of this institution", "days: out:",
-     "example: cohortiumd researcher issue ada.card -o ada.credential"},
-    {"researcher list", admin_researcher_list, "[--dir FOLDER]", "the credentials issued here",
-     "", "example: cohortiumd researcher list"},
+     "a credential for a researcher of this institution",
+     "days: out:", "example: cohortiumd researcher issue ada.card -o ada.credential"},
+    {"researcher list", admin_researcher_list, "[--dir FOLDER]",
+     "the credentials issued here", "", "example: cohortiumd researcher list"},
     {"researcher revoke", admin_researcher_revoke, "--reason TEXT NAME|KEY",
-     "end a researcher's credentials", "reason:",
-     "example: cohortiumd researcher revoke --reason \"left the hospital\" ada"},
+     "end a researcher's credentials",
+     "reason:", "example: cohortiumd researcher revoke --reason \"left the hospital\" ada"},
     {"audit verify", admin_audit_verify, "[--dir FOLDER]", "recompute the whole log", "",
      "example: cohortiumd audit verify"},
     {"audit show", admin_audit_show, "[--last N] [--kind KIND]", "the newest records",
@@ -163,18 +184,24 @@ bool has_option(const struct invocation *in, const char *name)
 enum fault need_option(struct invocation *in, const char *name, const char *what,
                        const char **ret)
 {
+    bool out = strcmp(name, "out") == 0;
+
     *ret = option(in, name);
     if (*ret == NULL || **ret == '\0')
-        return cx_fail(in->cx, FAULT_USAGE, "expected --%s %s; see `cohortiumd %s --help`", name,
-                       what, in->command->words);
+        return cx_fail(in->cx, FAULT_USAGE, "expected %s%s %s; see `cohortiumd %s --help`",
+                       out ? "-" : "--", out ? "o" : name, what, in->command->words);
     return FAULT_NONE;
 }
 
 enum fault need_words(struct invocation *in, size_t least, size_t most, const char *what)
 {
-    if (in->n_words < least || in->n_words > most)
-        return cx_fail(in->cx, FAULT_USAGE, "expected %s; see `cohortiumd %s --help`", what,
-                       in->command->words);
+    if (in->n_words > most)
+        return cx_fail(in->cx, FAULT_USAGE,
+                       "`%.60s` is one word too many; usage: cohortiumd %s %s",
+                       in->words[most], in->command->words, in->command->usage);
+    if (in->n_words < least)
+        return cx_fail(in->cx, FAULT_USAGE, "expected %s; usage: cohortiumd %s %s", what,
+                       in->command->words, in->command->usage);
     return FAULT_NONE;
 }
 
@@ -190,9 +217,19 @@ enum fault whole_option(struct invocation *in, const char *name, long lowest, lo
     errno = 0;
     *ret = strtol(text, &end, 10);
     if (errno != 0 || end == text || *end != '\0' || *ret < lowest || *ret > highest)
-        return cx_fail(in->cx, FAULT_USAGE, "--%s %.20s: expected a whole number from %ld to %ld",
-                       name, text, lowest, highest);
+        return cx_fail(in->cx, FAULT_USAGE,
+                       "--%s %.20s: expected a whole number from %ld to %ld", name, text,
+                       lowest, highest);
     return FAULT_NONE;
+}
+
+static size_t without_newline(const char *text)
+{
+    size_t n = strlen(text);
+
+    while (n > 0 && text[n - 1] == '\n')
+        n--;
+    return n;
 }
 
 enum fault ask_node(struct invocation *in, const char *command, const char *const *words,
@@ -204,7 +241,8 @@ enum fault ask_node(struct invocation *in, const char *command, const char *cons
     TRY(admin_call(in->cx, in->folder, command, words, n_words, blobs, n_blobs, reply));
     if (reply->status != 0) {
         in->status = reply->status;
-        return cx_fail(in->cx, FAULT_IO, "%s", reply->text);
+        return cx_fail(in->cx, FAULT_IO, "%.*s", (int)without_newline(reply->text),
+                       reply->text);
     }
     if (ret == NULL)
         (void)fputs(reply->text, stdout);
@@ -255,8 +293,9 @@ static enum fault read_file_secret(struct cx *cx, const char *path, char *text)
     bool ok = fgets(text, PASSPHRASE_MAX, f) != NULL;
     (void)fclose(f);
     strip_newline(text);
-    return ok && text[0] != '\0' ? FAULT_NONE
-                                 : cx_fail(cx, FAULT_FORMAT, "passphrase file %s is empty", path);
+    return ok && text[0] != '\0'
+               ? FAULT_NONE
+               : cx_fail(cx, FAULT_FORMAT, "passphrase file %s is empty", path);
 }
 
 enum fault read_secret(struct invocation *in, const char *what, bool fresh, char **ret)
@@ -274,7 +313,8 @@ enum fault read_secret(struct invocation *in, const char *what, bool fresh, char
         fault = read_file_secret(in->cx, path, text);
     } else {
         fault = ask_terminal(in->cx, cx_printf(in->cx, "passphrase of %s", what), text);
-        if (fault == FAULT_NONE && fresh && (again = sodium_malloc(PASSPHRASE_MAX)) != NULL) {
+        if (fault == FAULT_NONE && fresh &&
+            (again = sodium_malloc(PASSPHRASE_MAX)) != NULL) {
             again[0] = '\0';
             fault = ask_terminal(in->cx, "the same again", again);
             if (fault == FAULT_NONE && strcmp(text, again) != 0)
@@ -283,7 +323,8 @@ enum fault read_secret(struct invocation *in, const char *what, bool fresh, char
         }
     }
     if (fault == FAULT_NONE && fresh && strlen(text) < 8)
-        fault = cx_fail(in->cx, FAULT_USAGE, "a passphrase of at least 8 characters is needed");
+        fault =
+            cx_fail(in->cx, FAULT_USAGE, "a passphrase of at least 8 characters is needed");
     if (fault != FAULT_NONE) {
         sodium_free(text);
         return fault;
@@ -334,9 +375,13 @@ enum fault read_card(struct invocation *in, const char *path, Cohortium__Card **
         sodium_base642bin(packed, text.n, (const char *)text.p + sizeof first - 1,
                           text.n - (sizeof first - 1), " \n\r", &n, NULL,
                           sodium_base64_VARIANT_ORIGINAL) != 0)
-        return cx_fail(in->cx, FAULT_FORMAT,
-                       "%s is no card; expected what `cohortium key new` prints", path);
-    return pb_unpack(in->cx, &cohortium__card__descriptor, bytes_of(packed, n), CARD_MAX, ret);
+        return cx_fail(
+            in->cx, FAULT_FORMAT,
+            "%s is no card; expected the .card file that `cohortium key new` writes "
+            "beside a key",
+            path);
+    return pb_unpack(in->cx, &cohortium__card__descriptor, bytes_of(packed, n), CARD_MAX,
+                     ret);
 }
 
 enum fault read_manifest(struct invocation *in, struct manifest **ret)
@@ -345,8 +390,12 @@ enum fault read_manifest(struct invocation *in, struct manifest **ret)
     struct bytes packed;
     struct envelope e;
 
-    if (path == NULL)
+    if (path == NULL) {
+        struct node_settings settings;
+
+        TRY(folder_settings(in->cx, in->folder, &settings));
         return folder_manifest(in->cx, in->folder, ret);
+    }
     TRY(read_document(in, path, &packed));
     TRY(envelope_open(in->cx, ENVELOPE_MANIFEST, packed, &e));
     struct bytes *chain;

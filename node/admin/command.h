@@ -12,21 +12,21 @@ struct invocation { /* what stands on the command line after the command's words
     const struct admin_command *command;
     int argc;
     char **argv;
-    size_t n_words;           /* what is not an option */
+    size_t n_words; /* what is not an option */
     const char *words[64];
-    const char *folder;       /* --dir, $COHORTIUM_NODE or "." */
-    unsigned status;          /* exit status where the fault does not say it */
+    const char *folder; /* --dir, $COHORTIUM_NODE or "." */
+    unsigned status;    /* exit status where the fault does not say it */
 };
 
 typedef enum fault admin_run(struct invocation *in);
 
 struct admin_command {
-    const char *words;        /* "policy apply" */
+    const char *words; /* "policy apply" */
     admin_run *run;
-    const char *usage;        /* "[--dir FOLDER] FILE" */
-    const char *help;         /* one line */
-    const char *options;      /* "key: out: days: lab" : names, with ":" where a value follows */
-    const char *details;      /* paragraphs, with an example */
+    const char *usage;   /* "[--dir FOLDER] FILE" */
+    const char *help;    /* one line */
+    const char *options; /* "key: out: days: lab" : names, with ":" where a value follows */
+    const char *details; /* paragraphs, with an example */
 };
 
 /* The value of an option or NULL; every use of a repeated one (n-th). */
@@ -40,28 +40,30 @@ CHECKED enum fault need_words(struct invocation *in, size_t least, size_t most,
 CHECKED enum fault whole_option(struct invocation *in, const char *name, long lowest,
                                 long highest, long standard, long *ret);
 
-/* Sends a command to the node of this folder and prints its text; a failure becomes ours. */
+/* Sends a command to the node of this folder and prints its text; a failure becomes ours.
+ */
 CHECKED enum fault ask_node(struct invocation *in, const char *command,
                             const char *const *words, size_t n_words,
                             const struct bytes *blobs, size_t n_blobs,
                             struct admin_reply *ret);
 
-/* The passphrase from --passphrase-file, $COHORTIUM_PASSPHRASE_FILE or the terminal (twice when
- * `fresh`). *ret: sodium_malloc memory; NULL for a key without one (--lab). */
+/* The passphrase from --passphrase-file, $COHORTIUM_PASSPHRASE_FILE or the terminal (twice
+ * when `fresh`). *ret: sodium_malloc memory; NULL for a key without one (--lab). */
 CHECKED enum fault read_secret(struct invocation *in, const char *what, bool fresh,
                                char **ret);
 struct keys;
 /* An officer's or governance key: asks for its passphrase only if it has one. */
-CHECKED enum fault read_signing_key(struct invocation *in, const char *path, const char *use,
-                                    struct keys **ret);
-CHECKED enum fault read_document(struct invocation *in, const char *path, struct bytes *ret);
+CHECKED enum fault read_signing_key(struct invocation *in, const char *path,
+                                    const char *use, struct keys **ret);
+CHECKED enum fault read_document(struct invocation *in, const char *path,
+                                 struct bytes *ret);
 /* -o FILE. */
 CHECKED enum fault write_document(struct invocation *in, struct bytes b);
 /* A card file ("cohortium card 1", base64), unpacked. */
 CHECKED enum fault read_card(struct invocation *in, const char *path,
                              Cohortium__Card **ret);
-/* The manifest: of --manifest FILE (then claimed: only its own signatures count), else of the
- * node's folder. */
+/* The manifest: of --manifest FILE (then claimed: only its own signatures count), else of
+ * the node's folder. */
 CHECKED enum fault read_manifest(struct invocation *in, struct manifest **ret);
 
 admin_run admin_init, admin_serve, admin_stop, admin_status, admin_doctor;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/admin/command.h"
+#include "node/admin/options.h"
 #include "node/folder.h"
 #include "protocol/base/clock.h"
 #include "protocol/files.h"
@@ -31,9 +31,10 @@ static enum fault put_officers(struct invocation *in, Cohortium__Member *m)
     while (option_nth(in, "officer", n) != NULL)
         n++;
     if (n == 0)
-        return cx_fail(in->cx, FAULT_USAGE,
-                       "expected --officer CARD: an institution that holds data has an officer "
-                       "(`cohortium key new --use officer`)");
+        return cx_fail(
+            in->cx, FAULT_USAGE,
+            "expected --officer CARD: an institution that holds data has an officer "
+            "(`cohortium key new --use officer`)");
     CX_NEW(in->cx, m->officers, n);
     for (size_t i = 0; (path = option_nth(in, "officer", i)) != NULL; i++) {
         Cohortium__Card *card;
@@ -41,8 +42,9 @@ static enum fault put_officers(struct invocation *in, Cohortium__Member *m)
 
         TRY(read_card(in, path, &card));
         if (strcmp(card->use, "officer") != 0)
-            return cx_fail(in->cx, FAULT_USAGE, "%s is the card of a %s, expected an officer",
-                           path, card->use);
+            return cx_fail(in->cx, FAULT_USAGE,
+                           "%s is the card of use %s; expected an officer's", path,
+                           card->use);
         CX_NEW(in->cx, officer, 1);
         *officer = (Cohortium__Officer)COHORTIUM__OFFICER__INIT;
         officer->name = card->name;
@@ -59,11 +61,13 @@ enum fault admin_card(struct invocation *in)
     Cohortium__KeyFile *signing, *noise;
     struct node_settings settings;
     struct buffer out = buffer_new(in->cx, 2 * MEMBER_MAX);
+    const char *path;
     uint8_t id[32];
     struct bytes packed;
 
     TRY(need_words(in, 0, 0, "no further word"));
     TRY(folder_settings(in->cx, in->folder, &settings));
+    TRY(need_option(in, "out", "FILE", &path));
     TRY(read_key_file(in, "signing.key", &signing));
     TRY(read_key_file(in, "noise.key", &noise));
     digest_of(PB_BYTES(signing->public_key), id);
@@ -75,9 +79,12 @@ enum fault admin_card(struct invocation *in)
     m.outbound_only = has_option(in, "outbound-only");
     const char *endpoint = option(in, "endpoint");
     if (endpoint == NULL && !m.outbound_only)
-        return cx_fail(in->cx, FAULT_USAGE,
-                       "expected --endpoint tcp://HOST:PORT where the others reach this node, or "
-                       "--outbound-only");
+        return cx_fail(
+            in->cx, FAULT_USAGE,
+            "expected --endpoint tcp://HOST:PORT where the others reach this node, or "
+            "--outbound-only");
+    if (endpoint != NULL)
+        TRY(endpoint_check(in->cx, "--endpoint", endpoint));
     char *endpoints[] = {(char *)endpoint};
     m.n_endpoints = endpoint != NULL;
     m.endpoints = endpoints;
@@ -91,7 +98,12 @@ enum fault admin_card(struct invocation *in)
     (void)sodium_bin2base64(text, size, packed.p, packed.n, sodium_base64_VARIANT_ORIGINAL);
     buffer_printf(&out, "%s%s\n", member_line, text);
     TRY(out.fault);
-    return write_document(in, bytes_of(out.p, out.n));
+    TRY(write_document(in, bytes_of(out.p, out.n)));
+    (void)printf(
+        "%s is %s's member card, reached at %s\nnext: give it to the founders, who make "
+        "one manifest of all cards: cohortiumd consortium create\n",
+        path, m.name, endpoint != NULL ? endpoint : "no address (it dials the others)");
+    return FAULT_NONE;
 }
 
 static enum fault read_member(struct invocation *in, const char *path,
@@ -104,13 +116,14 @@ static enum fault read_member(struct invocation *in, const char *path,
     TRY(read_document(in, path, &text));
     CX_NEW(in->cx, packed, text.n);
     if (text.n <= head || memcmp(text.p, member_line, head) != 0 ||
-        sodium_base642bin(packed, text.n, (const char *)text.p + head, text.n - head, " \n\r",
-                          &n, NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
-        return cx_fail(in->cx, FAULT_FORMAT,
-                       "%s is no member card; expected what `cohortiumd consortium card` writes",
-                       path);
-    return pb_unpack(in->cx, &cohortium__member__descriptor, bytes_of(packed, n), MEMBER_MAX,
-                     ret);
+        sodium_base642bin(packed, text.n, (const char *)text.p + head, text.n - head,
+                          " \n\r", &n, NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
+        return cx_fail(
+            in->cx, FAULT_FORMAT,
+            "%s is no member card; expected what `cohortiumd consortium card` writes",
+            path);
+    return pb_unpack(in->cx, &cohortium__member__descriptor, bytes_of(packed, n),
+                     MEMBER_MAX, ret);
 }
 
 static int by_id(const void *a, const void *b)
@@ -129,17 +142,19 @@ static enum fault put_governance(struct invocation *in, Cohortium__Governance *g
     while (option_nth(in, "governance", n) != NULL)
         n++;
     if (n == 0)
-        return cx_fail(in->cx, FAULT_USAGE,
-                       "expected --governance CARD, one a founder (`cohortium key new --use "
-                       "governance`)");
+        return cx_fail(
+            in->cx, FAULT_USAGE,
+            "expected --governance CARD, one a founder (`cohortium key new --use "
+            "governance`)");
     CX_NEW(in->cx, g->keys, n);
     for (size_t i = 0; (path = option_nth(in, "governance", i)) != NULL; i++) {
         Cohortium__Card *card;
 
         TRY(read_card(in, path, &card));
         if (strcmp(card->use, "governance") != 0)
-            return cx_fail(in->cx, FAULT_USAGE, "%s is the card of a %s, expected governance",
-                           path, card->use);
+            return cx_fail(in->cx, FAULT_USAGE,
+                           "%s is the card of use %s; expected a governance card", path,
+                           card->use);
         g->keys[g->n_keys++] = card->signing_key;
     }
     TRY(whole_option(in, "threshold", 1, (long)n, (long)n / 2 + 1, &threshold));
@@ -169,7 +184,8 @@ enum fault admin_create(struct invocation *in)
     qsort(m.members, m.n_members, sizeof *m.members, by_id);
     m.consortium_name = (char *)name;
     m.version = 1;
-    m.purpose = has_option(in, "lab") ? COHORTIUM__PURPOSE__LAB : COHORTIUM__PURPOSE__PRODUCTION;
+    m.purpose =
+        has_option(in, "lab") ? COHORTIUM__PURPOSE__LAB : COHORTIUM__PURPOSE__PRODUCTION;
     m.issued_at = (uint64_t)clock_utc_ms();
     m.valid_until = m.issued_at + (uint64_t)(days * DAY_MS);
     m.fresh_until = m.issued_at + (uint64_t)(days * DAY_MS * 3 / 4);
@@ -183,65 +199,144 @@ enum fault admin_create(struct invocation *in)
     TRY(pb_pack(in->cx, &e.base, &packed));
     TRY(write_document(in, packed));
     digest_of(body, digest);
-    (void)printf("genesis %s\n%u of the %zu governance keys must sign it: cohortiumd consortium "
-                 "sign --key KEY %s\n",
-                 bytes_hex(in->cx, digest, sizeof digest), g.threshold, g.n_keys,
-                 option(in, "out"));
+    (void)printf(
+        "genesis %s\n%s: %zu members, %s\n%u of the %zu governance keys must sign it: "
+        "cohortiumd consortium sign --key KEY %s\ntell every member the genesis digest "
+        "by another way than the file\n",
+        bytes_hex(in->cx, digest, sizeof digest), option(in, "out"), m.n_members,
+        has_option(in, "lab") ? "a lab" : "production", g.threshold, g.n_keys,
+        option(in, "out"));
     return FAULT_NONE;
+}
+
+/* A manifest file that waits for signatures, as claimed: nobody need have signed it. */
+static enum fault open_claimed(struct invocation *in, const char *path, struct bytes packed,
+                               struct envelope *ret, Cohortium__Manifest **ret_body)
+{
+    TRY(document_check(in->cx, ENVELOPE_MANIFEST, packed, path, "manifest",
+                       "consortium create", ret));
+    TRY(pb_unpack(in->cx, &cohortium__manifest__descriptor, ret->body,
+                  envelope_bound(ENVELOPE_MANIFEST), ret_body));
+    return manifest_check_body(in->cx, *ret_body);
+}
+
+static size_t count_signed(const struct envelope *e, const Cohortium__Governance *g,
+                           const uint8_t *own)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; g != NULL && i < g->n_keys; i++)
+        if (own == NULL || memcmp(g->keys[i].data, own, KEY_BYTES) == 0)
+            n += own != NULL || envelope_is_signed_by(e, g->keys[i].data);
+    return n;
+}
+
+static void tell_signed(struct invocation *in, const char *path, const struct envelope *e,
+                        const Cohortium__Governance *g)
+{
+    size_t n = count_signed(e, g, NULL);
+
+    (void)printf("%zu of its %zu governance keys have signed", n, g->n_keys);
+    if (n < g->threshold)
+        (void)printf("; %zu more must before anybody can adopt it\n", g->threshold - n);
+    else
+        (void)printf(
+            ", which is enough\nnext, at every member: cohortiumd consortium adopt "
+            "--dir FOLDER --genesis %s %s\n",
+            bytes_hex(in->cx, e->digest, DIGEST_BYTES), path);
 }
 
 enum fault admin_sign_manifest(struct invocation *in)
 {
     AUTO_KEYS struct keys *keys = NULL;
-    const char *key;
+    const char *key, *path = in->words[0];
+    Cohortium__Manifest *m;
     struct bytes packed, out;
+    struct envelope e;
 
     TRY(need_words(in, 1, 1, "the manifest to sign"));
     TRY(need_option(in, "key", "KEY", &key));
-    TRY(read_document(in, in->words[0], &packed));
+    TRY(read_document(in, path, &packed));
+    TRY(open_claimed(in, path, packed, &e, &m));
     TRY(read_signing_key(in, key, "governance", &keys));
+    if (count_signed(&e, m->governance, keys_signing_public(keys)) == 0)
+        return cx_fail(in->cx, FAULT_DENIED,
+                       "%s: the key of %s is none of this manifest's governance keys", key,
+                       keys_name(keys));
     TRY(envelope_cosign(in->cx, ENVELOPE_MANIFEST, packed, keys, &out));
-    TRY(file_write(in->cx, "manifest", in->words[0], out, 0644, FILE_REPLACE));
-    (void)printf("%s is signed by %s\n", in->words[0], keys_name(keys));
+    TRY(file_write(in->cx, "manifest", path, out, 0644, FILE_REPLACE));
+    TRY(open_claimed(in, path, out, &e, &m));
+    (void)printf("%s is signed by %s: ", path, keys_name(keys));
+    tell_signed(in, path, &e, m->governance);
     return FAULT_NONE;
 }
 
 enum fault admin_adopt(struct invocation *in)
 {
     const char *hex;
+    struct node_settings settings;
+    Cohortium__Manifest *m;
     uint8_t genesis[32];
+    struct envelope e;
     struct bytes packed;
 
     TRY(need_words(in, 1, 1, "the manifest to adopt"));
     TRY(need_option(in, "genesis", "DIGEST", &hex));
-    TRY(bytes_from_hex(in->cx, hex, genesis, sizeof genesis));
+    if (bytes_from_hex(in->cx, hex, genesis, sizeof genesis) != FAULT_NONE)
+        return cx_prefix(in->cx, "--genesis: ");
+    TRY(folder_settings(in->cx, in->folder, &settings));
     TRY(read_document(in, in->words[0], &packed));
+    TRY(open_claimed(in, in->words[0], packed, &e, &m));
     TRY(folder_adopt(in->cx, in->folder, packed, genesis));
-    (void)printf("this node belongs to the consortium now; start it with `cohortiumd serve --dir "
-                 "%s`\n",
-                 in->folder);
+    (void)printf(
+        "%s belongs to consortium %s now\nnext: cohortiumd serve --background --dir %s, "
+        "then a policy, a codebook, data and permits\n",
+        settings.name, m->consortium_name, in->folder);
     return FAULT_NONE;
 }
 
-enum fault admin_show_manifest(struct invocation *in)
+static void show_body(struct invocation *in, const Cohortium__Manifest *m,
+                      const uint8_t genesis[32])
 {
-    struct manifest *m;
     char until[32];
 
-    TRY(need_words(in, 0, 0, "no further word"));
-    TRY(read_manifest(in, &m));
     (void)printf("consortium %s (%s), manifest version %llu, valid until %s\ngenesis %s\n",
-                 m->body->consortium_name, manifest_is_lab(m) ? "a lab" : "production",
-                 (unsigned long long)m->body->version,
-                 clock_format((int64_t)m->body->valid_until, until, sizeof until),
-                 bytes_hex(in->cx, m->consortium, sizeof m->consortium));
-    for (size_t i = 0; i < m->body->n_members; i++) {
-        const Cohortium__Member *x = m->body->members[i];
+                 m->consortium_name,
+                 m->purpose == COHORTIUM__PURPOSE__LAB ? "a lab" : "production",
+                 (unsigned long long)m->version,
+                 clock_format((int64_t)m->valid_until, until, sizeof until),
+                 bytes_hex(in->cx, genesis, DIGEST_BYTES));
+    (void)printf("a permit needs officers of %u member%s, beside those of each site\n",
+                 m->permit_signatures, m->permit_signatures == 1 ? "" : "s");
+    for (size_t i = 0; i < m->n_members; i++) {
+        const Cohortium__Member *x = m->members[i];
 
         (void)printf("  %-20s %s  %s\n", x->name, bytes_hex(in->cx, x->node_id.data, 8),
                      x->n_endpoints > 0 ? x->endpoints[0] : "outbound only");
         for (size_t k = 0; k < x->n_officers; k++)
             (void)printf("    officer %s\n", x->officers[k]->name);
     }
+}
+
+/* A file may be looked at before it is signed: that is when it should be. */
+enum fault admin_show_manifest(struct invocation *in)
+{
+    const char *path = option(in, "manifest");
+    Cohortium__Manifest *body;
+    struct manifest *m;
+    struct bytes packed;
+    struct envelope e;
+
+    TRY(need_words(in, 0, 0, "no further word"));
+    if (path == NULL) {
+        TRY(read_manifest(in, &m));
+        show_body(in, m->body, m->consortium);
+        return FAULT_NONE;
+    }
+    TRY(read_document(in, path, &packed));
+    TRY(open_claimed(in, path, packed, &e, &body));
+    show_body(in, body, e.digest);
+    if (body->governance != NULL)
+        tell_signed(in, path, &e, body->governance);
     return FAULT_NONE;
 }

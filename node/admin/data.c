@@ -5,10 +5,11 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "node/admin/command.h"
 #include "node/admin/import_child.h"
+#include "node/admin/options.h"
 #include "node/data/codebook_yaml.h"
 #include "node/data/draft.h"
 #include "protocol/envelope.h"
@@ -16,7 +17,8 @@
 
 /* ---- codebooks ---- */
 
-static enum fault compile(struct invocation *in, const char *path, Cohortium__Codebook **ret)
+static enum fault compile(struct invocation *in, const char *path,
+                          Cohortium__Codebook **ret)
 {
     struct bytes text;
 
@@ -39,9 +41,15 @@ enum fault admin_codebook_draft(struct invocation *in)
     enum fault fault = codebook_draft(in->cx, fd, name, option(in, "id"), &text);
     (void)close(fd);
     TRY(fault);
-    if (option(in, "out") != NULL)
-        return write_document(in, bytes_of(text, strlen(text)));
-    (void)fputs(text, stdout);
+    if (option(in, "out") == NULL) {
+        (void)fputs(text, stdout);
+        return FAULT_NONE;
+    }
+    TRY(write_document(in, bytes_of(text, strlen(text))));
+    (void)printf(
+        "%s is a draft: read every line, decide the roles, fill in what says so\nnext: "
+        "cohortiumd codebook check %s\n",
+        option(in, "out"), option(in, "out"));
     return FAULT_NONE;
 }
 
@@ -58,10 +66,11 @@ enum fault admin_codebook_check(struct invocation *in)
         quasi += variable_is_quasi(body->variables[i]);
         hidden += !variable_is_usable(body->variables[i]);
     }
-    (void)printf("%s is valid: %s, %zu variables, %zu of them quasi-identifiers, %zu never shown\n"
-                 "digest %s\n",
-                 in->words[0], body->name, body->n_variables, quasi, hidden,
-                 bytes_hex(in->cx, cb->digest, sizeof cb->digest));
+    (void)printf(
+        "%s is valid: %s, %zu variables, %zu of them quasi-identifiers, %zu never shown\n"
+        "digest %s\n",
+        in->words[0], body->name, body->n_variables, quasi, hidden,
+        bytes_hex(in->cx, cb->digest, sizeof cb->digest));
     return FAULT_NONE;
 }
 
@@ -69,25 +78,31 @@ enum fault admin_codebook_sign(struct invocation *in)
 {
     AUTO_KEYS struct keys *keys = NULL;
     Cohortium__Codebook *body;
-    const char *key;
+    const char *key, *out;
     struct bytes packed;
 
     TRY(need_words(in, 1, 1, "a codebook file"));
     TRY(need_option(in, "key", "KEY", &key));
+    TRY(need_option(in, "out", "FILE", &out));
     TRY(compile(in, in->words[0], &body));
     TRY(read_signing_key(in, key, "officer", &keys));
     TRY(envelope_seal(in->cx, ENVELOPE_CODEBOOK, &body->base, keys, &packed));
     TRY(write_document(in, packed));
-    (void)printf("codebook of %s is signed by %s\n", body->name, keys_name(keys));
+    (void)printf(
+        "codebook of %s is signed by %s\nnext: cohortiumd codebook add --dir FOLDER %s\n",
+        body->name, keys_name(keys), out);
     return FAULT_NONE;
 }
 
 enum fault admin_codebook_add(struct invocation *in)
 {
+    struct envelope e;
     struct bytes packed;
 
     TRY(need_words(in, 1, 1, "a signed codebook"));
     TRY(read_document(in, in->words[0], &packed));
+    TRY(document_check(in->cx, ENVELOPE_CODEBOOK, packed, in->words[0], "signed codebook",
+                       "codebook sign", &e));
     return ask_node(in, "codebook add", NULL, 0, &packed, 1, NULL);
 }
 
@@ -130,7 +145,8 @@ static void remove_staging(const char *path)
 static enum fault import_file(struct invocation *in, int csv_fd)
 {
     const char *name = in->words[0], *mapping = option(in, "mapping");
-    struct import_job job = {.csv_fd = csv_fd, .mapping_name = mapping != NULL ? mapping : "",
+    struct import_job job = {.csv_fd = csv_fd,
+                             .mapping_name = mapping != NULL ? mapping : "",
                              .quiet = has_option(in, "quiet")};
     struct import_outcome outcome = {0};
     struct admin_reply begun;
@@ -143,11 +159,14 @@ static enum fault import_file(struct invocation *in, int csv_fd)
     job.codebook = begun.blobs[0];
     job.key = begun.blobs[1].p;
     job.staging = cx_printf(in->cx, "%s/data/%s", in->folder, begun.text);
-    enum fault fault = job.staging != NULL ? import_child_run(in->cx, &job, &outcome)
-                                           : FAULT_MEMORY;
+    enum fault fault =
+        job.staging != NULL ? import_child_run(in->cx, &job, &outcome) : FAULT_MEMORY;
     sodium_memzero((void *)begun.blobs[1].p, begun.blobs[1].n);
     if (fault == FAULT_NONE && !outcome.done)
-        fault = cx_fail(in->cx, FAULT_FORMAT, "nothing was imported");
+        fault =
+            cx_fail(in->cx, FAULT_FORMAT,
+                    "correct the file, the mapping or the codebook and import it again; "
+                    "what answered before still does");
     if (fault != FAULT_NONE) {
         if (cx_fault(in->cx) == FAULT_FORMAT && outcome.text != NULL)
             (void)fputs(outcome.text, stderr);
@@ -170,6 +189,12 @@ enum fault admin_data_import(struct invocation *in)
     int fd = open(in->words[1], O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return cx_fail(in->cx, FAULT_IO, "%s: %s", in->words[1], strerror(errno));
+    struct stat st;
+    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        (void)close(fd);
+        return cx_fail(in->cx, FAULT_IO, "%s is a folder; a CSV file was expected",
+                       in->words[1]);
+    }
     enum fault fault = import_file(in, fd);
     (void)close(fd);
     return fault;

@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,8 +18,13 @@
 #include "protocol/keys.h"
 
 enum {
-    FD_CSV = 3, FD_STAGING = 4, FD_NEEDS = 5, FD_REPORT = 6, FD_KEPT = 20,
-    NEEDS_MAX = 8 * 1024 * 1024, REPORT_MAX = 4 * 1024 * 1024,
+    FD_CSV = 3,
+    FD_STAGING = 4,
+    FD_NEEDS = 5,
+    FD_REPORT = 6,
+    FD_KEPT = 20,
+    NEEDS_MAX = 8 * 1024 * 1024,
+    REPORT_MAX = 4 * 1024 * 1024,
     PROGRESS_MS = 1000,
 };
 static const size_t MEMORY = (size_t)64 << 30; /* the system's memory is the limit */
@@ -63,7 +68,8 @@ static enum fault read_all(struct cx *cx, int fd, size_t bound, struct bytes *re
 
 /* ---- the child ---- */
 
-/* needs = key 32 | quiet u8 | codebook length u32 | codebook | name length u32 | name | mapping */
+/* needs = key 32 | quiet u8 | codebook length u32 | codebook | name length u32 | name |
+ * mapping */
 struct needs {
     const uint8_t *key;
     bool quiet;
@@ -83,9 +89,10 @@ static bool take_long(struct bytes *in, struct bytes *ret)
 {
     struct bytes head;
 
-    return take(in, 4, &head) &&
-           take(in, head.p[0] | (size_t)head.p[1] << 8 | (size_t)head.p[2] << 16 |
-                        (size_t)head.p[3] << 24, ret);
+    return take(in, 4, &head) && take(in,
+                                      head.p[0] | (size_t)head.p[1] << 8 |
+                                          (size_t)head.p[2] << 16 | (size_t)head.p[3] << 24,
+                                      ret);
 }
 
 static enum fault read_needs(struct cx *cx, struct needs *ret)
@@ -134,9 +141,13 @@ static enum fault child(struct cx *cx, const char *staging)
         TRY(mapping_from_yaml(cx, name, (const char *)needs.mapping.p, needs.mapping.n, cb,
                               &mapping));
     }
-    struct import_setup setup = {
-        .cb = cb, .mapping = mapping, .csv_fd = FD_CSV, .staging_fd = FD_STAGING,
-        .key = needs.key, .progress = needs.quiet ? NULL : show_progress, .user = &last};
+    struct import_setup setup = {.cb = cb,
+                                 .mapping = mapping,
+                                 .csv_fd = FD_CSV,
+                                 .staging_fd = FD_STAGING,
+                                 .key = needs.key,
+                                 .progress = needs.quiet ? NULL : show_progress,
+                                 .user = &last};
     enum fault fault = import_run(cx, &setup, &report);
     sodium_memzero((void *)needs.key, KEY_BYTES);
     if (fault != FAULT_NONE && fault != FAULT_FORMAT)
@@ -150,8 +161,9 @@ static enum fault child(struct cx *cx, const char *staging)
     if (text != NULL)
         buffer_text(&out, text);
     TRY(out.fault);
-    return write_all(FD_REPORT, out.p, out.n) ? FAULT_NONE
-                                              : cx_fail(cx, FAULT_IO, "the report was lost");
+    return write_all(FD_REPORT, out.p, out.n)
+               ? FAULT_NONE
+               : cx_fail(cx, FAULT_IO, "the report was lost");
 }
 
 int import_child_main(int argc, char **argv)
@@ -215,8 +227,9 @@ static enum fault read_report(struct cx *cx, struct bytes all, struct import_out
     struct bytes head;
 
     if (!take(&all, 17, &head))
-        return cx_fail(cx, FAULT_INTERNAL, "the import process ended without a report; nothing "
-                                           "was imported");
+        return cx_fail(cx, FAULT_INTERNAL,
+                       "the import process ended without a report; nothing "
+                       "was imported");
     uint64_t *numbers[] = {&ret->rows, &ret->patients};
     for (size_t k = 0; k < COUNT(numbers); k++) {
         *numbers[k] = 0;
@@ -232,9 +245,39 @@ static enum fault read_report(struct cx *cx, struct bytes all, struct import_out
     return head.p[0] == 2 ? cx_fail(cx, FAULT_IO, "%s", text) : FAULT_NONE;
 }
 
+/* The caller must live on to remove what was staged; the child must not. */
+static volatile sig_atomic_t interrupted;
+static volatile pid_t importing;
+
+static void on_interrupt(int signal)
+{
+    interrupted = signal;
+    if (importing > 0)
+        (void)kill(importing, SIGKILL);
+}
+
+static const int interrupts[] = {SIGINT, SIGTERM, SIGHUP};
+
+static void catch_interrupts(struct sigaction *before)
+{
+    struct sigaction now = {.sa_handler = on_interrupt};
+
+    interrupted = 0;
+    importing = 0;
+    for (size_t i = 0; i < COUNT(interrupts); i++)
+        (void)sigaction(interrupts[i], &now, &before[i]);
+}
+
+static void release_interrupts(const struct sigaction *before)
+{
+    for (size_t i = 0; i < COUNT(interrupts); i++)
+        (void)sigaction(interrupts[i], &before[i], NULL);
+}
+
 enum fault import_child_run(struct cx *cx, const struct import_job *job,
                             struct import_outcome *ret)
 {
+    struct sigaction before[COUNT(interrupts)];
     int needs[2], report[2], status;
     struct bytes packed, all = {0};
 
@@ -254,7 +297,11 @@ enum fault import_child_run(struct cx *cx, const struct import_job *job,
         return cx_fail(cx, FAULT_IO, "pipe: %s", strerror(errno));
     }
     (void)signal(SIGPIPE, SIG_IGN);
+    catch_interrupts(before);
     pid_t pid = spawn(job, staging, needs[0], report[1]);
+    importing = pid;
+    if (pid > 0 && interrupted)
+        (void)kill(pid, SIGKILL);
     (void)close(staging);
     (void)close(needs[0]);
     (void)close(report[1]);
@@ -266,7 +313,13 @@ enum fault import_child_run(struct cx *cx, const struct import_job *job,
     if (pid > 0)
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
             ;
+    importing = 0;
+    release_interrupts(before);
     sodium_memzero((void *)packed.p, KEY_BYTES);
+    if (interrupted)
+        return cx_fail(cx, FAULT_IO,
+                       "interrupted; nothing was imported, and what answered "
+                       "before still does");
     TRY(fault);
     if (!sent && all.n == 0)
         return cx_fail(cx, FAULT_INTERNAL, "the import process could not be started");

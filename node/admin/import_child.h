@@ -1,9 +1,9 @@
 /*
  * import_child.h - the sandboxed process that reads a CSV.
  *
- * It gets four descriptors and nothing else: the CSV, the staging folder, a pipe with what it
- * needs (codebook, key, mapping), a pipe for its report. It may open no socket, run no program
- * and touch no file outside the staging folder.
+ * It gets four descriptors and nothing else: the CSV, the staging folder, a pipe with what
+ * it needs (codebook, key, mapping), a pipe for its report. It may open no socket, run no
+ * program and touch no file outside the staging folder.
  */
 #pragma once
 
@@ -19,9 +19,9 @@ struct import_job {
     bool quiet;               /* no progress on stderr */
 };
 struct import_outcome {
-    bool done;                /* columns are written */
+    bool done; /* columns are written */
     uint64_t rows, patients;
-    const char *text;         /* for people: what was imported, or every problem */
+    const char *text; /* for people: what was imported, or every problem */
 };
 CHECKED enum fault import_child_run(struct cx *cx, const struct import_job *job,
                                     struct import_outcome *ret);

@@ -1,16 +1,19 @@
 /* main.c - cohortiumd: its command line, or one of its child processes. */
 #include <sodium.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "node/admin/command.h"
 #include "node/admin/import_child.h"
+#include "node/admin/options.h"
 #include "node/admin/supervisor.h"
 
 static int exit_status(enum fault fault)
 {
-    return fault == FAULT_NONE ? 0 : fault == FAULT_USAGE ? 2 : fault == FAULT_REFUSED ? 3 : 1;
+    return fault == FAULT_NONE      ? 0
+           : fault == FAULT_USAGE   ? 2
+           : fault == FAULT_REFUSED ? 3
+                                    : 1;
 }
 
 static void print_overview(FILE *out)
@@ -21,94 +24,79 @@ static void print_overview(FILE *out)
                 out);
     for (size_t i = 0; i < admin_command_count; i++)
         (void)fprintf(out, "  %-20s %s\n", admin_commands[i].words, admin_commands[i].help);
-    (void)fputs("\nEvery command takes --dir FOLDER (else $COHORTIUM_NODE, else this folder) and "
-                "--help.\nexample: cohortiumd init --name hospital_a --listen "
-                "tcp://0.0.0.0:7011 /srv/cohortium\n",
-                out);
+    (void)fputs(
+        "\nEvery command takes --dir FOLDER (else $COHORTIUM_NODE, else this folder) and "
+        "--help.\nFrom nothing to a consortium that answers, step by step: "
+        "cohortiumd(8), EXAMPLES.\nexample: cohortiumd init --name hospital_a --listen "
+        "tcp://0.0.0.0:7011 /srv/cohortium\n",
+        out);
 }
 
 static void print_help(const struct admin_command *c)
 {
-    (void)printf("cohortiumd %s - %s\n\nusage: cohortiumd %s %s\n\n%s\n", c->words, c->help,
-                 c->words, c->usage, c->details);
+    (void)printf("cohortiumd %s - %s\n\nusage: cohortiumd %s %s\n\n", c->words, c->help,
+                 c->words, c->usage);
+    options_print(c);
+    (void)printf("\n%s\n", c->details);
 }
 
-/* The command whose words begin the line; longest first. */
-static const struct admin_command *find(int argc, char **argv, int *ret_words)
+/* `cohortiumd policy`: the commands of a family. False if there is none. */
+static bool print_family(FILE *out, const char *word)
 {
-    for (int n = 2; n >= 1; n--) {
-        char words[80];
+    size_t length = strlen(word), n = 0;
 
-        if (argc < n)
-            continue;
-        (void)snprintf(words, sizeof words, "%s%s%s", argv[0], n > 1 ? " " : "",
-                       n > 1 ? argv[1] : "");
-        for (size_t i = 0; i < admin_command_count; i++)
-            if (strcmp(admin_commands[i].words, words) == 0) {
-                *ret_words = n;
-                return &admin_commands[i];
-            }
+    for (size_t i = 0; i < admin_command_count; i++) {
+        const struct admin_command *c = &admin_commands[i];
+
+        if (strncmp(c->words, word, length) == 0 && c->words[length] == ' ' && n++ == 0)
+            (void)fprintf(out, "cohortiumd %s ...\n\n", word);
+        if (strncmp(c->words, word, length) == 0 && c->words[length] == ' ')
+            (void)fprintf(out, "  %-20s %s\n", c->words, c->help);
     }
-    return NULL;
+    if (n > 0)
+        (void)fprintf(out, "\n`cohortiumd %s WORD --help` says more, with an example.\n",
+                      word);
+    return n > 0;
 }
 
 static void no_such_command(struct cx *cx, int argc, char **argv)
 {
     const char **all = cx_array(cx, admin_command_count, sizeof *all);
-    const char *words = cx_printf(cx, "%s%s%s", argv[0], argc > 1 && argv[1][0] != '-' ? " " : "",
-                                  argc > 1 && argv[1][0] != '-' ? argv[1] : "");
+    const char *words =
+        cx_printf(cx, "%s%s%s", argv[0], argc > 1 && argv[1][0] != '-' ? " " : "",
+                  argc > 1 && argv[1][0] != '-' ? argv[1] : "");
     const char *near = NULL;
 
     for (size_t i = 0; all != NULL && i < admin_command_count; i++)
         all[i] = admin_commands[i].words;
     if (all != NULL && words != NULL)
         near = bytes_nearest(words, all, admin_command_count);
-    (void)fprintf(stderr, "cohortiumd: no command `%.60s`%s%s%s `cohortiumd help` lists all\n",
+    (void)fprintf(stderr,
+                  "cohortiumd: no command `%.60s`%s%s%s `cohortiumd help` lists all\n",
                   words != NULL ? words : argv[0], near != NULL ? ", did you mean `" : "",
                   near != NULL ? near : "", near != NULL ? "`?" : ";");
 }
 
-/* Whether `name` is among the command's options; *ret_value: a value follows. */
-static bool knows(const struct admin_command *c, const char *name, bool *ret_value)
+static bool is_help(const char *word)
 {
-    static const char *const always = "dir: help passphrase-file: ";
-    const char *lists[] = {always, c->options};
-    size_t n = strlen(name);
-
-    for (size_t k = 0; k < COUNT(lists); k++)
-        for (const char *p = lists[k]; (p = strstr(p, name)) != NULL; p += n)
-            if ((p == lists[k] || p[-1] == ' ') && (p[n] == ' ' || p[n] == ':' || p[n] == '\0')) {
-                *ret_value = p[n] == ':';
-                return true;
-            }
-    return false;
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
-static enum fault parse(struct invocation *in)
+/* `help policy sign`, `policy --help`, `policy`: as much as the words say. */
+static int help(struct cx *cx, int argc, char **argv)
 {
-    for (int i = 0; i < in->argc; i++) {
-        const char *a = in->argv[i];
-        bool value;
+    int words;
+    const struct admin_command *c = argc > 0 ? command_at(argc, argv, &words) : NULL;
 
-        if (strcmp(a, "-o") == 0)
-            a = "--out";
-        if (strncmp(a, "--", 2) != 0) {
-            if (in->n_words == COUNT(in->words))
-                return cx_fail(in->cx, FAULT_USAGE, "too many words");
-            in->words[in->n_words++] = in->argv[i];
-            continue;
-        }
-        if (!knows(in->command, a + 2, &value))
-            return cx_fail(in->cx, FAULT_USAGE, "no option `%.60s`; see `cohortiumd %s --help`",
-                           a, in->command->words);
-        if (value && ++i == in->argc)
-            return cx_fail(in->cx, FAULT_USAGE, "option %s needs a value", a);
+    if (argc == 0)
+        print_overview(stdout);
+    else if (c != NULL)
+        print_help(c);
+    else if (!print_family(stdout, argv[0])) {
+        no_such_command(cx, argc, argv);
+        return 2;
     }
-    const char *folder = option(in, "dir");
-    if (folder == NULL)
-        folder = getenv("COHORTIUM_NODE");
-    in->folder = folder != NULL ? folder : ".";
-    return FAULT_NONE;
+    return 0;
 }
 
 static int run(int argc, char **argv)
@@ -119,18 +107,30 @@ static int run(int argc, char **argv)
 
     if (cx == NULL)
         return 1;
-    in.command = find(argc, argv, &words);
+    if (strcmp(argv[0], "help") == 0 || is_help(argv[0]))
+        return help(cx, argc - 1, argv + 1);
+    if (options_order(cx, argc, argv, &argc, &argv) != FAULT_NONE) {
+        (void)fprintf(stderr, "cohortiumd: %s\n", cx_message(cx));
+        return 2;
+    }
+    in.command = command_at(argc, argv, &words);
+    if (in.command == NULL && argc > 1 && is_help(argv[1]))
+        return help(cx, 1, argv);
+    if (in.command == NULL && (argc == 1 || argv[1][0] == '-') &&
+        print_family(stderr, argv[0]))
+        return 2;
     if (in.command == NULL) {
         no_such_command(cx, argc, argv);
         return 2;
     }
     in.argc = argc - words;
     in.argv = argv + words;
-    enum fault fault = parse(&in);
-    if (fault == FAULT_NONE && has_option(&in, "help")) {
-        print_help(in.command);
-        return 0;
-    }
+    enum fault fault = options_parse(&in);
+    for (int i = words; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (is_help(argv[i])) {
+            print_help(in.command);
+            return 0;
+        }
     if (fault == FAULT_NONE)
         fault = in.command->run(&in);
     if (fault == FAULT_NONE)
@@ -154,9 +154,9 @@ int main(int argc, char **argv)
         (void)puts("cohortiumd " COHORTIUM_VERSION);
         return 0;
     }
-    if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0) {
-        print_overview(argc < 2 ? stderr : stdout);
-        return argc < 2 ? 2 : 0;
+    if (argc < 2) {
+        print_overview(stderr);
+        return 2;
     }
     return run(argc - 1, argv + 1);
 }

@@ -268,7 +268,7 @@ static enum fault sign_rules(struct raising *r)
         const struct lab_node *node = &r->lab.nodes[i];
 
         STEP(r, "policy", "sign", "--dir", node->folder, "--key", node->officer, r->policy,
-             "-o", paper(r, node->name, ".policy"));
+             "--reason", "a lab's policy", "-o", paper(r, node->name, ".policy"));
         STEP(r, "codebook", "sign", "--dir", node->folder, "--key", node->officer,
              r->codebook, "-o", paper(r, node->name, ".codebook"));
     }

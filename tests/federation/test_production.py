@@ -90,6 +90,15 @@ try:
          "north1.key", *SECRET, "looser.yaml", "-o", "looser")
     a = run(NODED, "policy", "apply", "--dir", "north", "looser")
     check("loosening needs two officers", a.returncode != 0, a.stdout + a.stderr)
+    a = run(NODED, "policy", "sign", "--dir", "north", "--key", "south1.key", *SECRET,
+            "looser.yaml", "-o", "x")
+    check("another institution's officer cannot sign", a.returncode == 1
+          and "is no officer of north" in a.stderr and not (home / "x").exists(), a.stderr)
+    (home / "reasonless.yaml").write_text("minimum_frequency_threshold: 12\n")
+    a = run(NODED, "policy", "sign", "--dir", "north", "--key", "north1.key", *SECRET,
+            "reasonless.yaml", "-o", "x")
+    check("a policy without a reason is not signed", a.returncode == 2 and "reason" in a.stderr,
+          a.stderr)
     (home / "tighter.yaml").write_text("minimum_frequency_threshold: 12\nreason: careful\n")
     must("a tighter policy, one signature", NODED, "policy", "sign", "--dir", "north", "--key",
          "north1.key", *SECRET, "tighter.yaml", "-o", "tighter")
@@ -104,6 +113,18 @@ try:
     a = run(NODED, "data", "import", "--dir", "north", "lung", bad)
     check("a wrong level is named with its place and nothing is imported",
           a.returncode == 1 and "sex" in a.stderr and "male" in a.stderr, a.stderr)
+    with open(home / "big.csv", "w") as f:
+        f.write(lines[0] + "\n")
+        for i in range(1500000):
+            f.write(f"{i}{lines[1][lines[1].index(','):]}\n")
+    importing = subprocess.Popen([str(NODED), "data", "import", "--dir", "north", "lung",
+                                  "big.csv"], cwd=home, env=env, stderr=subprocess.PIPE, text=True)
+    check("an import begins", wait_for(lambda: list((home / "north/data").glob("staging-*")), 20))
+    importing.send_signal(signal.SIGINT)
+    said = importing.communicate(timeout=30)[1]
+    check("an import that is interrupted says so", importing.returncode == 1
+          and "interrupted; nothing was imported" in said, said)
+    check("and leaves nothing", not list((home / "north/data").glob("staging-*")))
     a = run(NODED, "data", "list", "--dir", "north")
     check("nothing is half imported", "no dataset yet" in a.stdout, a.stdout)
     for name, file in zip(nodes, SITES):
@@ -116,6 +137,10 @@ try:
     must("permit", NODED, "permit", "new", "--title", "lung survival", "--purpose", "a test",
          "--dataset", "lung", "--researcher", "ada.key.card", "--member", "all", "--manifest",
          "manifest", "-o", "permit")
+    a = run(NODED, "researcher", "issue", "--dir", "north", "ada.key.card")
+    listed = run(NODED, "researcher", "list", "--dir", "north").stdout
+    check("without a place for it no credential is issued", a.returncode == 2
+          and listed.count("ada") == 1, a.stderr + listed)
     a = run(NODED, "permit", "add", "--dir", "north", "permit")
     check("an unsigned permit is not honoured", a.returncode == 1, a.stdout)
     for name in nodes:

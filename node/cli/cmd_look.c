@@ -121,7 +121,7 @@ static enum fault show_datasets(struct cli *cli, const struct args *args, struct
         }
         rows++;
     }
-    struct grid grid = {COUNT(head), rows, head, cells, numeric};
+    struct grid grid = {COUNT(head), rows, head, cells, numeric, terminal_width(cli->out)};
     if (json)
         buffer_text(&out, "]}\n");
     else if (rows > 0)
@@ -251,7 +251,7 @@ static enum fault show_codebook(struct cli *cli, const struct args *args, struct
         cells[rows * COUNT(head) + 4] = v->label;
         rows++;
     }
-    struct grid grid = {COUNT(head), rows, head, cells, NULL};
+    struct grid grid = {COUNT(head), rows, head, cells, NULL, terminal_width(cli->out)};
     if (json)
         buffer_text(&out, "]}\n");
     else
@@ -314,7 +314,7 @@ static enum fault show_sites(struct cli *cli, const struct args *args, struct ho
         }
         buffer_text(&out, "]}");
     }
-    struct grid grid = {COUNT(head), n, head, cells, NULL};
+    struct grid grid = {COUNT(head), n, head, cells, NULL, terminal_width(cli->out)};
     if (json)
         buffer_text(&out, "]}\n");
     else

@@ -12,6 +12,8 @@
  */
 #pragma once
 
+#include <stdio.h>
+
 #include "analyses/analysis.h"
 
 struct shown {        /* one release as shown: pooled, or of one site */
@@ -48,7 +50,10 @@ struct grid {
     const char *const *head; /* NULL: no head */
     const char *const *cells;
     const bool *numeric; /* NULL: all left */
+    size_t width;        /* columns of the terminal: longer texts are broken; 0: as it is */
 };
+/* Of the terminal that `out` is; 0 for a file or a pipe. */
+size_t terminal_width(FILE *out);
 void put_grid(struct buffer *out, const struct grid *grid, const char *indent);
 
 void put_json_text(struct buffer *out, const char *text); /* with quotes */

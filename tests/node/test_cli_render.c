@@ -259,6 +259,35 @@ static void test_render__width(void **state)
         CHECK_EQ_(rows[i].text, text_width(rows[i].text), rows[i].want);
 }
 
+static void test_render__grid_fits_the_terminal(void **state)
+{
+    static const char *const head[] = {"name", "n", "what"};
+    static const char *const cells[] = {"age",   "7", "years at diagnosis, whole", "sex",
+                                        "12345", "a", "m\xc3\xa4nner_und_frauen",  "1",
+                                        ""};
+    static const bool numeric[] = {false, true, false};
+    AUTO_CX struct cx *cx = cx_new(1 << 20, CX_NO_DEADLINE);
+    struct grid grid = {3, 3, head, cells, numeric, 0};
+    struct buffer out = buffer_new(cx, 4096), narrow = buffer_new(cx, 4096);
+    (void)state;
+
+    put_grid(&out, &grid, "");
+    assert_string_equal(buffer_string(&out),
+                        "name                   n  what\n"
+                        "age                    7  years at diagnosis, whole\n"
+                        "sex                12345  a\n"
+                        "m\xc3\xa4nner_und_frauen      1\n");
+    grid.width = 36;
+    put_grid(&narrow, &grid, "");
+    assert_string_equal(buffer_string(&narrow), "name               n  what\n"
+                                                "age                7  years at\n"
+                                                "                      diagnosis,\n"
+                                                "                      whole\n"
+                                                "sex            12345  a\n"
+                                                "m\xc3\xa4nner_und_fr      1\n"
+                                                "auen\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +299,7 @@ int main(void)
         cmocka_unit_test(test_render__csv),
         cmocka_unit_test(test_render__csv_of_a_model),
         cmocka_unit_test(test_render__width),
+        cmocka_unit_test(test_render__grid_fits_the_terminal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

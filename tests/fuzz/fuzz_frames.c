@@ -99,11 +99,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static const struct hub_setup setup = {.serve = serve};
     static struct hub *hub; /* one for all inputs: its end takes its time */
-    static struct cx *cx;
 
-    if (hub == NULL)
-        FUZZ_CHECK((cx = cx_new(1 << 16, CX_NO_DEADLINE)) != NULL &&
-                   hub_new(cx, &setup, &hub) == FAULT_NONE);
+    if (hub == NULL) {
+        AUTO_CX struct cx *cx = cx_new(1 << 16, CX_NO_DEADLINE);
+
+        FUZZ_CHECK(cx != NULL && hub_new(cx, &setup, &hub) == FAULT_NONE);
+    }
     n_late = n_done = n_calls = 0;
     struct link *link = link_up(hub);
     call_something(hub, link, 0);

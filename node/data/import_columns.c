@@ -156,10 +156,10 @@ static enum fault find_columns(struct importer *im, const struct csv_row *row,
             continue; /* a site may lack it */
         near = bytes_nearest(name, (const char *const *)im->columns, im->n_columns);
         import_problem(
-            im, row->row, row->line, NULL, "there is no column \"%.60s\"%s%s%.60s%s; %s",
+            im, row->row, row->line, NULL, "there is no column \"%.60s\"%s%s%.60s%s%s",
             name, t == im->unit ? " (the count unit: whose rows these are)" : "",
             near != NULL ? ", did you mean \"" : "", near != NULL ? near : "",
-            near != NULL ? "\"?" : "",
+            near != NULL ? "\"? Else " : "; ",
             t->how->column != NULL ? "correct `column` in the mapping file"
                                    : "add it, or name its column in a mapping file");
     }
@@ -207,6 +207,13 @@ static enum fault judge_others(struct importer *im, const struct csv_row *row)
             continue;
         }
         near = bytes_nearest(name, absent_names, n_absent);
+        if (near != NULL && strcmp(near, name) == 0) {
+            import_problem(
+                im, row->row, row->line, name,
+                "the variable of this name takes another column, as the mapping file "
+                "says");
+            continue;
+        }
         import_problem(
             im, row->row, row->line, name,
             "no variable of the codebook takes this column; %s%s%sin a mapping "

@@ -352,6 +352,25 @@ static void test_import__problems_alike_are_told_once(void **state)
     run_free(&r);
 }
 
+static void test_import__a_mapping_that_names_no_column(void **state)
+{
+    AUTO_CX struct cx *cx = cx_new(1 << 26, CX_NO_DEADLINE);
+    struct codebook *cb = codebook_of(cx, TEXT(book));
+    struct run r =
+        run(cx, cb, "variables: {age: {column: agee}}\n", TEXT("pid,age\nP1,61\n"));
+    (void)state;
+
+    assert_int_equal(r.fault, FAULT_FORMAT);
+    assert_string_equal(
+        import_report_text(cx, cb, &r.report),
+        "row 1: there is no column \"agee\", did you mean \"age\"? Else "
+        "correct `column` in the mapping file\n"
+        "row 1, column age: the variable of this name takes another column, "
+        "as the mapping file says\n"
+        "2 problems; nothing was imported\n");
+    run_free(&r);
+}
+
 static void test_import__a_mapping_is_judged(void **state)
 {
     static const struct {
@@ -583,6 +602,7 @@ int main(void)
         cmocka_unit_test(test_import__refuses_with_a_place),
         cmocka_unit_test(test_import__lists_all_problems_up_to_a_bound),
         cmocka_unit_test(test_import__problems_alike_are_told_once),
+        cmocka_unit_test(test_import__a_mapping_that_names_no_column),
         cmocka_unit_test(test_import__a_mapping_is_judged),
         cmocka_unit_test(test_import__lung_plain_and_packed),
         cmocka_unit_test(test_import__groups_rows_by_patient),

@@ -178,19 +178,53 @@ enum fault admin_doctor(struct invocation *in)
 
 enum fault admin_audit_verify(struct invocation *in)
 {
+    struct admin_reply reply;
+
     TRY(need_words(in, 0, 0, "no further word"));
-    return ask_node(in, "audit verify", NULL, 0, NULL, 0, NULL);
+    TRY(ask_node(in, "audit verify", NULL, 0, NULL, 0, &reply));
+    const char *note = strstr(reply.text, "\n\n");
+    if (note == NULL) {
+        (void)fputs(reply.text, stdout);
+        return FAULT_NONE;
+    }
+    (void)printf(
+        "%.*s\n\nThe signed checkpoint; kept elsewhere, it shows later that nothing before "
+        "it was changed:%s",
+        (int)(note - reply.text), reply.text, note);
+    return FAULT_NONE;
+}
+
+/* "    12  2026-..." begins a record; what a record says in several lines is set in. */
+static void print_records(const char *text)
+{
+    while (*text != '\0') {
+        size_t n = strcspn(text, "\n"), blanks = strspn(text, " ");
+        size_t digits = strspn(text + blanks, "0123456789");
+        bool begins = digits > 0 && strncmp(text + blanks + digits, "  2", 3) == 0;
+
+        if (n > 0)
+            (void)printf("%s%.*s\n", begins ? "" : "            ", (int)n, text);
+        text += n + (text[n] == '\n');
+    }
 }
 
 enum fault admin_audit_show(struct invocation *in)
 {
+    struct admin_reply reply;
     long last;
     const char *kind = option(in, "kind");
 
     TRY(need_words(in, 0, 0, "no further word"));
     TRY(whole_option(in, "last", 1, RECORDS_MAX, RECORDS, &last));
     const char *words[] = {cx_printf(in->cx, "%ld", last), kind};
-    return ask_node(in, "audit show", words, kind != NULL ? 2 : 1, NULL, 0, NULL);
+    TRY(ask_node(in, "audit show", words, kind != NULL ? 2 : 1, NULL, 0, &reply));
+    print_records(reply.text);
+    if (reply.text[0] == '\0')
+        (void)fprintf(
+            stderr,
+            "no record%s%s; `cohortiumd audit show` lists the newest of all kinds\n",
+            kind != NULL ? " of kind " : "", kind != NULL ? kind : "");
+    return FAULT_NONE;
 }
 
 enum fault admin_audit_explain(struct invocation *in)

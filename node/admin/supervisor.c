@@ -71,6 +71,7 @@ struct child {
     const char *role;
     pid_t pid;
     int control; /* our end of its control pipe */
+    int status;  /* how it ended */
 };
 
 /* In the child: descriptors out of the way first (dup2(3, 3) would keep CLOEXEC), then in
@@ -121,21 +122,21 @@ static enum fault start_child(struct cx *cx, struct child *c, const char *role,
     size_t n = o->passphrase != NULL ? strlen(o->passphrase) : 0;
     bool sent = n == 0 || write(secret[1], o->passphrase, n) == (ssize_t)n;
     (void)close(secret[1]);
-    *c = (struct child){role, pid, control[1]};
+    *c = (struct child){.role = role, .pid = pid, .control = control[1]};
     return sent ? FAULT_NONE
                 : cx_fail(cx, FAULT_IO, "the passphrase could not be handed over");
 }
 
-/* Waits for a child until `until`, then kills it. */
+/* Waits for a child until `until`, then kills it. How it ended is kept in it. */
 static void end_child(struct child *c, int64_t until)
 {
     if (c->pid <= 0)
         return;
     (void)close(c->control); /* end of file: stop */
-    while (waitpid(c->pid, NULL, WNOHANG) == 0) {
+    while (waitpid(c->pid, &c->status, WNOHANG) == 0) {
         if (clock_mono_ms() > until) {
             (void)kill(c->pid, SIGKILL);
-            (void)waitpid(c->pid, NULL, 0);
+            (void)waitpid(c->pid, &c->status, 0);
             break;
         }
         (void)poll(NULL, 0, 5);
@@ -158,19 +159,39 @@ static enum fault start_both(struct cx *cx, struct child *vault, struct child *n
     return fault;
 }
 
-/* Which child ended, and how; NULL while both run. */
-static struct child *ended(struct child *vault, struct child *net, int *ret_status)
+/* Which child ended; NULL while both run. */
+static const struct child *ended(struct child *vault, struct child *net)
 {
     struct child *both[] = {vault, net};
 
     for (size_t i = 0; i < COUNT(both); i++)
         if (both[i]->pid > 0 &&
-            waitpid(both[i]->pid, ret_status, WNOHANG) == both[i]->pid) {
+            waitpid(both[i]->pid, &both[i]->status, WNOHANG) == both[i]->pid) {
             (void)close(both[i]->control);
             both[i]->pid = 0;
             return both[i];
         }
     return NULL;
+}
+
+static bool is_fatal(const struct child *c)
+{
+    return WIFEXITED(c->status) && WEXITSTATUS(c->status) == CHILD_FATAL;
+}
+
+/* When one ends, the other follows it, and either may be seen first: both statuses count.
+ */
+static enum fault judge_end(struct cx *cx, const struct child *gone,
+                            const struct child *vault, const struct child *net)
+{
+    if (is_fatal(vault) || is_fatal(net))
+        return cx_fail(cx, FAULT_IO, "the %s could not start; see its last line above",
+                       is_fatal(vault) ? vault->role : net->role);
+    log_warning("the %s ended (%s %d); starting vault and net again", gone->role,
+                WIFSIGNALED(gone->status) ? "signal" : "status",
+                WIFSIGNALED(gone->status) ? WTERMSIG(gone->status)
+                                          : WEXITSTATUS(gone->status));
+    return FAULT_NONE;
 }
 
 /* ---- the folder is ours alone while we run ---- */
@@ -219,6 +240,7 @@ static enum fault stand_by(struct cx *cx, const struct serve_options *o, pid_t p
     int lock;
 
     (void)prctl(PR_SET_NAME, "cohort-standby", 0, 0, 0);
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     (void)signal(SIGTERM, SIG_DFL);
     (void)signal(SIGHUP, SIG_DFL);
     (void)signal(SIGINT,
@@ -272,29 +294,23 @@ static void end_standby(struct held *held)
 static enum fault watch(struct cx *cx, const struct serve_options *o, struct held *held)
 {
     struct child vault = {0}, net = {0};
-    int64_t pause = 0, started = 0;
+    int64_t pause = 0;
     enum fault fault = FAULT_NONE;
-    int status;
 
     while (!stopping && fault == FAULT_NONE) {
-        started = clock_mono_ms();
+        int64_t started = clock_mono_ms();
+        const struct child *gone = NULL;
+
         fault = start_both(cx, &vault, &net, o, held);
-        struct child *gone = NULL;
-        while (fault == FAULT_NONE && !stopping &&
-               (gone = ended(&vault, &net, &status)) == NULL) {
+        while (fault == FAULT_NONE && !stopping && (gone = ended(&vault, &net)) == NULL) {
             keep_standby(o, held);
             (void)poll(NULL, 0, 500); /* SIGCHLD and stop signals wake it */
         }
-        if (gone != NULL && WIFEXITED(status) && WEXITSTATUS(status) == CHILD_FATAL)
-            fault = cx_fail(cx, FAULT_IO, "the %s could not start; see its last line above",
-                            gone->role);
-        else if (gone != NULL && !stopping)
-            log_warning("the %s ended (%s %d); starting vault and net again", gone->role,
-                        WIFSIGNALED(status) ? "signal" : "status",
-                        WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
         int64_t until = clock_mono_ms() + STOP_MS;
         end_child(&net, until);
         end_child(&vault, until);
+        if (gone != NULL && !stopping)
+            fault = judge_end(cx, gone, &vault, &net);
         if (stopping || fault != FAULT_NONE)
             break;
         pause = pause_after(pause, clock_mono_ms() - started);
@@ -338,6 +354,7 @@ static enum fault supervise(struct cx *cx, const struct serve_options *o, int lo
     (void)sigaction(SIGHUP, &stop, NULL);
     (void)sigaction(SIGCHLD, &child, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* the passphrase is in this memory */
     enum fault fault = listen_admin(cx, o->folder, &held.admin);
     if (fault == FAULT_NONE) {
         int n = snprintf(pid, sizeof pid, "%d\n", (int)getpid());

@@ -73,6 +73,33 @@ static void give_up(void *user)
     ((struct home *)user)->gave_up = true;
 }
 
+/* What may be behind a home node's silence, as far as the credential's own dates tell: home
+ * says nothing to strangers. */
+static const char *why_unheard(struct home *home)
+{
+    static const char plain[] =
+        "is it running, and is your credential one of its consortium?";
+    struct envelope e;
+    Cohortium__Credential *c;
+    char ours[32], theirs[32];
+    int64_t now = clock_utc_ms();
+
+    if (envelope_open(home->cx, ENVELOPE_CREDENTIAL, home->credential, &e) != FAULT_NONE ||
+        pb_unpack(home->cx, &cohortium__credential__descriptor, e.body,
+                  envelope_bound(ENVELOPE_CREDENTIAL), &c) != FAULT_NONE)
+        return "your credential cannot be read; ask home's operator for it again";
+    if (now > (int64_t)c->not_after)
+        return cx_printf(home->cx,
+                         "your credential ended %s; ask home's operator for a new one",
+                         clock_format((int64_t)c->not_after, theirs, sizeof theirs));
+    if (now < (int64_t)c->not_before)
+        return cx_printf(home->cx,
+                         "your credential begins %s and this clock says %s: is it right?",
+                         clock_format((int64_t)c->not_before, theirs, sizeof theirs),
+                         clock_format(now, ours, sizeof ours));
+    return plain;
+}
+
 static enum fault connect_home(struct home *home)
 {
     static const char version[] = "cohortium/1";
@@ -97,12 +124,9 @@ static enum fault connect_home(struct home *home)
     TRY(hub_run(home->cx, home->hub, is_linked, home));
     hub_cancel_timer(home->hub, timer);
     if (home->link == NULL)
-        return cx_fail(
-            home->cx, FAULT_UNAVAILABLE,
-            "the home node at %s does not answer%s%s: is it running, and is your "
-            "credential one of its consortium?",
-            p->home, home->why_down != NULL ? ": " : "",
-            home->why_down != NULL ? home->why_down : "");
+        return cx_fail(home->cx, FAULT_UNAVAILABLE, "the home node at %s does not answer%s%s: %s",
+                       p->home, home->why_down != NULL ? ": " : "",
+                       home->why_down != NULL ? home->why_down : "", why_unheard(home));
     return FAULT_NONE;
 }
 

@@ -161,6 +161,8 @@ enum fault desk_status(struct desk *d)
         buffer_text(&d->text, "ready: it answers questions\n");
     else
         buffer_printf(&d->text, "NOT READY, it answers nothing: %s\n", cx_message(d->cx));
+    if (vault_clock(d->cx, v) != FAULT_NONE)
+        buffer_printf(&d->text, "WARNING: %s\n", cx_message(d->cx));
     buffer_printf(&d->text, "manifest version %llu, valid until %s\n",
                   (unsigned long long)v->manifest->body->version,
                   clock_format((int64_t)v->manifest->body->valid_until, until, sizeof until));
@@ -238,8 +240,10 @@ enum fault desk_doctor(struct desk *d)
     size_t withdrawn = 0;
     int64_t now = clock_utc_ms();
 
-    check(d, vault_is_ready(d->cx, v) == FAULT_NONE, "this node may answer questions",
-          cx_message(d->cx));
+    enum fault fault = vault_is_ready(d->cx, v);
+    check(d, fault == FAULT_NONE, "this node may answer questions", cx_message(d->cx));
+    fault = vault_clock(d->cx, v);
+    check(d, fault == FAULT_NONE, "the clock goes on from the log", cx_message(d->cx));
     check(d, now < (int64_t)v->manifest->body->fresh_until, "the manifest is fresh",
           "ask the other members for the newer version");
     const struct policy_now *policy;
@@ -247,7 +251,7 @@ enum fault desk_doctor(struct desk *d)
         check(d, (int64_t)policy->numbers.not_after - now > SOON_MS,
               "the policy does not expire within two weeks",
               "apply a new one with `cohortiumd policy apply`");
-    enum fault fault = store_check(d->cx, v->store, &withdrawn);
+    fault = store_check(d->cx, v->store, &withdrawn);
     if (fault == FAULT_NONE)
         fault = count_withdrawn(d, &withdrawn);
     check(d, fault == FAULT_NONE && withdrawn == 0, "every data file is as it was imported",

@@ -4,13 +4,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "node/folder.h"
+#include "node/log.h"
 #include "node/vault/vault.h"
 #include "protocol/base/clock.h"
 
 /* ---- policy and readiness ---- */
+
+enum { POLICY_AGAIN_MS = 1000, DISK_FULL_BYTES = 1024 * 1024 };
 
 struct policies {
     struct bytes *list; /* oldest first */
@@ -80,19 +84,40 @@ enum fault vault_load_policy(struct cx *cx, struct vault *v)
     return fault;
 }
 
+/* A policy that did not hold at start may hold by now (its first day, a clock put right): it is
+ * read again, at most once a second. */
+static void reload_policy(struct cx *cx, struct vault *v)
+{
+    int64_t now = clock_mono_ms();
+
+    (void)pthread_mutex_lock(&v->lock);
+    bool again = v->policy == NULL && now >= v->policy_again;
+    if (again)
+        v->policy_again = now + POLICY_AGAIN_MS;
+    (void)pthread_mutex_unlock(&v->lock);
+    if (again && vault_load_policy(cx, v) == FAULT_NONE)
+        log_notice("the policy is in force now: this node answers questions");
+}
+
 enum fault vault_policy(struct cx *cx, struct vault *v, const struct policy_now **ret)
 {
     int64_t now = clock_utc_ms();
     enum fault fault = FAULT_NONE;
+    char text[32];
 
+    reload_policy(cx, v);
     (void)pthread_mutex_lock(&v->lock);
     if (v->policy == NULL)
         fault = cx_fail(cx, FAULT_REFUSED, "%s", v->why_not);
-    else if (now < (int64_t)v->policy->numbers.not_before ||
-             now > (int64_t)v->policy->numbers.not_after)
+    else if (now + CLOCK_SKEW_MS < (int64_t)v->policy->numbers.not_before)
         fault = cx_fail(cx, FAULT_REFUSED,
-                        "the policy in force has expired; apply a new one with `cohortiumd "
-                        "policy apply`");
+                        "the policy in force begins %s; is this node's clock right?",
+                        clock_format((int64_t)v->policy->numbers.not_before, text, sizeof text));
+    else if (now > (int64_t)v->policy->numbers.not_after)
+        fault = cx_fail(cx, FAULT_REFUSED,
+                        "the policy in force expired %s; apply a new one with `cohortiumd "
+                        "policy apply`",
+                        clock_format((int64_t)v->policy->numbers.not_after, text, sizeof text));
     else
         *ret = v->policy;
     (void)pthread_mutex_unlock(&v->lock);
@@ -109,16 +134,31 @@ static enum fault last_time(struct cx *cx, sqlite3 *sql, void *user)
     return FAULT_NONE;
 }
 
+enum fault vault_clock(struct cx *cx, struct vault *v)
+{
+    struct last_time last = {0};
+    int64_t now = clock_utc_ms();
+    char ours[32], newest[32];
+
+    TRY(db_read(cx, v->db, last_time, &last));
+    if (now >= (int64_t)last.time - CLOCK_SKEW_MS)
+        return FAULT_NONE;
+    return cx_fail(cx, FAULT_CONFLICT,
+                   "the clock says %s, and the newest record of this node's log is of %s: one of "
+                   "them was wrong; set the clock right (records keep the later time until then)",
+                   clock_format(now, ours, sizeof ours),
+                   clock_format((int64_t)last.time, newest, sizeof newest));
+}
+
 enum fault vault_is_ready(struct cx *cx, struct vault *v)
 {
     const struct policy_now *policy;
-    struct last_time last = {0};
+    struct statvfs disk;
 
     TRY(manifest_is_current(cx, v->manifest, clock_utc_ms()));
-    TRY(db_read(cx, v->db, last_time, &last));
-    if (clock_utc_ms() < (int64_t)last.time - CLOCK_SKEW_MS)
-        return cx_fail(cx, FAULT_REFUSED,
-                       "the clock stands before this node's own log; set the clock right");
+    if (statvfs(v->folder, &disk) == 0 &&
+        (uint64_t)disk.f_bavail * disk.f_frsize < DISK_FULL_BYTES)
+        return cx_fail(cx, FAULT_STORAGE, "the disk is full: free some space at %s", v->folder);
     return vault_policy(cx, v, &policy);
 }
 

@@ -130,19 +130,39 @@ enum fault policy_session(struct cx *cx, const struct manifest *m,
 
 /* ---- signatures ---- */
 
-static enum fault check_signers(struct cx *cx, const Cohortium__Member *member,
-                                const struct envelope *e, const struct policy *after,
-                                const struct policy *before)
+static enum fault count_officers(struct cx *cx, const Cohortium__Member *member,
+                                 const struct envelope *e, size_t *ret)
 {
-    bool looser = before == NULL || policy_is_looser(after, before);
-    size_t need = looser && !member->one_officer ? 2 : 1;
     const uint8_t **keys;
 
     CX_NEW(cx, keys, member->n_officers);
     for (size_t i = 0; i < member->n_officers; i++)
         keys[i] = member->officers[i]->key.data;
-    size_t have = envelope_count_signers(e, keys, member->n_officers);
+    *ret = envelope_count_signers(e, keys, member->n_officers);
+    return FAULT_NONE;
+}
 
+static enum fault check_any_signer(struct cx *cx, const Cohortium__Member *member,
+                                   const struct envelope *e)
+{
+    size_t have;
+
+    TRY(count_officers(cx, member, e, &have));
+    return have > 0 ? FAULT_NONE
+                    : cx_fail(cx, FAULT_DENIED,
+                              "policy: no signature of an officer of %s holds for these bytes; "
+                              "sign it with `cohortiumd policy sign`",
+                              member->name);
+}
+
+static enum fault check_signers(struct cx *cx, const Cohortium__Member *member,
+                                const struct envelope *e, const struct policy *after,
+                                const struct policy *before)
+{
+    bool looser = before == NULL || policy_is_looser(after, before);
+    size_t need = looser && !member->one_officer ? 2 : 1, have;
+
+    TRY(count_officers(cx, member, e, &have));
     if (have >= need)
         return FAULT_NONE;
     return cx_fail(cx, FAULT_DENIED,
@@ -183,6 +203,7 @@ enum fault policy_verify(struct cx *cx, const struct manifest *m,
     struct policy p;
 
     TRY(envelope_open(cx, ENVELOPE_POLICY, packed, &e));
+    TRY(check_any_signer(cx, member, &e)); /* nobody else's bytes are read any further */
     TRY(pb_unpack(cx, &cohortium__policy__descriptor, e.body,
                   envelope_bound(ENVELOPE_POLICY), &body));
     if (!bytes_equal(PB_BYTES(body->node_id), PB_BYTES(member->node_id)))

@@ -62,7 +62,10 @@ static void send_failure(struct cx *cx, struct queue *q, uint64_t id, enum fault
                         fault == FAULT_FORMAT || fault == FAULT_REFUSED;
 
     t.fault = (char *)fault_name(fault);
-    t.text = (char *)(about_papers ? cx_message(cx) : "see this site's own log");
+    t.text = (char *)(about_papers               ? cx_message(cx)
+                      : fault == FAULT_STORAGE ? "its disk or database does not take what must "
+                                                 "be written; its operator finds why in the log"
+                                               : "see this site's own log");
     t.site = q->v->self->node_id;
     if (pb_pack(cx, &t.base, &packed) != FAULT_NONE)
         packed = (struct bytes){0};
@@ -314,7 +317,8 @@ static enum fault loop(struct cx *cx, struct queue *q, const struct vault_setup 
             fault = take_from_net(cx, q, &reader);
         if (fault == FAULT_NONE && fds[2].revents != 0)
             take_admin(q, setup->admin_fd);
-        cx_reset(cx);
+        if (fault == FAULT_NONE)
+            cx_reset(cx); /* a fault's words are the caller's to tell */
     }
     ipc_reader_free(&reader);
     return fault;

@@ -49,6 +49,7 @@ struct vault {
     pthread_mutex_t lock;
     struct policy_now *policy;          /* NULL: answers nothing; why_not says why */
     char why_not[512];
+    int64_t policy_again;               /* when to try a policy that did not hold, monotonic */
     struct bytes links;                 /* newest IPC_LINKS, malloc memory */
     pthread_mutex_t sessions_lock;
     struct session *sessions[SESSIONS_MAX];
@@ -76,7 +77,10 @@ void vault_close(struct vault *v);
 CHECKED enum fault vault_load_policy(struct cx *cx, struct vault *v);
 /* A copy of the pointer, or FAULT_REFUSED with why_not. */
 CHECKED enum fault vault_policy(struct cx *cx, struct vault *v, const struct policy_now **ret);
-/* A fault unless manifest, clock and policy let this node answer. */
+/* FAULT_CONFLICT: the clock stands before the node's own log, which goes on all the same: the
+ * stamps of a question are what a wrong clock fails at. */
+CHECKED enum fault vault_clock(struct cx *cx, struct vault *v);
+/* A fault unless manifest, disk and policy let this node answer. */
 CHECKED enum fault vault_is_ready(struct cx *cx, struct vault *v);
 
 /* One log record on its own. */

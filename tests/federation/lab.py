@@ -117,7 +117,7 @@ class Lab:
         return a.out.splitlines() if a.status == 0 else []
 
     def sql(self, i, text, *values):
-        """What the vault's file holds; it is changed only while the node is stopped."""
+        """What the vault's file holds, read or changed behind the vault's back."""
         with contextlib.closing(sqlite3.connect(self.node(i) / "vault.db", timeout=10)) as db:
             with db:
                 return db.execute(text, values).fetchall()

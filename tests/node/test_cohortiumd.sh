@@ -2,7 +2,7 @@
 # cohortiumd from outside: help with each option and an example for each command, wrong usage is
 # one line and exit status 2, papers that are none. No node runs.
 set -u
-cohortiumd=$1 cohortium=$2
+cohortiumd=$(realpath "$1") cohortium=$(realpath "$2")
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1

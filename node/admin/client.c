@@ -72,13 +72,16 @@ static enum fault exchange(struct cx *cx, int fd, struct bytes call, struct byte
     buffer_put(&out, call.p, call.n);
     TRY(out.fault);
     if (!send_all(fd, out.p, out.n) || !read_all(fd, head, sizeof head))
-        return cx_fail(cx, FAULT_UNAVAILABLE, "the node ended the conversation; see its log");
-    size_t n = head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16 | (size_t)head[3] << 24;
+        return cx_fail(cx, FAULT_UNAVAILABLE,
+                       "the node ended the conversation; see its log");
+    size_t n =
+        head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16 | (size_t)head[3] << 24;
     if (n > REPLY_MAX)
         return cx_fail(cx, FAULT_BOUND, "the node's reply is too long");
     CX_NEW(cx, body, n);
     if (!read_all(fd, body, n))
-        return cx_fail(cx, FAULT_UNAVAILABLE, "the node ended the conversation; see its log");
+        return cx_fail(cx, FAULT_UNAVAILABLE,
+                       "the node ended the conversation; see its log");
     *ret = bytes_of(body, n);
     return FAULT_NONE;
 }
@@ -105,8 +108,8 @@ enum fault admin_call(struct cx *cx, const char *folder, const char *command,
     (void)close(fd);
     TRY(fault);
     TRY(pb_unpack(cx, &cohortium__admin_reply__descriptor, answer, REPLY_MAX, &reply));
-    *ret = (struct admin_reply){.status = reply->status, .text = reply->text,
-                                .n_blobs = reply->n_blobs};
+    *ret = (struct admin_reply){
+        .status = reply->status, .text = reply->text, .n_blobs = reply->n_blobs};
     CX_NEW(cx, ret->blobs, reply->n_blobs);
     for (size_t i = 0; i < reply->n_blobs; i++)
         ret->blobs[i] = PB_BYTES(reply->blobs[i]);

@@ -6,7 +6,7 @@
 #include "protocol/base/bytes.h"
 
 struct admin_reply {
-    unsigned status;      /* exit status of the command */
+    unsigned status; /* exit status of the command */
     const char *text;
     size_t n_blobs;
     struct bytes *blobs;

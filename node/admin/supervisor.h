@@ -1,7 +1,7 @@
 /*
- * supervisor.h - the parent of vault and net: starts them, hands them their descriptors and the
- * passphrase, starts them again when one dies, and ends with them. A standby takes over when the
- * supervisor itself dies.
+ * supervisor.h - the parent of vault and net: starts them, hands them their descriptors and
+ * the passphrase, starts them again when one dies, and ends with them. A standby takes over
+ * when the supervisor itself dies.
  */
 #pragma once
 
@@ -12,7 +12,10 @@ enum {
 
     /* A child's descriptors. The lock of the folder is only held, never used: the folder is
      * free when the last of supervisor, vault and net is gone. */
-    CHILD_FD_PAIR = 3, CHILD_FD_CONTROL = 4, CHILD_FD_SECRET = 5, CHILD_FD_LOCK = 6,
+    CHILD_FD_PAIR = 3,
+    CHILD_FD_CONTROL = 4,
+    CHILD_FD_SECRET = 5,
+    CHILD_FD_LOCK = 6,
     CHILD_FD_ADMIN = 7, /* the vault's only */
 
     CHILD_FATAL = 78, /* a child's exit status: trying again would not help */
@@ -20,8 +23,8 @@ enum {
 
 struct serve_options {
     const char *folder;
-    char *passphrase;      /* sodium_malloc memory or NULL (a lab's keys) */
-    bool background;       /* return once the node is ready */
+    char *passphrase; /* sodium_malloc memory or NULL (a lab's keys) */
+    bool background;  /* return once the node is ready */
 };
 CHECKED enum fault supervisor_run(struct cx *cx, const struct serve_options *options);
 

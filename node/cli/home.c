@@ -124,8 +124,9 @@ static enum fault connect_home(struct home *home)
     TRY(hub_run(home->cx, home->hub, is_linked, home));
     hub_cancel_timer(home->hub, timer);
     if (home->link == NULL)
-        return cx_fail(home->cx, FAULT_UNAVAILABLE, "the home node at %s does not answer%s%s: %s",
-                       p->home, home->why_down != NULL ? ": " : "",
+        return cx_fail(home->cx, FAULT_UNAVAILABLE,
+                       "the home node at %s does not answer%s%s: %s", p->home,
+                       home->why_down != NULL ? ": " : "",
                        home->why_down != NULL ? home->why_down : "", why_unheard(home));
     return FAULT_NONE;
 }

@@ -210,6 +210,10 @@ enum fault policy_verify(struct cx *cx, const struct manifest *m,
         return cx_fail(cx, FAULT_DENIED, "policy: it is not %s's; each node has its own",
                        member->name);
     TRY(policy_open(cx, body, manifest_is_lab(m), &p));
+    if (body->reason[strspn(body->reason, " \t\r\n")] == '\0')
+        return cx_fail(cx, FAULT_INVALID,
+                       "policy: it gives no reason, and the history must show why it changes; "
+                       "add a line `reason: ...`");
     TRY(check_signers(cx, member, &e, &p, before));
     TRY(check_dates(cx, &p, now));
     *ret = p;

@@ -17,7 +17,9 @@
 
 enum {
     WORKERS = 8,
+    SPARE_MEMORY = 64 * 1024,
     JOBS_MAX = 512,
+    JOBS_BYTES_MAX = 256 * 1024 * 1024, /* of messages that wait: net must not grow us */
     ADMIN_CLIENTS_MAX = 16,
     ADMIN_CALL_MAX = 4 * 1024 * 1024,
     ADMIN_READ_MS = 5000,
@@ -37,17 +39,27 @@ struct queue {
     pthread_mutex_t lock, send_lock;
     pthread_cond_t some;
     struct job *first, **last;
-    size_t n, clients;
+    size_t n, bytes, clients;
     bool closing;
 };
 
 /* ---- jobs ---- */
 
+/* Every call gets one answer: what may not pass is a failure without words instead, so that
+ * nobody waits for it until a deadline. */
 static void send_net(struct cx *cx, struct queue *q, const struct ipc_message *m)
 {
+    const struct ipc_message failure = {
+        .kind = IPC_FAIL, .code = FAULT_INTERNAL, .id = m->id};
+
     (void)pthread_mutex_lock(&q->send_lock);
-    if (ipc_send(cx, q->net_fd, IPC_VAULT, m) != FAULT_NONE)
+    enum fault fault = ipc_send(cx, q->net_fd, IPC_VAULT, m);
+    if (fault != FAULT_NONE) {
         log_warning("an answer to net was lost: %s", cx_message(cx));
+        if (fault == FAULT_INTERNAL &&
+            ipc_send(cx, q->net_fd, IPC_VAULT, &failure) != FAULT_NONE)
+            log_warning("its failure was lost, too: %s", cx_message(cx));
+    }
     (void)pthread_mutex_unlock(&q->send_lock);
 }
 
@@ -163,6 +175,25 @@ static enum fault read_call(struct cx *cx, int fd, Cohortium__AdminCall **ret)
                      ret);
 }
 
+/* A client that does not read its reply holds nobody for longer than it may write one. */
+static void write_reply(int fd, const uint8_t *p, size_t n)
+{
+    int64_t end = clock_mono_ms() + ADMIN_READ_MS;
+
+    while (n > 0) {
+        struct pollfd ready = {.fd = fd, .events = POLLOUT};
+        int64_t left = end - clock_mono_ms();
+
+        if (left <= 0 || poll(&ready, 1, (int)left) <= 0)
+            return;
+        ssize_t k = send(fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (k < 0 && errno != EAGAIN && errno != EINTR)
+            return;
+        p += k > 0 ? k : 0;
+        n -= k > 0 ? (size_t)k : 0;
+    }
+}
+
 static void run_admin_job(struct cx *cx, struct queue *q, int fd)
 {
     Cohortium__AdminCall *call;
@@ -180,20 +211,27 @@ static void run_admin_job(struct cx *cx, struct queue *q, int fd)
 
         buffer_u32(&out, (uint32_t)packed.n);
         buffer_put(&out, packed.p, packed.n);
-        for (size_t at = 0; out.fault == FAULT_NONE && at < out.n;) {
-            ssize_t k = send(fd, out.p + at, out.n - at, MSG_NOSIGNAL);
-
-            if (k <= 0)
-                break;
-            at += (size_t)k;
-        }
+        if (out.fault == FAULT_NONE)
+            write_reply(fd, out.p, out.n);
     }
     (void)close(fd);
+}
+
+static void refuse_job(struct cx *spare, struct queue *q, const struct job *job)
+{
+    log_warning("out of memory for a message");
+    if (job->message.kind == 0)
+        (void)close(job->client);
+    else if (spare != NULL) {
+        send_failure(spare, q, job->message.id, FAULT_MEMORY);
+        cx_reset(spare);
+    }
 }
 
 static void *worker(void *user)
 {
     struct queue *q = user;
+    struct cx *spare = cx_new(SPARE_MEMORY, CX_NO_DEADLINE); /* to say that there is no memory */
 
     for (;;) {
         (void)pthread_mutex_lock(&q->lock);
@@ -205,14 +243,19 @@ static void *worker(void *user)
             if (q->first == NULL)
                 q->last = &q->first;
             q->n--;
+            q->bytes -= job->message.body.n;
         }
         (void)pthread_mutex_unlock(&q->lock);
-        if (job == NULL)
+        if (job == NULL) {
+            cx_free(&spare);
             return NULL;
+        }
         struct cx *cx = cx_new(JOB_MEMORY, CX_NO_DEADLINE);
-        if (cx != NULL && job->message.kind != 0)
+        if (cx == NULL)
+            refuse_job(spare, q, job);
+        else if (job->message.kind != 0)
             run_net_job(cx, q, &job->message);
-        else if (cx != NULL)
+        else
             run_admin_job(cx, q, job->client);
         if (job->message.kind == 0) {
             (void)pthread_mutex_lock(&q->lock);
@@ -235,8 +278,9 @@ static bool enqueue(struct queue *q, const struct job *job)
     *kept = *job;
     kept->next = NULL;
     (void)pthread_mutex_lock(&q->lock);
-    room = q->n < JOBS_MAX;
+    room = q->n < JOBS_MAX && q->bytes <= JOBS_BYTES_MAX - job->message.body.n;
     if (room) {
+        q->bytes += job->message.body.n;
         *q->last = kept;
         q->last = &kept->next;
         q->n++;

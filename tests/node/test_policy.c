@@ -412,6 +412,7 @@ struct signing {
     struct consortium c;
     struct keys *second;
     Cohortium__Member member;
+    const char *reason;
 };
 
 static struct bytes signed_policy(struct signing *s, const struct policy *p, size_t signers,
@@ -422,7 +423,7 @@ static struct bytes signed_policy(struct signing *s, const struct policy *p, siz
 
     body->node_id = s->member.node_id;
     body->serial = 2;
-    body->reason = (char *)"test";
+    body->reason = (char *)s->reason;
     return consortium_seal(s->cx, ENVELOPE_POLICY, &body->base, keys, signers);
 }
 
@@ -441,6 +442,7 @@ static void signing_new(struct signing *s)
 
     s->cx = cx_new(64 * MB, CX_NO_DEADLINE);
     s->second = NULL;
+    s->reason = "test";
     consortium_new(s->cx, &s->c);
     CHECK_OK_("key", s->cx, keys_new(s->cx, "officer", "second", &s->second));
     officers = cx_array(s->cx, 2, sizeof *officers);
@@ -538,6 +540,9 @@ static void test_policy__dates_and_owner_are_checked(void **state)
     }
     p.not_before = now - 1;
     p.not_after = now + 1;
+    s.reason = " \t\n";
+    CHECK_EQ_("no reason", verify(&s, signed_policy(&s, &p, 2, true), NULL), FAULT_INVALID);
+    s.reason = "another";
     struct bytes theirs = signed_policy(&s, &p, 2, true);
 
     s.member.node_id = s.c.manifest->body->members[1]->node_id;

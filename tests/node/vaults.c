@@ -169,6 +169,8 @@ void vaults_policy(struct vaults *t, size_t site, const char *yaml)
               policy_from_yaml(cx, "policy", yaml, strlen(yaml), true, &body));
     body->serial = ++s->policies;
     body->node_id = s->v.self->node_id;
+    if (body->reason[0] == '\0')
+        body->reason = (char *)"a test";
     CHECK_OK_("policy", cx,
               envelope_seal(cx, ENVELOPE_POLICY, &body->base, s->officer, &packed));
     if (s->v.policy != NULL) {

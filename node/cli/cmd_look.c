@@ -1,15 +1,12 @@
-/* cmd_look.c - what there is: datasets, codebooks, sites, my papers. */
+/* cmd_look.c - what there is: codebooks, sites, my papers. */
 #include <string.h>
-#include <strings.h>
 
-#include "node/cli/home.h"
+#include "node/cli/look.h"
 #include "node/cli/render.h"
 #include "protocol/base/clock.h"
 #include "protocol/papers.h"
 
-enum { OUT_MAX = 16 * 1024 * 1024, DATASETS_MAX = 1024 };
-
-static enum fault finish(struct cli *cli, struct buffer *out)
+enum fault look_print(struct cli *cli, struct buffer *out)
 {
     TRY(out->fault);
     if (fwrite(out->p, 1, out->n, cli->out) != out->n)
@@ -17,123 +14,15 @@ static enum fault finish(struct cli *cli, struct buffer *out)
     return FAULT_NONE;
 }
 
-static void put_pair(struct buffer *out, bool first, const char *name, const char *value)
+void look_pair(struct buffer *out, bool first, const char *name, const char *value)
 {
     buffer_printf(out, "%s\"%s\":", first ? "" : ",", name);
     put_json_text(out, value != NULL ? value : "");
 }
 
-/* ---- datasets ---- */
-
-struct listed {
-    const Cohortium__DatasetCard *card;
-    const char *sites; /* names, joined */
-    size_t n_sites;
-    bool differs; /* another site has another codebook */
-};
-
-static enum fault list_datasets(struct home *home, struct listed *list, size_t *ret_n)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < home->sites->n_sites; i++) {
-        const Cohortium__Site *s = home->sites->sites[i];
-
-        for (size_t k = 0; k < s->n_datasets; k++) {
-            const Cohortium__DatasetCard *card = s->datasets[k];
-            size_t j = 0;
-
-            while (j < n && strcmp(list[j].card->name, card->name) != 0)
-                j++;
-            if (j == DATASETS_MAX)
-                continue;
-            if (j == n)
-                list[n++] = (struct listed){.card = card, .sites = ""};
-            list[j].differs =
-                list[j].differs ||
-                !bytes_equal(PB_BYTES(list[j].card->codebook), PB_BYTES(card->codebook));
-            list[j].sites = cx_printf(home->cx, "%s%s%s", list[j].sites,
-                                      list[j].n_sites++ > 0 ? ", " : "", s->name);
-            if (list[j].sites == NULL)
-                return FAULT_MEMORY;
-        }
-    }
-    *ret_n = n;
-    return FAULT_NONE;
-}
-
-static bool holds(const char *text, const char *word)
-{
-    return strcasestr(text, word) != NULL;
-}
-
-/* In the names and labels of its variables; a codebook that cannot be had holds nothing. */
-static bool is_found(struct home *home, const struct listed *l, const char *word)
-{
-    const struct codebook *cb;
-
-    if (word == NULL || holds(l->card->name, word) || holds(l->card->title, word))
-        return true;
-    if (home_codebook(home, l->card->name, &cb) != FAULT_NONE)
-        return false;
-    for (size_t i = 0; i < cb->body->n_variables; i++)
-        if (holds(cb->body->variables[i]->name, word) ||
-            holds(cb->body->variables[i]->label, word))
-            return true;
-    return false;
-}
-
-static enum fault show_datasets(struct cli *cli, const struct args *args, struct home *home)
-{
-    static const char *const head[] = {"dataset", "variables", "title", "sites"};
-    static const bool numeric[] = {false, true, false, false};
-    struct buffer out = buffer_new(cli->cx, OUT_MAX);
-    bool json = args_has(args, "--json");
-    const char *word = args_get(args, "--search"), **cells;
-    struct listed *list;
-    size_t n, rows = 0;
-
-    CX_NEW(cli->cx, list, DATASETS_MAX);
-    TRY(list_datasets(home, list, &n));
-    size_t n_cells = n * COUNT(head);
-    CX_NEW(cli->cx, cells, n_cells);
-    buffer_text(&out, json ? "{\"cohortium\":1,\"datasets\":[" : "");
-    for (size_t i = 0; i < n; i++) {
-        const struct listed *l = &list[i];
-
-        if (!is_found(home, l, word))
-            continue;
-        cells[rows * COUNT(head)] = l->card->name;
-        cells[rows * COUNT(head) + 1] = cx_printf(cli->cx, "%u", l->card->variables);
-        cells[rows * COUNT(head) + 2] = l->card->title;
-        cells[rows * COUNT(head) + 3] =
-            l->differs ? cx_printf(cli->cx, "%s (codebooks differ)", l->sites) : l->sites;
-        if (cells[rows * COUNT(head) + 1] == NULL || cells[rows * COUNT(head) + 3] == NULL)
-            return FAULT_MEMORY;
-        if (json) {
-            buffer_text(&out, rows > 0 ? ",{" : "{");
-            put_pair(&out, true, "name", l->card->name);
-            put_pair(&out, false, "title", l->card->title);
-            put_pair(&out, false, "codebook",
-                     bytes_hex(cli->cx, l->card->codebook.data, l->card->codebook.len));
-            put_pair(&out, false, "sites", l->sites);
-            buffer_printf(&out, ",\"variables\":%u}", l->card->variables);
-        }
-        rows++;
-    }
-    struct grid grid = {COUNT(head), rows, head, cells, numeric, terminal_width(cli->out)};
-    if (json)
-        buffer_text(&out, "]}\n");
-    else if (rows > 0)
-        put_grid(&out, &grid, "");
-    else
-        buffer_text(&out, word != NULL ? "nothing found\n" : "no site has a dataset yet\n");
-    return finish(cli, &out);
-}
-
 /* ---- codebook ---- */
 
-static const char *type_name(Cohortium__VarType t)
+const char *look_type(Cohortium__VarType t)
 {
     static const char *const names[] = {"?",       "integer", "real", "categorical",
                                         "ordered", "binary",  "date"};
@@ -141,7 +30,7 @@ static const char *type_name(Cohortium__VarType t)
     return (size_t)t < COUNT(names) ? names[t] : "?";
 }
 
-static const char *role_name(Cohortium__Role r)
+const char *look_role(Cohortium__Role r)
 {
     static const char *const names[] = {"?",         "identifier", "quasi-identifier",
                                         "sensitive", "ordinary",   "hidden"};
@@ -149,7 +38,7 @@ static const char *role_name(Cohortium__Role r)
     return (size_t)r < COUNT(names) ? names[r] : "?";
 }
 
-static const char *number_text(struct cx *cx, const Cohortium__Variable *v, double x)
+const char *look_number(struct cx *cx, const Cohortium__Variable *v, double x)
 {
     char day[32];
 
@@ -168,13 +57,13 @@ static const char *values_text(struct cx *cx, const Cohortium__Variable *v)
     if (v->n_levels > 12)
         buffer_printf(&b, ", ... (%zu)", v->n_levels);
     if (v->bounded)
-        buffer_printf(&b, "%s to %s", number_text(cx, v, v->lower),
-                      number_text(cx, v, v->upper));
+        buffer_printf(&b, "%s to %s", look_number(cx, v, v->lower),
+                      look_number(cx, v, v->upper));
     if (v->unit[0] != '\0')
         buffer_printf(&b, " %s", v->unit);
     for (size_t i = 0; i < v->n_grid && i < 12; i++)
         buffer_printf(&b, "%s%s", i > 0 ? ", " : "; cut at ",
-                      number_text(cx, v, v->grid[i]));
+                      look_number(cx, v, v->grid[i]));
     if (v->n_grid > 12)
         buffer_text(&b, ", ...");
     const char *text = buffer_string(&b);
@@ -186,11 +75,11 @@ static void put_json_variable(struct buffer *out, struct cx *cx,
 {
     (void)cx;
     buffer_text(out, "{");
-    put_pair(out, true, "name", v->name);
-    put_pair(out, false, "type", type_name(v->type));
-    put_pair(out, false, "role", role_name(v->role));
-    put_pair(out, false, "unit", v->unit);
-    put_pair(out, false, "label", v->label);
+    look_pair(out, true, "name", v->name);
+    look_pair(out, false, "type", look_type(v->type));
+    look_pair(out, false, "role", look_role(v->role));
+    look_pair(out, false, "unit", v->unit);
+    look_pair(out, false, "label", v->label);
     buffer_text(out, ",\"levels\":[");
     for (size_t i = 0; i < v->n_levels; i++) {
         buffer_text(out, i > 0 ? "," : "");
@@ -214,7 +103,7 @@ static enum fault show_codebook(struct cli *cli, const struct args *args, struct
 {
     static const char *const head[] = {"variable", "type", "role", "values", "label"};
     struct cx *cx = cli->cx;
-    struct buffer out = buffer_new(cx, OUT_MAX);
+    struct buffer out = buffer_new(cx, LOOK_OUT_MAX);
     bool json = args_has(args, "--json");
     const struct codebook *cb;
     const char **cells;
@@ -226,10 +115,10 @@ static enum fault show_codebook(struct cli *cli, const struct args *args, struct
     CX_NEW(cx, cells, n_cells);
     if (json) {
         buffer_text(&out, "{\"cohortium\":1,");
-        put_pair(&out, true, "dataset", cb->body->name);
-        put_pair(&out, false, "title", cb->body->title);
-        put_pair(&out, false, "digest", digest);
-        put_pair(&out, false, "count_unit", cb->body->count_unit);
+        look_pair(&out, true, "dataset", cb->body->name);
+        look_pair(&out, false, "title", cb->body->title);
+        look_pair(&out, false, "digest", digest);
+        look_pair(&out, false, "count_unit", cb->body->count_unit);
         buffer_text(&out, ",\"variables\":[");
     } else {
         buffer_printf(&out, "%s: %s\ncounted by distinct %s; digest %s\n\n", cb->body->name,
@@ -245,8 +134,8 @@ static enum fault show_codebook(struct cli *cli, const struct args *args, struct
             put_json_variable(&out, cx, v);
         }
         cells[rows * COUNT(head)] = v->name;
-        cells[rows * COUNT(head) + 1] = type_name(v->type);
-        cells[rows * COUNT(head) + 2] = role_name(v->role);
+        cells[rows * COUNT(head) + 1] = look_type(v->type);
+        cells[rows * COUNT(head) + 2] = look_role(v->role);
         cells[rows * COUNT(head) + 3] = values_text(cx, v);
         cells[rows * COUNT(head) + 4] = v->label;
         rows++;
@@ -256,7 +145,7 @@ static enum fault show_codebook(struct cli *cli, const struct args *args, struct
         buffer_text(&out, "]}\n");
     else
         put_grid(&out, &grid, "");
-    return finish(cli, &out);
+    return look_print(cli, &out);
 }
 
 /* ---- sites ---- */
@@ -276,7 +165,7 @@ static enum fault show_sites(struct cli *cli, const struct args *args, struct ho
     static const char *const head[] = {"site",    "title",    "link",
                                        "answers", "datasets", "software"};
     struct cx *cx = cli->cx;
-    struct buffer out = buffer_new(cx, OUT_MAX);
+    struct buffer out = buffer_new(cx, LOOK_OUT_MAX);
     bool json = args_has(args, "--json");
     size_t n = home->sites->n_sites, n_cells = n * COUNT(head);
     const char **cells;
@@ -300,13 +189,13 @@ static enum fault show_sites(struct cli *cli, const struct args *args, struct ho
         if (!json)
             continue;
         buffer_text(&out, i > 0 ? ",{" : "{");
-        put_pair(&out, true, "name", s->name);
-        put_pair(&out, false, "title", s->title);
-        put_pair(&out, false, "node_id", bytes_hex(cx, s->node_id.data, s->node_id.len));
-        put_pair(&out, false, "state", s->state);
-        put_pair(&out, false, "detail", s->detail);
-        put_pair(&out, false, "why_not", s->why_not);
-        put_pair(&out, false, "software", s->software);
+        look_pair(&out, true, "name", s->name);
+        look_pair(&out, false, "title", s->title);
+        look_pair(&out, false, "node_id", bytes_hex(cx, s->node_id.data, s->node_id.len));
+        look_pair(&out, false, "state", s->state);
+        look_pair(&out, false, "detail", s->detail);
+        look_pair(&out, false, "why_not", s->why_not);
+        look_pair(&out, false, "software", s->software);
         buffer_printf(&out, ",\"ready\":%s,\"datasets\":[", s->ready ? "true" : "false");
         for (size_t k = 0; k < s->n_datasets; k++) {
             buffer_text(&out, k > 0 ? "," : "");
@@ -319,7 +208,7 @@ static enum fault show_sites(struct cli *cli, const struct args *args, struct ho
         buffer_text(&out, "]}\n");
     else
         put_grid(&out, &grid, "");
-    return finish(cli, &out);
+    return look_print(cli, &out);
 }
 
 /* ---- status ---- */
@@ -342,9 +231,9 @@ static void put_permits(struct buffer *out, const struct home *home, bool json)
 
         if (json) {
             buffer_text(out, i > 0 ? ",{" : "{");
-            put_pair(out, true, "id", id);
-            put_pair(out, false, "title", p->title);
-            put_pair(out, false, "until", until);
+            look_pair(out, true, "id", id);
+            look_pair(out, false, "title", p->title);
+            look_pair(out, false, "until", until);
             buffer_printf(out,
                           ",\"by_site\":%s,\"budget\":%llu,\"charged\":%llu,"
                           "\"datasets\":[",
@@ -376,7 +265,7 @@ static void put_permits(struct buffer *out, const struct home *home, bool json)
 static enum fault show_status(struct cli *cli, const struct args *args, struct home *home)
 {
     struct cx *cx = cli->cx;
-    struct buffer out = buffer_new(cx, OUT_MAX);
+    struct buffer out = buffer_new(cx, LOOK_OUT_MAX);
     const Cohortium__Manifest *m = home->manifest->body;
     struct credential c = {0};
     size_t ready = 0;
@@ -392,18 +281,18 @@ static enum fault show_status(struct cli *cli, const struct args *args, struct h
     const char *until = trouble == NULL ? day_text(cx, c.body->not_after) : "";
     if (json) {
         buffer_text(&out, "{\"cohortium\":1,");
-        put_pair(&out, true, "profile", home->profile.name);
-        put_pair(&out, false, "home", home_name);
-        put_pair(&out, false, "consortium", m->consortium_name);
-        put_pair(&out, false, "genesis",
-                 bytes_hex(cx, home->profile.genesis, DIGEST_BYTES));
-        put_pair(&out, false, "credential_until", until);
+        look_pair(&out, true, "profile", home->profile.name);
+        look_pair(&out, false, "home", home_name);
+        look_pair(&out, false, "consortium", m->consortium_name);
+        look_pair(&out, false, "genesis",
+                  bytes_hex(cx, home->profile.genesis, DIGEST_BYTES));
+        look_pair(&out, false, "credential_until", until);
         buffer_printf(&out, ",\"lab\":%s,\"sites\":%zu,\"ready\":%zu,\"permits\":[",
                       manifest_is_lab(home->manifest) ? "true" : "false",
                       home->sites->n_sites, ready);
         put_permits(&out, home, true);
         buffer_text(&out, "]}\n");
-        return finish(cli, &out);
+        return look_print(cli, &out);
     }
     buffer_printf(&out, "profile     %s\nconsortium  %s%s, version %llu of its manifest\n",
                   home->profile.name, m->consortium_name,
@@ -420,14 +309,12 @@ static enum fault show_status(struct cli *cli, const struct args *args, struct h
         buffer_text(&out, "permit      none: ask the sites' officers for one\n");
     if ((uint64_t)clock_utc_ms() > m->fresh_until)
         buffer_text(&out, "note: the manifest is due for renewal\n");
-    return finish(cli, &out);
+    return look_print(cli, &out);
 }
 
 /* ---- commands ---- */
 
-static enum fault look(struct cli *cli, const struct args *args, size_t words,
-                       enum fault (*show)(struct cli *cli, const struct args *args,
-                                          struct home *home))
+enum fault look(struct cli *cli, const struct args *args, size_t words, look_show *show)
 {
     struct home home;
 
@@ -437,11 +324,6 @@ static enum fault look(struct cli *cli, const struct args *args, size_t words,
         fault = show(cli, args, &home);
     home_close(&home);
     return fault;
-}
-
-enum fault run_datasets(struct cli *cli, const struct args *args)
-{
-    return look(cli, args, 0, show_datasets);
 }
 
 enum fault run_codebook(struct cli *cli, const struct args *args)

@@ -57,7 +57,9 @@ static const struct option options_run[] = {
     {"--progress", NULL, "tell on standard error which sites are waited for"},
     {NULL, NULL, NULL}};
 static const struct option options_datasets[] = {
-    {"--search", "WORD", "only those whose names, titles or variables hold it"},
+    {"--search", "PATTERN",
+     "variables of all sites whose name, label, unit or level holds the word, or fits "
+     "'smok*'"},
     {NULL, NULL, NULL}};
 static const struct option options_verify[] = {
     {"--genesis", "HEX",
@@ -135,10 +137,16 @@ const struct command commands[] = {
      {options_run, options_output, options_home}},
     {"datasets",
      run_datasets,
-     "[--search WORD]",
+     "[--search PATTERN]",
      "what can be asked about",
-     "cohortium datasets --search survival",
+     "cohortium datasets --search 'smok*'",
      {options_datasets, options_json, options_home}},
+    {"codebook diff",
+     run_codebook_diff,
+     "A B    (each DATASET, DATASET@SITE, DATASET@DIGEST or FILE)",
+     "what differs between two codebooks",
+     "cohortium codebook diff lung@hospital_a lung@hospital_b",
+     {options_json, options_home}},
     {"codebook",
      run_codebook,
      "DATASET",

@@ -393,32 +393,42 @@ static enum fault no_dataset(struct home *home, const char *name)
                    all == NULL ? "" : all);
 }
 
-static enum fault fetch_codebook(struct home *home, const Cohortium__DatasetCard *card,
-                                 struct codebook **ret)
+static enum fault fetch_codebook(struct home *home, const char *dataset,
+                                 const uint8_t digest[32], struct codebook **ret)
 {
     struct cx *cx = home->cx;
     Cohortium__CodebookCall call = COHORTIUM__CODEBOOK_CALL__INIT;
     Cohortium__CodebookReply *reply;
     struct bytes packed;
 
-    call.dataset = card->name;
-    call.digest = card->codebook;
+    call.dataset = (char *)dataset;
+    call.digest = PB_DATA(bytes_of(digest, DIGEST_BYTES));
     TRY(pb_pack(cx, &call.base, &packed));
     TRY(home_call(home, cx, SERVICE_CODEBOOK, packed, HOME_CALL_MS, &packed));
     TRY(pb_unpack(cx, &cohortium__codebook_reply__descriptor, packed, LINK_MESSAGE_MAX,
                   &reply));
     TRY(codebook_open(cx, PB_BYTES(reply->codebook), ret));
-    if (!bytes_equal(PB_BYTES(card->codebook), bytes_of((*ret)->digest, DIGEST_BYTES)))
+    if (memcmp((*ret)->digest, digest, DIGEST_BYTES) != 0)
         return cx_fail(cx, FAULT_CONFLICT,
-                       "the home node sent another codebook of %s than it "
-                       "lists",
-                       card->name);
+                       "the home node sent another codebook of %s than the one asked for",
+                       dataset);
     const char *folder = cx_printf(cx, "%s/codebooks", home->profile.folder);
     const char *path = cache_path(cx, &home->profile, (*ret)->digest);
     /* The cache only saves a call: a profile that cannot be written still asks. */
     if (folder != NULL && path != NULL && folder_make(cx, folder) == FAULT_NONE)
         (void)!file_write(cx, "codebook", path, PB_BYTES(reply->codebook), 0600,
                           FILE_REPLACE);
+    return FAULT_NONE;
+}
+
+enum fault home_codebook_of(struct home *home, const char *dataset,
+                            const uint8_t digest[32], struct codebook **ret)
+{
+    struct codebook *cb;
+
+    if (cached_codebook(home->cx, &home->profile, digest, &cb) != FAULT_NONE)
+        TRY(fetch_codebook(home, dataset, digest, &cb));
+    *ret = cb;
     return FAULT_NONE;
 }
 
@@ -439,8 +449,7 @@ enum fault home_codebook(struct home *home, const char *dataset,
     if (card->codebook.len != DIGEST_BYTES)
         return cx_fail(home->cx, FAULT_FORMAT, "home lists %s without a codebook digest",
                        dataset);
-    if (cached_codebook(home->cx, &home->profile, card->codebook.data, &cb) != FAULT_NONE)
-        TRY(fetch_codebook(home, card, &cb));
+    TRY(home_codebook_of(home, dataset, card->codebook.data, &cb));
     if (strcmp(cb->body->name, dataset) != 0)
         return cx_fail(home->cx, FAULT_CONFLICT,
                        "home lists the codebook of %s as that of %s", cb->body->name,

@@ -46,6 +46,9 @@ CHECKED enum fault home_call(struct home *home, struct cx *cx, enum service serv
  */
 CHECKED enum fault home_codebook(struct home *home, const char *dataset,
                                  const struct codebook **ret);
+/* The one of this digest, whoever of the members has it; verified by it. */
+CHECKED enum fault home_codebook_of(struct home *home, const char *dataset,
+                                    const uint8_t digest[32], struct codebook **ret);
 /* From the cache alone, for `verify`: FAULT_MISSING when it is not there. */
 CHECKED enum fault cached_codebook(struct cx *cx, const struct profile *profile,
                                    const uint8_t digest[32], struct codebook **ret);

@@ -58,6 +58,17 @@ want 1 "does not exist" verify "$work/none" --genesis "$(printf '%064d' 0)"
 echo "no receipt" >"$work/no.receipt"
 want 1 "is not a receipt" verify "$work/no.receipt"
 
+# Two codebooks as files: no node is needed.
+printf 'dataset: d\ncount_unit: id\nvariables:\n  id: {type: identifier}\n  x: {type: binary}\n' \
+    >"$work/a.yaml"
+sed 's/x: {type: binary}/x: {type: real, unit: day, bounds: [0, 1]}/' "$work/a.yaml" >"$work/b.yaml"
+want 0 "the same codebook" codebook diff "$work/a.yaml" "$work/a.yaml"
+want 1 "x: type binary -> real" codebook diff "$work/a.yaml" "$work/b.yaml"
+want 1 '"same":false' codebook diff "$work/a.yaml" "$work/b.yaml" --json
+want 1 "expected" codebook diff "$work/a.yaml" "$0"
+want 2 "usage: cohortium codebook diff" codebook diff "$work/a.yaml"
+want 2 "expected a word, or a pattern" datasets --search ""
+
 # A key with a passphrase, its card, and the same name again.
 echo "correct horse" >"$work/passphrase"
 want 0 "hand it over" key new --name ada -o "$work/ada.key" --passphrase-file "$work/passphrase"

@@ -296,6 +296,12 @@ static enum fault ask_sites(struct home *home)
     return FAULT_NONE;
 }
 
+enum fault home_connect(struct home *home)
+{
+    TRY(connect_home(home));
+    return ask_sites(home);
+}
+
 enum fault home_open(struct cli *cli, const struct args *args, struct home *ret)
 {
     struct home *home = ret;
@@ -310,8 +316,7 @@ enum fault home_open(struct cli *cli, const struct args *args, struct home *ret)
                   &home->credential));
     TRY(profile_keys(home->cx, &home->profile, args_get(args, "--passphrase-file"),
                      &home->keys));
-    TRY(connect_home(home));
-    return ask_sites(home);
+    return home_connect(home);
 }
 
 void home_close(struct home *home)

@@ -36,6 +36,8 @@ struct home {
 
 /* Opens profile and key, links, asks for the sites. home_close on every path. */
 CHECKED enum fault home_open(struct cli *cli, const struct args *args, struct home *ret);
+/* The second half: profile, keys and credential are there. */
+CHECKED enum fault home_connect(struct home *home);
 void home_close(struct home *home);
 
 /* One call; deadline_ms from now. The reply lives in cx. After a failure home->trouble

@@ -23,6 +23,7 @@ struct look { /* one SITES call, while the members answer */
 struct one {
     struct look *look;
     Cohortium__Site *site;
+    int64_t asked; /* when, by our clock */
 };
 
 static void look_free(struct look *l)
@@ -59,6 +60,8 @@ static void catalog_done(void *user, enum fault fault, struct bytes body)
         one->site->ready = r->site->ready;
         one->site->why_not = r->site->why_not;
         one->site->software = r->site->software;
+        one->site->clock = r->site->clock;
+        one->site->clock_off = clock_off(r->site->clock, one->asked, clock_utc_ms());
     } else {
         one->site->state = (char *)"down";
         one->site->detail = (char *)"it did not answer";
@@ -122,7 +125,7 @@ static void own_done(void *user, enum fault fault, struct bytes body)
         s->detail = (char *)(linked ? "" : "no link at present");
         if (!linked)
             continue;
-        all[i] = (struct one){l, s};
+        all[i] = (struct one){l, s, clock_utc_ms()};
         l->waiting++;
         site_call(net, m->members[i], SERVICE_CATALOG, (struct bytes){0},
                   clock_mono_ms() + CATALOG_MS, catalog_done, &all[i]);

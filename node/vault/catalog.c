@@ -83,6 +83,7 @@ enum fault vault_catalog(struct cx *cx, struct vault *v, Cohortium__Site *ret)
     ret->title = v->self->title;
     ret->state = (char *)"this";
     ret->software = (char *)COHORTIUM_VERSION;
+    ret->clock = (uint64_t)clock_utc_ms();
     enum fault fault = vault_is_ready(cx, v);
     ret->ready = fault == FAULT_NONE;
     if (!ret->ready) {

@@ -81,3 +81,11 @@ char *clock_date(int32_t days, char *text, size_t n)
     (void)snprintf(text, n, "%04d-%02d-%02d", y, m, d);
     return text;
 }
+
+int64_t clock_off(uint64_t theirs, int64_t asked, int64_t heard)
+{
+    if (theirs == 0 || theirs > INT64_MAX / 2)
+        return theirs == 0 ? 0 : INT64_MAX / 2;
+    int64_t t = (int64_t)theirs;
+    return t < asked ? t - asked : t > heard ? t - heard : 0;
+}

@@ -12,6 +12,15 @@
 
 enum { RECEIPT_MAX = 64 * 1024 * 1024 };
 
+struct receipt_site { /* one participant's part in the answer */
+    const Cohortium__Member *member;
+    struct bytes version;               /* the id of its dataset version */
+    uint8_t policy[32];                 /* digest of the policy it answered under */
+    const Cohortium__LogRecord *record; /* its log's leaf ... */
+    uint64_t index, size;               /* ... at this index of a log of that many */
+    bool repeated;                      /* it held the answer before */
+};
+
 struct receipt_facts { /* what is proved, for people; all in cx */
     const struct manifest *manifest;
     struct request request;
@@ -21,6 +30,8 @@ struct receipt_facts { /* what is proved, for people; all in cx */
     struct bytes body;                        /* of the pooled release */
     int64_t answered_at;                      /* latest time in the leaves */
     bool exact_for_testing;
+    const Cohortium__Permit *permit;
+    const struct receipt_site *sites; /* in the order of the question's sites */
     size_t n_statements;
     const char **statements; /* "the request is signed by ...", in order checked */
 };

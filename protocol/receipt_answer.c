@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "protocol/base/clock.h"
+#include "protocol/mask.h"
 #include "protocol/merkle.h"
 
 /* Opens the releases: nothing in them is believed before check_releases. */
@@ -79,12 +80,28 @@ static enum fault check_accept(struct check *k, const Cohortium__Accept *a, size
     return FAULT_NONE;
 }
 
+/* The session that they opened; accepts: in order of participants. */
+static enum fault state_accepts(struct check *k, const struct bytes *accepts)
+{
+    uint8_t session[DIGEST_BYTES];
+
+    session_id(accepts, k->n, session);
+    const char *hex = bytes_hex(k->cx, session, sizeof session);
+    if (hex == NULL)
+        return FAULT_MEMORY;
+    return receipt_state(
+        k,
+        "%zu sites accepted the same question, participants, versions and policy, in the "
+        "session whose transcript begins with %s",
+        k->n, hex);
+}
+
 /* A repeated answer comes from an old session and has no ACCEPTs of its own. */
 static enum fault check_accepts(struct check *k)
 {
     const Cohortium__Receipt *r = k->receipt;
     bool by_site = k->facts->request.body->question->by_site;
-    bool *seen;
+    struct bytes *seen; /* in order of participants */
 
     if (by_site && r->n_accepts > 0)
         return receipt_denied(k, "ACCEPT: by site there is nothing to accept");
@@ -101,22 +118,20 @@ static enum fault check_accepts(struct check *k)
                       envelope_bound(ENVELOPE_ACCEPT), &a) != FAULT_NONE)
             return receipt_part_failed(k, "ACCEPT");
         TRY(receipt_check_stamp(k, "ACCEPT", a->stamp, &e, &i));
-        if (seen[i])
+        if (seen[i].n > 0)
             return receipt_denied(k, "ACCEPT: %s has two", k->who[i]->name);
         TRY(check_accept(k, a, i));
-        seen[i] = true;
+        seen[i] = PB_BYTES(r->accepts[n]);
     }
     if (!by_site && (r->n_accepts > 0 || k->from_sessions)) /* of all, or of none */
         for (size_t i = 0; i < k->n; i++)
-            if (!seen[i])
+            if (seen[i].n == 0)
                 return receipt_denied(k, "ACCEPT: that of %s is missing", k->who[i]->name);
     if (r->n_accepts == 0)
         return receipt_state(
             k, by_site ? "each site answered alone, by its own rules"
                        : "it is an answer given before: no new session was needed");
-    return receipt_state(
-        k, "%zu sites accepted the same question, participants, versions and policy",
-        r->n_accepts);
+    return state_accepts(k, seen);
 }
 
 static enum fault check_outcome(struct check *k, const Cohortium__Release *b)
@@ -172,6 +187,22 @@ static enum fault check_release(struct check *k, const struct site_release *s, s
     return check_outcome(k, b);
 }
 
+/* site: whose release it is; NULL: everybody's. */
+static enum fault state_release(struct check *k, const struct site_release *s,
+                                const char *site)
+{
+    const char *digest = bytes_hex(k->cx, s->envelope.digest, DIGEST_BYTES);
+    const char *policy = bytes_hex(k->cx, s->policy, sizeof s->policy);
+
+    if (digest == NULL || policy == NULL)
+        return FAULT_MEMORY;
+    TRY(receipt_state(k, "the rules were those of policy class \"%.32s\", SHA-256 %s",
+                      s->body->policy->policy_class, policy));
+    return receipt_state(k, "%s is signed by %s: SHA-256 %s",
+                         s->body->released ? "what was released" : "the NOT_RELEASED",
+                         site == NULL ? "every site" : site, digest);
+}
+
 static enum fault check_releases(struct check *k)
 {
     struct receipt_facts *f = k->facts;
@@ -191,9 +222,9 @@ static enum fault check_releases(struct check *k)
     if (f->exact_for_testing)
         TRY(receipt_state(k,
                           "EXACT FOR TESTING: a lab's answer without disclosure control"));
-    return receipt_state(k, f->release != NULL
-                                ? "the release is signed by every site"
-                                : "each site's release is signed by that site");
+    for (size_t i = 0; i < k->n_releases; i++)
+        TRY(state_release(k, &k->releases[i], f->release != NULL ? NULL : k->who[i]->name));
+    return FAULT_NONE;
 }
 
 static enum fault check_record(struct check *k, const Cohortium__LogRecord *r, size_t i)
@@ -263,6 +294,44 @@ static enum fault check_inclusion(struct check *k, const Cohortium__LogProof *p,
     return FAULT_NONE;
 }
 
+/* Which data, under which rules, and where it stands in the log: one sentence a site. */
+static enum fault state_site(struct check *k, const struct receipt_site *s)
+{
+    const char *version = bytes_hex(k->cx, s->version.p, s->version.n);
+    char when[32];
+
+    if (version == NULL)
+        return FAULT_MEMORY;
+    return receipt_state(
+        k,
+        "%s answered from version %s of its data and logged \"%.32s\" on %s: index %" PRIu64
+        " of a log of %" PRIu64 " records that it signed",
+        s->member->name, version, s->record->decision,
+        clock_format((int64_t)s->record->time, when, sizeof when), s->index, s->size);
+}
+
+static enum fault state_sites(struct check *k)
+{
+    struct receipt_site *sites;
+
+    CX_NEW(k->cx, sites, k->n);
+    for (size_t i = 0; i < k->n; i++) {
+        struct receipt_site *s = &sites[i];
+        size_t at;
+
+        s->member = k->who[i];
+        s->version = PB_BYTES(k->preflights[i]->version);
+        s->record = k->records[i];
+        s->index = k->receipt->proofs[i]->index;
+        s->size = k->receipt->proofs[i]->size;
+        s->repeated = strcmp(s->record->kind, "repeat") == 0;
+        memcpy(s->policy, release_of(k, i, &at)->policy, sizeof s->policy);
+        TRY(state_site(k, s));
+    }
+    k->facts->sites = sites;
+    return FAULT_NONE;
+}
+
 static enum fault check_leaves(struct check *k)
 {
     const Cohortium__Receipt *r = k->receipt;
@@ -281,6 +350,7 @@ static enum fault check_leaves(struct check *k)
         TRY(check_inclusion(k, p, i));
     }
     k->facts->answered_at = k->last;
+    TRY(state_sites(k));
     return receipt_state(k, "every site logged the decision, the last one at %s",
                          clock_format(k->last, when, sizeof when));
 }

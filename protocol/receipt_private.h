@@ -9,7 +9,7 @@
 
 #include "protocol/receipt.h"
 
-enum { VERSION_ID_BYTES = 16, REFERENCE_BYTES = 8, STATEMENTS_MAX = 64 };
+enum { VERSION_ID_BYTES = 16, REFERENCE_BYTES = 8, STATEMENTS = 32, STATEMENTS_A_SITE = 4 };
 
 struct site_release {
     const Cohortium__Release *body;
@@ -21,6 +21,7 @@ struct check {
     struct cx *cx;
     const Cohortium__Receipt *receipt;
     struct receipt_facts *facts;
+    size_t most_statements;
     size_t n;                      /* participants */
     const Cohortium__Member **who; /* in order */
     struct permit *permits;

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { RECEIPT_VERSION = 1 };
+#include "protocol/base/clock.h"
+
+enum { RECEIPT_VERSION = 1, NAMES_BYTES_MAX = 64 * 1024 };
 
 enum fault receipt_denied(struct check *k, const char *format, ...)
 {
@@ -36,7 +38,7 @@ enum fault receipt_state(struct check *k, const char *format, ...)
     char *copy = cx_strdup(k->cx, text);
     if (copy == NULL)
         return FAULT_MEMORY;
-    if (k->facts->n_statements < STATEMENTS_MAX)
+    if (k->facts->n_statements < k->most_statements)
         k->facts->statements[k->facts->n_statements++] = copy;
     return FAULT_NONE;
 }
@@ -96,6 +98,26 @@ static enum fault read_records(struct check *k)
     return FAULT_NONE;
 }
 
+static enum fault state_request(struct check *k)
+{
+    const struct request *r = &k->facts->request;
+    struct buffer names = buffer_new(k->cx, NAMES_BYTES_MAX);
+    const char *key = bytes_hex(k->cx, r->who.subject, sizeof r->who.subject);
+    char when[32];
+
+    for (size_t i = 0; i < k->n; i++)
+        buffer_printf(&names, "%s%s", i > 0 ? ", " : "", k->who[i]->name);
+    const char *all = buffer_string(&names);
+    if (key == NULL || all == NULL)
+        return FAULT_MEMORY;
+    return receipt_state(
+        k,
+        "the request is signed by %.128s (key %.16s...) on %s and names %zu site%s: %.500s",
+        r->who.body->name, key,
+        clock_format((int64_t)r->body->stamp->issued_at, when, sizeof when), k->n,
+        k->n == 1 ? "" : "s", all);
+}
+
 static enum fault check_request(struct check *k)
 {
     struct receipt_facts *f = k->facts;
@@ -115,8 +137,7 @@ static enum fault check_request(struct check *k)
         k->who[i] = manifest_find(f->manifest, r->question->sites[i].data);
     TRY(receipt_state(k, "the credential of %.128s is signed by its home %s",
                       f->request.who.body->name, f->request.who.home->name));
-    return receipt_state(k, "the request is signed by %.128s and names %zu site%s",
-                         f->request.who.body->name, k->n, k->n == 1 ? "" : "s");
+    return state_request(k);
 }
 
 static enum fault check_permits(struct check *k)
@@ -148,9 +169,14 @@ static enum fault check_permits(struct check *k)
             return receipt_denied(k, "permit: no officer of %s has signed one",
                                   k->who[i]->name);
     }
+    k->facts->permit = k->permits[0].body;
+    const char *id = bytes_hex(k->cx, k->facts->permit->id.data, k->facts->permit->id.len);
+    if (id == NULL)
+        return FAULT_MEMORY;
     return receipt_state(
-        k, "permit \"%.128s\" covers it and is signed by an officer of every site",
-        k->permits[0].body->title);
+        k,
+        "permit \"%.128s\" (%.8s...) covers it and is signed by an officer of every site",
+        k->facts->permit->title, id);
 }
 
 /* Which participant issued a stamp; k->n if none did. */
@@ -256,7 +282,8 @@ enum fault receipt_verify(struct cx *cx, const Cohortium__Receipt *receipt,
     struct receipt_facts facts = {0};
     struct check k = {.cx = cx, .receipt = receipt, .facts = &facts};
 
-    CX_NEW(cx, facts.statements, STATEMENTS_MAX);
+    k.most_statements = STATEMENTS + STATEMENTS_A_SITE * receipt->n_proofs;
+    CX_NEW(cx, facts.statements, k.most_statements);
     if (receipt->version != RECEIPT_VERSION)
         return receipt_denied(&k, "version %u, expected %d: use a newer program",
                               receipt->version, RECEIPT_VERSION);

@@ -3,8 +3,9 @@
 #include <string.h>
 
 #include "node/cli/cli.h"
-#include "node/cli/profile.h"
+#include "node/cli/receipts.h"
 #include "node/cli/render.h"
+#include "node/cli/words.h"
 #include "node/data/decimal.h"
 #include "protocol/base/clock.h"
 #include "protocol/receipt.h"
@@ -74,15 +75,29 @@ static const char *site_name(const struct receipt_facts *f, size_t i)
     return m != NULL ? m->name : "";
 }
 
-static void put_text(struct buffer *out, const struct receipt_facts *f, const char *file)
+/* A name that somebody gave must not look like a line of ours. */
+static void put_line(struct buffer *out, const char *text)
+{
+    buffer_text(out, "  ");
+    for (; *text != '\0'; text++)
+        buffer_put(out, (unsigned char)*text < 0x20 ? " " : text, 1);
+    buffer_text(out, "\n");
+}
+
+static void put_text(struct buffer *out, const struct receipt_facts *f,
+                     const Cohortium__Receipt *receipt, const char *file)
 {
     const Cohortium__Question *q = f->request.body->question;
 
     if (f->exact_for_testing)
         buffer_text(out, "EXACT FOR TESTING: a lab's answer, of class testing\n\n");
-    buffer_printf(out, "%s holds: %s of %s\n\n", file, q->analysis, q->dataset);
+    buffer_printf(out, "%s holds: %s of %s\n", file, q->analysis, q->dataset);
+    put_line(out, question_words(out->cx, q));
+    buffer_text(out, "\nproved\n");
     for (size_t i = 0; i < f->n_statements; i++)
-        buffer_printf(out, "  %s\n", f->statements[i]);
+        put_line(out, f->statements[i]);
+    buffer_text(out, "\nsaid, and signed by nobody\n");
+    put_line(out, cx_printf(out->cx, "it was put together by %.128s", receipt->software));
     buffer_text(out, "\n");
     if (f->release != NULL)
         put_result(out, f->release);
@@ -92,7 +107,32 @@ static void put_text(struct buffer *out, const struct receipt_facts *f, const ch
     }
 }
 
-static void put_json(struct buffer *out, const struct receipt_facts *f, bool pinned)
+/* What each site proved, for programs. */
+static void put_json_sites(struct buffer *out, const struct receipt_facts *f)
+{
+    char when[32];
+
+    buffer_text(out, ",\"proofs\":[");
+    for (size_t i = 0; i < f->n_sites; i++) {
+        const struct receipt_site *s = &f->sites[i];
+
+        buffer_text(out, i > 0 ? ",{\"site\":" : "{\"site\":");
+        put_json_text(out, s->member->name);
+        buffer_text(out, ",\"dataset_version\":");
+        put_json_text(out, bytes_hex(out->cx, s->version.p, s->version.n));
+        buffer_text(out, ",\"policy\":");
+        put_json_text(out, bytes_hex(out->cx, s->policy, sizeof s->policy));
+        buffer_text(out, ",\"decision\":");
+        put_json_text(out, s->record->decision);
+        buffer_printf(out, ",\"logged_at\":\"%s\",\"index\":%llu,\"size\":%llu}",
+                      clock_format((int64_t)s->record->time, when, sizeof when),
+                      (unsigned long long)s->index, (unsigned long long)s->size);
+    }
+    buffer_text(out, "]");
+}
+
+static void put_json(struct buffer *out, const struct receipt_facts *f,
+                     const Cohortium__Receipt *receipt, bool pinned)
 {
     const Cohortium__Question *q = f->request.body->question;
     bool released = f->release != NULL ? f->release->released : true;
@@ -121,7 +161,47 @@ static void put_json(struct buffer *out, const struct receipt_facts *f, bool pin
         buffer_text(out, i > 0 ? "," : "");
         put_json_text(out, f->statements[i]);
     }
-    buffer_text(out, "]}\n");
+    buffer_text(out, "],\"question\":");
+    put_json_text(out, question_words(out->cx, q));
+    buffer_text(out, ",\"researcher\":");
+    put_json_text(out, f->request.who.body->name);
+    buffer_text(out, ",\"permit\":");
+    put_json_text(out, f->permit->title);
+    buffer_text(out, ",\"policy_class\":");
+    put_json_text(
+        out, (f->release != NULL ? f->release : f->site_releases[0])->policy->policy_class);
+    buffer_text(out, ",\"software\":");
+    put_json_text(out, receipt->software);
+    put_json_sites(out, f);
+    buffer_text(out, "}\n");
+}
+
+/* One document for a receipt that does not hold, too. */
+static void tell_wrong(struct cli *cli, enum fault fault)
+{
+    struct buffer out = buffer_new(cli->cx, 1024 * 1024);
+
+    buffer_text(&out, "{\"cohortium\":1,\"verified\":false,\"fault\":");
+    put_json_text(&out, fault_name(fault));
+    buffer_text(&out, ",\"wrong\":");
+    put_json_text(&out, cx_message(cli->cx));
+    buffer_text(&out, "}\n");
+    if (out.fault == FAULT_NONE)
+        (void)fwrite(out.p, 1, out.n, cli->out);
+}
+
+/* Reads and checks; what is wrong is told with the file's name. */
+static enum fault verify_file(struct cx *cx, const char *path, const uint8_t *genesis,
+                              Cohortium__Receipt **ret, struct receipt_facts *ret_facts)
+{
+    struct bytes packed;
+
+    TRY(receipt_read(cx, path, &packed));
+    if (pb_unpack(cx, &cohortium__receipt__descriptor, packed, RECEIPT_MAX, ret) !=
+            FAULT_NONE ||
+        receipt_verify(cx, *ret, genesis, ret_facts) != FAULT_NONE)
+        return cx_prefix(cx, "%s: ", path);
+    return FAULT_NONE;
 }
 
 enum fault run_verify(struct cli *cli, const struct args *args)
@@ -132,20 +212,26 @@ enum fault run_verify(struct cli *cli, const struct args *args)
     const uint8_t *genesis;
     struct receipt_facts facts;
     Cohortium__Receipt *receipt;
-    struct bytes packed;
+    const char *path;
+    bool json = args_has(args, "--json");
 
     TRY(args_words(cx, args, 1, 1));
     TRY(choose_genesis(cx, args, digest, &genesis));
-    TRY(receipt_read(cx, args->words[0], &packed));
-    TRY(pb_unpack(cx, &cohortium__receipt__descriptor, packed, RECEIPT_MAX, &receipt));
-    TRY(receipt_verify(cx, receipt, genesis, &facts));
-    if (args_has(args, "--json"))
-        put_json(&out, &facts, genesis != NULL);
+    TRY(receipts_find(cx, args_get(args, "--profile"), args->words[0], &path));
+    enum fault fault = verify_file(cx, path, genesis, &receipt, &facts);
+    if (fault != FAULT_NONE) {
+        if (json)
+            tell_wrong(cli, fault);
+        return fault;
+    }
+    if (json)
+        put_json(&out, &facts, receipt, genesis != NULL);
     else
-        put_text(&out, &facts, args->words[0]);
+        put_text(&out, &facts, receipt, path);
     TRY(out.fault);
-    (void)fwrite(out.p, 1, out.n, cli->out);
-    if (genesis == NULL && !args_has(args, "--json"))
+    if (fwrite(out.p, 1, out.n, cli->out) != out.n)
+        return cx_fail(cx, FAULT_IO, "standard output could not be written");
+    if (genesis == NULL && !json)
         (void)fputs(
             "note: no genesis digest was given, so this proves the answer only to those "
             "who know the consortium's; use --genesis HEX\n",

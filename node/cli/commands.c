@@ -61,10 +61,20 @@ static const struct option options_datasets[] = {
      "variables of all sites whose name, label, unit or level holds the word, or fits "
      "'smok*'"},
     {NULL, NULL, NULL}};
+static const struct option options_receipts[] = {
+    {"--last", "N", "the newest N (default 20; 0: all)"},
+    {"--profile", "NAME", "whose (default: the only one, or `default`)"},
+    {NULL, NULL, NULL}};
 static const struct option options_verify[] = {
     {"--genesis", "HEX",
      "the consortium's digest (default: the profile's, if there is one)"},
-    {"--profile", "NAME", "whose genesis digest to use"},
+    {"--profile", "NAME", "whose genesis digest and receipts to use"},
+    {NULL, NULL, NULL}};
+static const struct option options_replay[] = {
+    {"--permit", "ID|TITLE", "instead of the permit that it was asked under"},
+    {"--save", "FILE", "keep the new receipt there (default: in the profile's folder)"},
+    {"--no-save", NULL, "keep no new receipt"},
+    {"--progress", NULL, "tell on standard error which sites are waited for"},
     {NULL, NULL, NULL}};
 static const struct option options_key_new[] = {
     {"--use", "USE", "researcher, officer or governance (default researcher)"},
@@ -171,12 +181,24 @@ const struct command commands[] = {
      "everything between me and an answer, each problem with its remedy",
      "cohortium doctor",
      {options_json, options_home}},
+    {"receipts",
+     run_receipts,
+     "[--last N]",
+     "the receipts that the profile keeps",
+     "cohortium receipts --last 5",
+     {options_receipts, options_json}},
     {"verify",
      run_verify,
-     "FILE",
+     "FILE|ID|last",
      "check a receipt, offline",
      "cohortium verify answer.receipt --genesis 3b1f...",
      {options_verify, options_json}},
+    {"replay",
+     run_replay,
+     "FILE|ID|last",
+     "ask a receipt's question again and compare",
+     "cohortium replay answer.receipt",
+     {options_replay, options_json, options_home}},
     {"key new",
      run_key_new,
      "--use USE --name NAME -o FILE",

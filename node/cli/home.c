@@ -11,18 +11,6 @@
 
 enum { CREDENTIAL_FILE_MAX = 64 * 1024, TROUBLE_MAX = 1024 * 1024, HOME_MEMORY = 1 << 30 };
 
-const char *member_name(struct cx *cx, const struct manifest *manifest,
-                        struct bytes node_id)
-{
-    const Cohortium__Member *m = node_id.n == DIGEST_BYTES && manifest != NULL
-                                     ? manifest_find(manifest, node_id.p)
-                                     : NULL;
-    const char *text =
-        m != NULL ? m->name : bytes_hex(cx, node_id.p, node_id.n < 8 ? node_id.n : 8);
-
-    return text == NULL ? "" : text;
-}
-
 /* ---- the link ---- */
 
 static bool admit(void *user, struct link_peer *peer)

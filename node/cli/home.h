@@ -8,6 +8,7 @@
 #pragma once
 
 #include "analyses/codebook.h"
+#include "node/cli/answer.h"
 #include "node/cli/cli.h"
 #include "node/cli/profile.h"
 #include "protocol/link.h"
@@ -54,9 +55,6 @@ CHECKED enum fault home_codebook_of(struct home *home, const char *dataset,
 /* From the cache alone, for `verify`: FAULT_MISSING when it is not there. */
 CHECKED enum fault cached_codebook(struct cx *cx, const struct profile *profile,
                                    const uint8_t digest[32], struct codebook **ret);
-/* "hospital_a", or the id's first digits when it is no member. In cx. */
-const char *member_name(struct cx *cx, const struct manifest *manifest,
-                        struct bytes node_id);
 /* The permit: `wanted` (id in hex, its beginning, or title), else the profile's, else the
  * only one that covers the dataset. FAULT_REFUSED when there is none. */
 CHECKED enum fault home_permit(struct home *home, struct cx *cx, const char *wanted,

@@ -57,6 +57,12 @@ want 1 "there is no lab" lab down
 want 1 "does not exist" verify "$work/none" --genesis "$(printf '%064d' 0)"
 echo "no receipt" >"$work/no.receipt"
 want 1 "is not a receipt" verify "$work/no.receipt"
+want 1 "the receipt 0123abcd does not exist" verify 0123abcd
+want 2 'did you mean `--genesis`?' verify x --genesi 12
+want 1 "profile add" receipts
+want 2 "--last" receipts --last many
+want 1 "profile add" replay "$work/no.receipt"
+want 2 "usage: cohortium replay FILE" replay
 
 # Two codebooks as files: no node is needed.
 printf 'dataset: d\ncount_unit: id\nvariables:\n  id: {type: identifier}\n  x: {type: binary}\n' \
@@ -100,6 +106,17 @@ cp "$work/ada.key" "$profile/researcher.key"
 printf 'home: tcp://127.0.0.1:1\nnode: "%s"\nnoise: "%s"\ngenesis: "%s"\n' "$hex" "$hex" "$hex" \
     >"$profile/profile.yaml"
 add ada "$work/ada.key" 1 "exists already"
+want 0 "no receipts yet" receipts
+want 0 '"receipts":[],"kept":0' receipts --json
+want 1 "no id of those that profile ada keeps" verify 0123abcd
+want 1 "no id of those that profile ada keeps" verify last
+mkdir "$profile/receipts"
+printf 'cohortium receipt 1\nAAAA\n' >"$profile/receipts/20260101T000000000Z-0123456789ab.receipt"
+want 0 "0123456789ab" receipts
+want 0 "cannot be read" receipts
+want 1 "20260101T000000000Z-0123456789ab.receipt: " verify 0123
+want 1 "does not exist" verify 012
+want 2 "one word too many" receipts list
 want 0 "tcp://127.0.0.1:1" profile list
 want 0 "$hex" profile show ada --json
 want 2 'did you mean `ada`?' profile show add

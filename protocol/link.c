@@ -499,6 +499,11 @@ const struct link_peer *link_peer(const struct link *link)
     return &link->peer;
 }
 
+bool link_is_ours(const struct link *link)
+{
+    return link->dial != NULL;
+}
+
 void *link_user(struct link *link)
 {
     return link->user;

@@ -96,6 +96,7 @@ void hub_forget(struct hub *hub, const uint8_t remote_id[32]);
 /* The link with a node; NULL without one. Never that of a researcher, whatever its key. */
 struct link *hub_find(struct hub *hub, const uint8_t remote_id[32]);
 const struct link_peer *link_peer(const struct link *link);
+bool link_is_ours(const struct link *link); /* this side dialled */
 void *link_user(struct link *link);
 void link_set_user(struct link *link, void *user);
 void link_close(struct link *link, const char *why);

@@ -140,42 +140,6 @@ enum fault admin_status(struct invocation *in)
     return ask_node(in, "status", NULL, 0, NULL, 0, NULL);
 }
 
-static void check(struct invocation *in, bool ok, const char *what, const char *remedy)
-{
-    (void)printf("%-8s %s\n", ok ? "ok" : "PROBLEM", what);
-    if (!ok) {
-        (void)printf("         -> %s\n", remedy);
-        in->status = 1;
-    }
-}
-
-enum fault admin_doctor(struct invocation *in)
-{
-    struct node_settings settings;
-    struct manifest *manifest;
-    struct admin_reply reply;
-
-    TRY(need_words(in, 0, 0, "no further word"));
-    TRY(folder_settings(in->cx, in->folder, &settings));
-    check(in, true,
-          cx_printf(in->cx, "%s is a node's folder, its name is %s", in->folder,
-                    settings.name),
-          "");
-    enum fault fault = folder_manifest(in->cx, in->folder, &manifest);
-    check(in, fault == FAULT_NONE, "the manifest chain verifies from its genesis",
-          cx_message(in->cx));
-    check(in, sandbox_has_landlock(), "the kernel has Landlock",
-          "a newer kernel confines the node's files too; seccomp holds without it");
-    fault = admin_call(in->cx, in->folder, "doctor", NULL, 0, NULL, 0, &reply);
-    check(in, fault == FAULT_NONE, "the node runs and answers", cx_message(in->cx));
-    if (fault == FAULT_NONE) {
-        (void)fputs(reply.text, stdout);
-        if (reply.status != 0)
-            in->status = 1;
-    }
-    return FAULT_NONE;
-}
-
 enum fault admin_audit_verify(struct invocation *in)
 {
     struct admin_reply reply;

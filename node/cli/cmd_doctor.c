@@ -7,10 +7,7 @@
  * "remedy"}]}
  */
 #include <errno.h>
-#include <netdb.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -20,6 +17,7 @@
 #include "protocol/base/clock.h"
 #include "protocol/files.h"
 #include "protocol/papers.h"
+#include "protocol/probe.h"
 
 enum {
     CREDENTIAL_MAX = 64 * 1024,
@@ -149,64 +147,6 @@ static void check_credential(struct doctor *d, const Cohortium__Credential *c)
 }
 
 /* ---- the way home ---- */
-
-static enum fault connect_one(struct cx *cx, const struct addrinfo *a, const char *place)
-{
-    int fd =
-        socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
-    int why = fd < 0 ? errno : 0;
-    socklen_t n = sizeof why;
-
-    if (why == 0 && connect(fd, a->ai_addr, a->ai_addrlen) != 0)
-        why = errno;
-    if (why == EINPROGRESS) {
-        struct pollfd ready = {.fd = fd, .events = POLLOUT};
-
-        if (poll(&ready, 1, PORT_MS) <= 0)
-            why = ETIMEDOUT;
-        else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &why, &n) != 0)
-            why = errno;
-    }
-    if (fd >= 0)
-        (void)close(fd);
-    if (why == 0)
-        return FAULT_NONE;
-    return cx_fail(cx, FAULT_UNAVAILABLE,
-                   "%s: %s; is the node running, and does a firewall let you through?",
-                   place, strerror(why));
-}
-
-/* Whether anything accepts there, before anybody says a word. */
-static enum fault try_port(struct cx *cx, const char *endpoint)
-{
-    static const char scheme[] = "tcp://";
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
-    const char *colon = strrchr(endpoint, ':');
-
-    if (strncmp(endpoint, scheme, sizeof scheme - 1) != 0 || colon == NULL ||
-        colon < endpoint + sizeof scheme)
-        return cx_fail(cx, FAULT_FORMAT, "profile.yaml: home: expected tcp://HOST:PORT");
-    const char *first = endpoint + sizeof scheme - 1;
-    size_t length = (size_t)(colon - first);
-    if (length >= 2 && first[0] == '[' && first[length - 1] == ']') {
-        first++;
-        length -= 2;
-    }
-    const char *host = cx_printf(cx, "%.*s", (int)length, first);
-    if (host == NULL)
-        return FAULT_MEMORY;
-    int bad = getaddrinfo(host, colon + 1, &hints, &found);
-    if (bad != 0)
-        return cx_fail(cx, FAULT_UNAVAILABLE,
-                       "%s: %s; correct `home` in profile.yaml, or ask "
-                       "who keeps the names",
-                       host, gai_strerror(bad));
-    enum fault fault = FAULT_UNAVAILABLE;
-    for (const struct addrinfo *a = found; a != NULL && fault != FAULT_NONE; a = a->ai_next)
-        fault = connect_one(cx, a, endpoint);
-    freeaddrinfo(found);
-    return fault;
-}
 
 static const Cohortium__Site *own_site(const struct doctor *d)
 {
@@ -372,9 +312,14 @@ static void check_all(struct doctor *d)
     fault = profile_keys(d->cx, &home->profile, args_get(d->args, "--passphrase-file"),
                          &home->keys);
     bool key = holds(d, "key", fault, "the researcher's key opens");
-    fault = try_port(d->cx, home->profile.home);
-    bool port = holds(d, "port", fault,
-                      cx_printf(d->cx, "something listens at %s", home->profile.home));
+    fault = probe_one(d->cx, home->profile.home, PORT_MS);
+    bool port = fault == FAULT_NONE;
+    put(d, "port", port ? WELL : PROBLEM,
+        cx_printf(d->cx, "something listens at %s", home->profile.home),
+        cx_printf(d->cx,
+                  "%s; is the node running, is `home` in profile.yaml right, and does a "
+                  "firewall let you through?",
+                  cx_message(d->cx)));
     if (!key)
         return; /* nothing further can be signed, and home says nothing to strangers */
     fault = read_credential(d, &c);

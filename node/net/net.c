@@ -261,6 +261,7 @@ static void link_up(void *user, struct link *link)
 
     log_notice("linked with %s", peer_name(net, link));
     if (!peer->researcher) {
+        neighbour_up(net, link);
         sites_report(net);
         return;
     }
@@ -281,8 +282,10 @@ static void link_down(void *user, struct link *link, const char *why)
     if (a != NULL)
         a->link = NULL;
     log_notice("the link with %s ended: %s", peer_name(net, link), why);
-    if (!link_peer(link)->researcher)
+    if (!link_peer(link)->researcher) {
+        neighbour_down(net, link);
         sites_report(net);
+    }
 }
 
 static void forward_done(void *user, enum fault fault, struct bytes body)
@@ -367,6 +370,7 @@ static enum fault start(struct cx *cx, struct net *net, const struct net_setup *
         .admit = admit,
         .up = link_up,
         .down = link_down,
+        .failed = neighbour_failed,
         .serve = serve,
     };
     TRY(hub_new(cx, &hub, &net->hub));
@@ -404,6 +408,7 @@ enum fault net_run(struct cx *cx, const struct net_setup *setup)
         end_call(&net, net.pending, FAULT_UNAVAILABLE, (struct bytes){0});
     if (net.hub != NULL)
         hub_free(&net.hub);
+    neighbours_free(&net);
     ipc_reader_free(&net.reader);
     ipc_writer_free(&net.writer);
     if (fault == FAULT_NONE && net.failed)

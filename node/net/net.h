@@ -27,6 +27,9 @@ struct net {
     struct ask *asks;     /* questions being coordinated */
     size_t n_asks, looks; /* looks: SITES calls being answered */
     bool failed, closing;
+    struct neighbour *neighbours; /* what is known of each member's link (neighbours.c) */
+    size_t looking;               /* members that were asked how they are */
+    uint64_t look_timer;
 };
 
 enum {
@@ -70,6 +73,15 @@ void sites_serve(struct net *net, struct bytes credential, struct served *served
 void codebook_serve(struct net *net, struct bytes call, struct served *served);
 /* Tells the vault how the links stand (for status). */
 void sites_report(struct net *net);
+
+/* neighbours.c: how the links with members stand and stood; members are asked now and then
+ * how they are, so that the operator's doctor knows their clocks and versions. */
+void neighbour_up(struct net *net, const struct link *link);
+void neighbour_down(struct net *net, const struct link *link);
+void neighbour_failed(void *user, const uint8_t id[32], const char *why); /* hub_setup */
+/* Into a Site of sites_report; texts live in cx. */
+CHECKED enum fault neighbour_tell(struct net *net, struct cx *cx, Cohortium__Site *site);
+void neighbours_free(struct net *net); /* after the hub */
 
 /* served_fail with a packed Trouble: text may be NULL, site too. */
 void net_fail(struct served *served, enum fault fault, const char *text,

@@ -262,6 +262,8 @@ void sites_report(struct net *net)
             s->detail = m->members[i]->n_endpoints > 0
                             ? m->members[i]->endpoints[0]
                             : (char *)"it dials us; it has not yet";
+        if (neighbour_tell(net, cx, s) != FAULT_NONE)
+            return;
         r.sites[r.n_sites++] = s;
     }
     if (pb_pack(cx, &r.base, &packed) != FAULT_NONE ||

@@ -7,7 +7,7 @@
 #include "node/log.h"
 #include "protocol/base/clock.h"
 
-enum { TEXT_MAX = 4 * 1024 * 1024, MANY = 1000, SOON_MS = 14 * 24 * 3600 * 1000 };
+enum { TEXT_MAX = 4 * 1024 * 1024, MANY = 1000 };
 
 static const struct {
     const char *words;
@@ -83,7 +83,8 @@ void desk_answer(struct cx *cx, struct vault *v, const Cohortium__AdminCall *cal
         (void)cx_fail(cx, FAULT_USAGE, "no command `%.60s`", call->command);
     if (fault == FAULT_NONE && d.text.fault != FAULT_NONE)
         fault = d.text.fault;
-    reply->status = status_of(fault);
+    if (fault != FAULT_NONE)
+        reply->status = status_of(fault);
     if (fault == FAULT_NONE) {
         char *text = buffer_string(&d.text);
 
@@ -246,11 +247,7 @@ enum fault desk_doctor(struct desk *d)
     check(d, fault == FAULT_NONE, "the clock goes on from the log", cx_message(d->cx));
     check(d, now < (int64_t)v->manifest->body->fresh_until, "the manifest is fresh",
           "ask the other members for the newer version");
-    const struct policy_now *policy;
-    if (vault_policy(d->cx, v, &policy) == FAULT_NONE)
-        check(d, (int64_t)policy->numbers.not_after - now > SOON_MS,
-              "the policy does not expire within two weeks",
-              "apply a new one with `cohortiumd policy apply`");
+    TRY(desk_check_papers(d));
     fault = store_check(d->cx, v->store, &withdrawn);
     if (fault == FAULT_NONE)
         fault = count_withdrawn(d, &withdrawn);
@@ -262,12 +259,5 @@ enum fault desk_doctor(struct desk *d)
           cx_printf(d->cx, "the log of %llu records is whole", (unsigned long long)log.size),
           cx_message(d->cx));
     TRY(check_disk(d));
-    TRY(put_peers(d));
-    /* The text is the answer even where there are problems; d->reply->status tells. */
-    unsigned status = d->reply->status;
-    char *text = buffer_string(&d->text);
-    d->reply->json = (char *)"";
-    if (status != 0 && text != NULL)
-        return cx_fail(d->cx, FAULT_IO, "%s", text);
-    return FAULT_NONE;
+    return desk_check_members(d);
 }

@@ -17,6 +17,7 @@ struct desk { /* one command at work */
     struct buffer text;
 };
 
+/* A command that has an answer in d->text and yet failed sets d->reply->status itself. */
 typedef enum fault desk_command(struct desk *d);
 
 /* The i-th word, or a FAULT_USAGE that names it. */
@@ -31,3 +32,10 @@ desk_command desk_codebook_add, desk_codebook_show;
 desk_command desk_data_begin, desk_data_publish, desk_data_list, desk_data_drop;
 desk_command desk_audit_verify, desk_audit_show, desk_audit_explain;
 desk_command desk_status, desk_ready, desk_doctor, desk_manifest;
+
+/* desk_doctor.c. A claim that holds, is to be known, or does not hold: then d->reply->status
+ * says so, and the remedy is told. */
+enum finding { FINDING_WELL, FINDING_NOTE, FINDING_PROBLEM };
+void desk_finding(struct desk *d, enum finding finding, const char *what, const char *remedy);
+CHECKED enum fault desk_check_papers(struct desk *d);
+CHECKED enum fault desk_check_members(struct desk *d);

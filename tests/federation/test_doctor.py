@@ -1,7 +1,7 @@
-"""cohortium doctor: each thing that can be wrong between a researcher and an answer."""
+"""Doctors: what can be wrong between a researcher and an answer, and between a node and its own."""
 import shutil
 
-from lab import Checks, Lab, clock_off, why_no_clock
+from lab import NODED, Checks, Lab, clock_off, wait_for, why_no_clock
 
 check = Checks()
 
@@ -109,4 +109,75 @@ with Lab() as lab:
     lab.stop_node(0)
     a, found = doctor(lab)
     check("home that is down", problems(found) == ["port"], a.out)
+
+
+def node_problems(a):
+    """[(what, remedy)] of the PROBLEM lines of cohortiumd doctor."""
+    lines = a.out.splitlines() + [""]
+    return [(line[9:], lines[i + 1].strip(" ->")) for i, line in enumerate(lines)
+            if line.startswith("PROBLEM")]
+
+
+with Lab() as lab:
+    a = lab.noded(0, "doctor")
+    check("a node of a lab is well", a.status == 0 and node_problems(a) == [] and a.err == "",
+          a.out + a.err)
+    for text in ("this user's alone", "where this node listens", "hospital_b can be reached",
+                 "hospital_c is linked since", "it last dialled this node: ", "MB free",
+                 "the policy in force is valid until", "log of"):
+        check(f"it tells: {text}", text in a.out, a.out)
+    key = lab.node(0) / "keys" / "signing.key"
+    key.chmod(0o640)
+    a = lab.noded(0, "doctor")
+    check("a key that others may read", a.status == 1 and len(node_problems(a)) == 1
+          and f"chmod 0600 {key}" in node_problems(a)[0][1], a.out)
+    key.chmod(0o600)
+    (lab.node(0) / "vault.db").chmod(0o644)
+    lab.node(0).chmod(0o755)
+    a = lab.noded(0, "doctor")
+    check("a folder and a database that others may read", len(node_problems(a)) == 2, a.out)
+    (lab.node(0) / "vault.db").chmod(0o600)
+    lab.node(0).chmod(0o700)
+    papers = lab.dir / "papers"
+    permit = lab.home / "short.permit"
+    for words in (("permit", "new", "--title", "short study", "--purpose", "a test", "--dataset",
+                   "lung", "--researcher", papers / "researcher.card", "--member", "all",
+                   "--days", "5", "--manifest", papers / "manifest", "-o", permit),
+                  ("permit", "sign", "--key", lab.dir / "keys" / "hospital_a.key", permit),
+                  ("permit", "add", "--dir", lab.node(0), permit)):
+        a = lab.run(NODED, *words)
+        check(f"{words[0]} {words[1]}", a.status == 0, a.err)
+    a = lab.noded(0, "doctor")
+    check("a permit that ends soon is a note", a.status == 0
+          and "NOTE     the permit short study ends" in a.out, a.out)
+    lab.stop_node(1)
+    wait_for(lambda: "nothing listens at" in lab.noded(0, "doctor").out, 10)
+    a = lab.noded(0, "doctor")
+    check("a member that is down: what the dial found, and since when",
+          [w for w, _ in node_problems(a)] == ["hospital_b is linked"]
+          and "nothing listens at" in node_problems(a)[0][1]
+          and "its last link ended 2" in node_problems(a)[0][1]
+          and "NOTE     hospital_b cannot be reached from here" in a.out, a.out)
+    check("and everything else is told all the same", "MB free" in a.out
+          and "hospital_c is linked since" in a.out, a.out)
+    if why_no_clock() is None:
+        lab.serve(1, clock_off("-10m"))
+        check("a member whose clock is off is found",
+              wait_for(lambda: "the clock of hospital_b is" in lab.noded(0, "doctor").out, 15))
+        a = lab.noded(0, "doctor")
+        check("with how far, and what to do", len(node_problems(a)) == 1
+              and "s behind this node's" in node_problems(a)[0][0]
+              and "NTP" in node_problems(a)[0][1], a.out)
+        a = lab.noded(2, "doctor")
+        check("by the other members, too", wait_for(
+            lambda: "hospital_b is" in lab.noded(2, "doctor").out, 5), a.out)
+    lab.stop_node(0)
+    a = lab.noded(0, "doctor")
+    check("a node that does not run", a.status == 1 and {w for w, _ in node_problems(a)} >= {
+        "the node runs and answers"} and any("where this node listens" in w
+                                              for w, _ in node_problems(a)), a.out)
+    (lab.node(0) / "keys" / "patient.key").unlink()
+    a = lab.noded(0, "doctor")
+    check("a key that is gone", any("patient.key is there" in w and "restore" in r
+                                    for w, r in node_problems(a)), a.out)
 check.end()

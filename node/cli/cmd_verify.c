@@ -190,17 +190,19 @@ static void tell_wrong(struct cli *cli, enum fault fault)
         (void)fwrite(out.p, 1, out.n, cli->out);
 }
 
-/* Reads and checks; what is wrong is told with the file's name. */
-static enum fault verify_file(struct cx *cx, const char *path, const uint8_t *genesis,
-                              Cohortium__Receipt **ret, struct receipt_facts *ret_facts)
+enum fault receipt_open(struct cx *cx, const struct args *args, struct opened *ret)
 {
-    struct bytes packed;
+    uint8_t digest[DIGEST_BYTES];
+    const uint8_t *genesis;
 
-    TRY(receipt_read(cx, path, &packed));
-    if (pb_unpack(cx, &cohortium__receipt__descriptor, packed, RECEIPT_MAX, ret) !=
-            FAULT_NONE ||
-        receipt_verify(cx, *ret, genesis, ret_facts) != FAULT_NONE)
-        return cx_prefix(cx, "%s: ", path);
+    TRY(choose_genesis(cx, args, digest, &genesis));
+    TRY(receipts_find(cx, args_get(args, "--profile"), args->words[0], &ret->path));
+    ret->pinned = genesis != NULL;
+    TRY(receipt_read(cx, ret->path, &ret->packed));
+    if (pb_unpack(cx, &cohortium__receipt__descriptor, ret->packed, RECEIPT_MAX,
+                  &ret->receipt) != FAULT_NONE ||
+        receipt_verify(cx, ret->receipt, genesis, &ret->facts) != FAULT_NONE)
+        return cx_prefix(cx, "%s: ", ret->path);
     return FAULT_NONE;
 }
 
@@ -208,30 +210,24 @@ enum fault run_verify(struct cli *cli, const struct args *args)
 {
     struct cx *cx = cli->cx;
     struct buffer out = buffer_new(cx, 16 * 1024 * 1024);
-    uint8_t digest[DIGEST_BYTES];
-    const uint8_t *genesis;
-    struct receipt_facts facts;
-    Cohortium__Receipt *receipt;
-    const char *path;
+    struct opened o = {0};
     bool json = args_has(args, "--json");
 
     TRY(args_words(cx, args, 1, 1));
-    TRY(choose_genesis(cx, args, digest, &genesis));
-    TRY(receipts_find(cx, args_get(args, "--profile"), args->words[0], &path));
-    enum fault fault = verify_file(cx, path, genesis, &receipt, &facts);
+    enum fault fault = receipt_open(cx, args, &o);
     if (fault != FAULT_NONE) {
-        if (json)
+        if (json && fault != FAULT_USAGE)
             tell_wrong(cli, fault);
         return fault;
     }
     if (json)
-        put_json(&out, &facts, receipt, genesis != NULL);
+        put_json(&out, &o.facts, o.receipt, o.pinned);
     else
-        put_text(&out, &facts, receipt, path);
+        put_text(&out, &o.facts, o.receipt, o.path);
     TRY(out.fault);
     if (fwrite(out.p, 1, out.n, cli->out) != out.n)
         return cx_fail(cx, FAULT_IO, "standard output could not be written");
-    if (genesis == NULL && !json)
+    if (!o.pinned && !json)
         (void)fputs(
             "note: no genesis digest was given, so this proves the answer only to those "
             "who know the consortium's; use --genesis HEX\n",

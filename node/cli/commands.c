@@ -70,6 +70,9 @@ static const struct option options_verify[] = {
      "the consortium's digest (default: the profile's, if there is one)"},
     {"--profile", "NAME", "whose genesis digest and receipts to use"},
     {NULL, NULL, NULL}};
+static const struct option options_export[] = {
+    {"--ro-crate", "DIR", "the folder to write; it must be new or empty"},
+    {NULL, NULL, NULL}};
 static const struct option options_replay[] = {
     {"--permit", "ID|TITLE", "instead of the permit that it was asked under"},
     {"--save", "FILE", "keep the new receipt there (default: in the profile's folder)"},
@@ -199,6 +202,12 @@ const struct command commands[] = {
      "ask a receipt's question again and compare",
      "cohortium replay answer.receipt",
      {options_replay, options_json, options_home}},
+    {"export",
+     run_export,
+     "FILE|ID|last --ro-crate DIR",
+     "write a receipt as a Five Safes RO-Crate",
+     "cohortium export last --ro-crate crate",
+     {options_export, options_verify}},
     {"key new",
      run_key_new,
      "--use USE --name NAME -o FILE",

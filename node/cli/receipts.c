@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "protocol/base/clock.h"
-#include "protocol/receipt.h"
 
 /* Nothing that we write makes more; a folder that somebody else filled is not read to its
  * end. */

@@ -12,7 +12,9 @@
  */
 #pragma once
 
+#include "node/cli/cli.h"
 #include "node/cli/profile.h"
+#include "protocol/receipt.h"
 
 enum {
     RECEIPTS_MAX = 10000,
@@ -47,3 +49,15 @@ CHECKED enum fault receipts_find(struct cx *cx, const char *profile, const char 
 /* Removes the oldest beyond these bounds: receipts_keep does, with those above. */
 CHECKED enum fault receipts_rotate(struct cx *cx, const struct profile *p, size_t most,
                                    uint64_t most_bytes);
+
+struct opened {
+    const char *path;
+    struct bytes packed;
+    Cohortium__Receipt *receipt;
+    struct receipt_facts facts;
+    bool pinned; /* against a genesis digest that was given, or the profile's */
+};
+/* cmd_verify.c: finds args->words[0] and verifies it against --genesis, else the genesis of
+ * --profile or the usual profile where there is one, else its own. What is wrong is told
+ * with the file's name. */
+CHECKED enum fault receipt_open(struct cx *cx, const struct args *args, struct opened *ret);

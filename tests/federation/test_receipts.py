@@ -1,10 +1,14 @@
 """Receipts over three real nodes: kept, listed, verified, tampered with part by part, replayed."""
 import base64
+import csv
+import json
 import os
+import shutil
 import subprocess
 import time
 
 from lab import CLI, SITES, Checks, Lab
+import rocrate
 
 LINE = "cohortium receipt 1\n"
 QUESTIONS = [
@@ -321,6 +325,125 @@ def replaying(lab):
     check("when it is back, so is the answer", replay(lab.home / "third.receipt").status == 0)
 
 
+def exporting(lab, path):
+    crate = lab.home / "crate"
+    a = lab.cohortium("export", path, "--profile", "lab-test")
+    check("export needs to be told where", a.status == 2 and "--ro-crate" in a.err, a.err)
+    a = lab.cohortium("export", path, "--ro-crate", crate, "--profile", "lab-test")
+    check("a receipt becomes a crate", a.status == 0 and a.err == "", a.out + a.err)
+    check("it follows the rules of RO-Crate and of the Five Safes",
+          rocrate.problems(crate) == [], rocrate.problems(crate))
+    a = lab.cohortium("verify", crate / "answer.receipt", "--profile", "lab-test")
+    check("the receipt in it verifies", a.status == 0, a.err)
+    told = lab.cohortium("verify", path, "--profile", "lab-test", "--json").json
+
+    reader = rocrate.Reader(crate)
+    by_id = reader.by_id
+    check("safe people: the researcher and the officers", by_id["#researcher"]["name"]
+          == told["researcher"] and len([e for e in by_id if e.startswith("#officer-")]) == 3)
+    check("safe projects: the permit", by_id["#project"]["name"] == told["permit"]
+          and by_id["#project"]["description"] != "")
+    check("safe data: the versions that answered", all(
+        by_id["#data-" + p["site"]]["version"] == p["dataset_version"]
+        and reader.of(by_id["#data-" + p["site"]], "isBasedOn")[0]["@id"] == "codebook.yaml"
+        for p in told["proofs"]), told)
+    check("safe settings: the policy's numbers", by_id["#policy-minimum_frequency_threshold"]["value"]
+          == 10 and by_id["#policy"]["identifier"].endswith(told["proofs"][0]["policy"]))
+    check("safe outputs: each site's decision", all(
+        "approved" in by_id["#disclosure-" + p["site"]]["name"]
+        and by_id["#disclosure-" + p["site"]]["endTime"] == p["logged_at"] for p in told["proofs"]))
+
+    result = json.loads((crate / "result.json").read_text())["releases"][0]
+    values = {i["name"]: i["values"] for i in result["items"]}
+    rows = [r for r in csv.DictReader(open(crate / "result.csv", encoding="utf-8"))
+            if r["item"] == "counts"]
+    asked = lab.ask("table", "lung", "sex * status").json["items"]["counts"]
+    check("JSON and CSV hold the released numbers", values["counts"] == sum(asked, [])
+          and [float(r["value"]) for r in rows] == values["counts"]
+          and [(r["row"], r["column"]) for r in rows]
+          == [("0", "0"), ("0", "1"), ("1", "0"), ("1", "1")], (values, rows, asked))
+    page = (crate / "ro-crate-preview.html").read_text(encoding="utf-8")
+    check("the page shows the table and what is proved", "odds ratio" in page
+          and "Safe people" in page and told["genesis"] in page and "<script" not in page)
+
+    a = lab.cohortium("export", path, "--ro-crate", crate, "--profile", "lab-test")
+    check("a folder that holds something is left alone", a.status == 2 and "not empty" in a.err, a.err)
+    again = lab.home / "again"
+    lab.cohortium("export", path, "--ro-crate", again, "--profile", "lab-test")
+    check("the same receipt gives the same bytes", all(
+        (again / f).read_bytes() == (crate / f).read_bytes()
+        for f in ("ro-crate-metadata.json", "result.csv", "ro-crate-preview.html")))
+
+    clean = dict(lab.env, XDG_CONFIG_HOME=str(lab.home / "nobody"), HOME=str(lab.home / "nobody"))
+    bare = lab.home / "bare"
+    a = lab.run(CLI, "export", path, "--ro-crate", bare, env=clean)
+    check("without a profile it is a crate, too", a.status == 0 and "codebook" in a.err
+          and rocrate.problems(bare) == [] and (bare / "result.csv").read_bytes()
+          == (crate / "result.csv").read_bytes(), (a.out + a.err, rocrate.problems(bare)))
+    refused = lab.home / "withheld.receipt"
+    lab.ask("glm", "lung", "status ~ age + sex + factor(ph_ecog)", "--family", "binomial",
+            "--save", refused)
+    none = lab.home / "none"
+    a = lab.cohortium("export", refused, "--ro-crate", none, "--profile", "lab-test")
+    check("a NOT_RELEASED becomes a crate that says so", a.status == 0
+          and rocrate.problems(none) == [] and rocrate.Reader(none).by_id["#query"]["error"]
+          .startswith("not released"), (a.err, rocrate.problems(none)))
+    pack(lab.home / "bad.receipt", [f for f in unpack(path) if f[0] != PROOF])
+    a = lab.cohortium("export", lab.home / "bad.receipt", "--ro-crate", lab.home / "no")
+    check("a receipt that does not hold is not exported", a.status == 1
+          and not (lab.home / "no").exists(), a.out + a.err)
+    breaking(crate)
+
+
+def breaking(crate):
+    """The reader of the rules sees what is wrong: each row spoils a good crate."""
+    rows = [
+        ("a missing file", lambda d, e: (d / "result.csv").unlink(), "does not exist"),
+        ("another content", lambda d, e: (d / "result.json").write_text("{}"), "another digest"),
+        ("a file too many", lambda d, e: (d / "x").touch(), "not described"),
+        ("a lost entity", lambda d, e: e.pop("#project"), "refers to #project"),
+        ("no project", lambda d, e: e["./"].pop("sourceOrganization"), "no Project"),
+        ("no disclosure", lambda d, e: [e.pop(k) for k in list(e) if "disclosure" in k],
+         "no DisclosureCheck"),
+        ("no profile", lambda d, e: e["./"].pop("conformsTo"), "conform to the profile"),
+        ("a loose file", lambda d, e: e["./"]["hasPart"].pop(0), "in no hasPart"),
+    ]
+    for claim, spoil, words in rows:
+        copy = crate.parent / "spoiled"
+        shutil.copytree(crate, copy)
+        document = json.loads((copy / rocrate.METADATA).read_text())
+        entities = {e["@id"]: e for e in document["@graph"]}
+        spoil(copy, entities)
+        document["@graph"] = list(entities.values())
+        (copy / rocrate.METADATA).write_text(json.dumps(document))
+        found = rocrate.problems(copy)
+        check(f"the reader of the rules sees {claim}", any(words in f for f in found), found)
+        shutil.rmtree(copy)
+
+
+def by_site(lab):
+    a = lab.ask("table", "lung", "sex * status", "--by-site", "--save", lab.home / "by.receipt")
+    check("answered by site", a.status in (0, 3), a.err)
+    v = lab.cohortium("verify", lab.home / "by.receipt", "--profile", "lab-test")
+    check("verify names each site's own policy and release", v.status == 0
+          and v.out.count("the rules were those") == 3 and v.out.count(" is signed by hospital_") == 3
+          and "--by-site" in v.out, v.out + v.err)
+    a = lab.ask("replay", lab.home / "by.receipt")
+    check("by site it replays", a.status == 0 and a.json["same"], a.out + a.err)
+    a = lab.cohortium("export", lab.home / "by.receipt", "--ro-crate", lab.home / "by",
+                      "--profile", "lab-test")
+    check("by site it is a crate", a.status == 0 and rocrate.problems(lab.home / "by") == [],
+          (a.err, a.status == 0 and rocrate.problems(lab.home / "by")))
+    rows = list(csv.DictReader(open(lab.home / "by" / "result.csv", encoding="utf-8")))
+    check("its rows name their sites", {r["site"] for r in rows}
+          <= {"hospital_a", "hospital_b", "hospital_c"} and rows, rows)
+    lab.noded(0, "data", "import", "lung", SITES[0])
+    a = lab.ask("replay", lab.home / "by.receipt")
+    check("by site a new version is named", a.status == 1
+          and [(c["cause"], c["site"]) for c in a.json["causes"]]
+          == [("dataset_version", "hospital_a")], a.out + a.err)
+
+
 if __name__ == "__main__":
     with Lab(policy="cautious") as lab:
         keeping(lab)
@@ -334,5 +457,8 @@ if __name__ == "__main__":
         lab.ask("table", "lung", "sex * status", "--save", saved)
         words(lab, saved)
         tampering(lab, saved)
+        exporting(lab, saved)
         replaying(lab)
+    with Lab(policy="cautious", options=["--permit-by-site"]) as lab:
+        by_site(lab)
     check.end()

@@ -63,6 +63,10 @@ want 1 "profile add" receipts
 want 2 "--last" receipts --last many
 want 1 "profile add" replay "$work/no.receipt"
 want 2 "usage: cohortium replay FILE" replay
+want 2 "--ro-crate is missing" export "$work/no.receipt"
+want 2 "is not empty" export "$work/no.receipt" --ro-crate "$work"
+want 1 "is not a receipt" export "$work/no.receipt" --ro-crate "$work/crate"
+[ ! -e "$work/crate" ] || { echo "half a crate was written"; failed=1; }
 
 # Two codebooks as files: no node is needed.
 printf 'dataset: d\ncount_unit: id\nvariables:\n  id: {type: identifier}\n  x: {type: binary}\n' \

@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum {
+    MASK_NODES_MIN = 2,
     MASK_NODES_MAX = 1024,
     NONCE = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES,
     TAG = crypto_aead_xchacha20poly1305_ietf_ABYTES,
@@ -70,9 +71,9 @@ static enum fault check_setup(struct cx *cx, const struct mask_setup *s)
 
     if (sodium_init() < 0)
         return cx_fail(cx, FAULT_INTERNAL, "mask: libsodium does not start");
-    if (s->n < 3 || s->n > MASK_NODES_MAX || s->self >= s->n)
-        return cx_fail(cx, FAULT_INVALID, "mask: %zu participants, expected 3 to %d", s->n,
-                       MASK_NODES_MAX);
+    if (s->n < MASK_NODES_MIN || s->n > MASK_NODES_MAX || s->self >= s->n)
+        return cx_fail(cx, FAULT_INVALID, "mask: %zu participants, expected %d to %d", s->n,
+                       MASK_NODES_MIN, MASK_NODES_MAX);
     for (size_t i = 1; i < s->n; i++)
         if (memcmp(s->ids[i - 1], s->ids[i], 32) >= 0)
             return cx_fail(

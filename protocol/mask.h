@@ -22,7 +22,8 @@
 struct mask;
 
 struct mask_setup {
-    size_t n;                        /* participants, sorted by node id; at least 3 */
+    size_t n;                        /* participants, sorted by node id; at least 2: of two,
+                                        each reads the other's numbers off the sum */
     size_t self;                     /* own place */
     const uint8_t *const *ids;       /* n x 32 */
     const uint8_t *const *ephemeral; /* n x 32 public keys of the ACCEPTs */

@@ -10,11 +10,33 @@
 #include "protocol/mask.h"
 #include "protocol/merkle.h"
 
+static bool is_by_site(const struct check *k)
+{
+    return k->facts->request.body->question->by_site;
+}
+
+/* A question is named by the versions of all that were asked. By site a release shows its
+ * own alone: those of the others are in their preflights. */
+static enum fault find_question(struct check *k, struct site_release *s)
+{
+    size_t n = is_by_site(k) ? k->n : s->body->n_versions;
+    struct bytes *versions;
+
+    CX_NEW(k->cx, versions, n);
+    for (size_t i = 0; i < n; i++)
+        versions[i] =
+            PB_BYTES(is_by_site(k) ? k->preflights[i]->version : s->body->versions[i]);
+    if (question_digest(k->cx, s->body->question, versions, n, s->policy, s->question) !=
+        FAULT_NONE)
+        return receipt_part_failed(k, "release");
+    return FAULT_NONE;
+}
+
 /* Opens the releases: nothing in them is believed before check_releases. */
 static enum fault open_releases(struct check *k)
 {
     const Cohortium__Receipt *r = k->receipt;
-    size_t want = k->facts->request.body->question->by_site ? k->n : 1;
+    size_t want = is_by_site(k) ? k->n : 1;
 
     if (r->n_releases != want)
         return receipt_denied(k, "release: %zu in it, expected %zu", r->n_releases, want);
@@ -32,13 +54,7 @@ static enum fault open_releases(struct check *k)
             return receipt_denied(k, "release: it lacks its question or its policy");
         s->body = body;
         TRY(policy_digest(k->cx, body->policy, s->policy));
-        struct bytes *versions;
-        CX_NEW(k->cx, versions, body->n_versions);
-        for (size_t j = 0; j < body->n_versions; j++)
-            versions[j] = PB_BYTES(body->versions[j]);
-        if (question_digest(k->cx, body->question, versions, body->n_versions, s->policy,
-                            s->question) != FAULT_NONE)
-            return receipt_part_failed(k, "release");
+        TRY(find_question(k, s));
     }
     k->n_releases = want;
     return FAULT_NONE;
@@ -47,10 +63,8 @@ static enum fault open_releases(struct check *k)
 /* The release that a participant stands behind, and where its own number is in it. */
 static const struct site_release *release_of(const struct check *k, size_t site, size_t *at)
 {
-    bool by_site = k->facts->request.body->question->by_site;
-
-    *at = by_site ? 0 : site;
-    return &k->releases[by_site ? site : 0];
+    *at = is_by_site(k) ? 0 : site;
+    return &k->releases[is_by_site(k) ? site : 0];
 }
 
 static enum fault check_accept(struct check *k, const Cohortium__Accept *a, size_t i)
@@ -96,16 +110,16 @@ static enum fault state_accepts(struct check *k, const struct bytes *accepts)
         k->n, hex);
 }
 
-/* A repeated answer comes from an old session and has no ACCEPTs of its own. */
+/* A repeated answer comes from an old session and has no ACCEPTs of its own; one site asked
+ * alone has no session. */
 static enum fault check_accepts(struct check *k)
 {
     const Cohortium__Receipt *r = k->receipt;
-    bool by_site = k->facts->request.body->question->by_site;
+    bool alone = is_by_site(k) && k->n == 1;
     struct bytes *seen; /* in order of participants */
 
-    if (by_site && r->n_accepts > 0)
-        return receipt_denied(k, "ACCEPT: by site there is nothing to accept");
-
+    if (alone && r->n_accepts > 0)
+        return receipt_denied(k, "ACCEPT: one site alone has nothing to accept");
     CX_NEW(k->cx, seen, k->n);
     for (size_t n = 0; n < r->n_accepts; n++) {
         struct envelope e;
@@ -123,14 +137,14 @@ static enum fault check_accepts(struct check *k)
         TRY(check_accept(k, a, i));
         seen[i] = PB_BYTES(r->accepts[n]);
     }
-    if (!by_site && (r->n_accepts > 0 || k->from_sessions)) /* of all, or of none */
+    if (!alone && (r->n_accepts > 0 || k->from_sessions)) /* of all, or of none */
         for (size_t i = 0; i < k->n; i++)
             if (seen[i].n == 0)
                 return receipt_denied(k, "ACCEPT: that of %s is missing", k->who[i]->name);
     if (r->n_accepts == 0)
         return receipt_state(
-            k, by_site ? "each site answered alone, by its own rules"
-                       : "it is an answer given before: no new session was needed");
+            k, alone ? "the site answered alone, by its own rules"
+                     : "it is an answer given before: no new session was needed");
     return state_accepts(k, seen);
 }
 
@@ -203,14 +217,32 @@ static enum fault state_release(struct check *k, const struct site_release *s,
                          site == NULL ? "every site" : site, digest);
 }
 
+/* By site all are of one session: under one policy, and of all one is released or none. */
+static enum fault check_alike(struct check *k, size_t i)
+{
+    const struct site_release *first = &k->releases[0], *s = &k->releases[i];
+
+    if (memcmp(s->policy, first->policy, DIGEST_BYTES) != 0)
+        return receipt_denied(k,
+                              "release: that of %s is under another policy than that of %s",
+                              k->who[i]->name, k->who[0]->name);
+    if (s->body->released != first->body->released)
+        return receipt_denied(
+            k, "release: %s released and %s did not: by site it is all of them or none",
+            k->who[s->body->released ? i : 0]->name,
+            k->who[s->body->released ? 0 : i]->name);
+    return FAULT_NONE;
+}
+
 static enum fault check_releases(struct check *k)
 {
     struct receipt_facts *f = k->facts;
 
-    if (f->request.body->question->by_site) {
+    if (is_by_site(k)) {
         CX_NEW(k->cx, f->site_releases, k->n);
         for (size_t i = 0; i < k->n; i++) {
             TRY(check_release(k, &k->releases[i], i, i + 1));
+            TRY(check_alike(k, i));
             f->site_releases[i] = k->releases[i].body;
         }
     } else {
@@ -332,6 +364,28 @@ static enum fault state_sites(struct check *k)
     return FAULT_NONE;
 }
 
+/* By site no common release binds the sites to one session: their logs do. */
+static enum fault check_session(struct check *k)
+{
+    const Cohortium__LogRecord *first = NULL;
+
+    for (size_t i = 0; i < k->n && is_by_site(k) && k->n > 1; i++) {
+        const Cohortium__LogRecord *r = k->records[i];
+
+        if (strcmp(r->kind, "question") != 0)
+            continue;
+        if (r->transcript.len != DIGEST_BYTES)
+            return receipt_denied(k, "log: the record of %s names no session",
+                                  k->who[i]->name);
+        if (first != NULL &&
+            !bytes_equal(PB_BYTES(r->transcript), PB_BYTES(first->transcript)))
+            return receipt_denied(k, "log: the record of %s is of another session",
+                                  k->who[i]->name);
+        first = r;
+    }
+    return FAULT_NONE;
+}
+
 static enum fault check_leaves(struct check *k)
 {
     const Cohortium__Receipt *r = k->receipt;
@@ -349,6 +403,7 @@ static enum fault check_leaves(struct check *k)
         TRY(check_record(k, k->records[i], i));
         TRY(check_inclusion(k, p, i));
     }
+    TRY(check_session(k));
     k->facts->answered_at = k->last;
     TRY(state_sites(k));
     return receipt_state(k, "every site logged the decision, the last one at %s",

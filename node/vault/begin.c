@@ -1,6 +1,6 @@
 /*
- * begin.c - from everybody's preflight to an ACCEPT, an answer given before, or a site's own
- * answer; and the steps of a running session.
+ * begin.c - from everybody's preflight to an ACCEPT, an answer given before, or that of a
+ * site asked alone; and the steps of a running session.
  */
 #include <sodium.h>
 #include <stdlib.h>
@@ -40,7 +40,8 @@ static enum fault check_preflight(struct cx *cx, struct vault *v, const struct r
 }
 
 /* An old preflight of ours would bring back the policy of then. */
-static enum fault check_own_policy(struct cx *cx, struct vault *v, const Cohortium__Policy *p)
+static enum fault check_own_policy(struct cx *cx, struct vault *v,
+                                   const Cohortium__Policy *p)
 {
     Cohortium__Policy body = COHORTIUM__POLICY__INIT;
     const struct policy_now *now;
@@ -68,8 +69,8 @@ static enum fault gather(struct cx *cx, struct vault *v, struct session *s,
     Cohortium__Policy *packed;
 
     if (call->n_preflights != q->n_sites)
-        return cx_fail(cx, FAULT_CONFLICT, "%zu preflights for %zu sites", call->n_preflights,
-                       q->n_sites);
+        return cx_fail(cx, FAULT_CONFLICT, "%zu preflights for %zu sites",
+                       call->n_preflights, q->n_sites);
     s->n = q->n_sites;
     s->self = s->home = s->n;
     CX_NEW(s->cx, s->who, s->n);
@@ -99,7 +100,8 @@ static enum fault gather(struct cx *cx, struct vault *v, struct session *s,
             s->home = i;
     }
     if (s->self == s->n || s->home == s->n)
-        return cx_fail(cx, FAULT_DENIED, "this node or the home node is not among the sites");
+        return cx_fail(cx, FAULT_DENIED,
+                       "this node or the home node is not among the sites");
     TRY(policy_session(s->cx, v->manifest, list, s->n, &s->policy));
     CX_NEW(s->cx, packed, 1);
     *packed = (Cohortium__Policy)COHORTIUM__POLICY__INIT;
@@ -132,9 +134,8 @@ static enum fault reopen(struct cx *cx, struct vault *v, struct session *s,
         return cx_fail(s->cx, FAULT_INVALID, "%s", c.list[0]->text);
     TRY(c.fault);
     memcpy(s->request, s->o.request.envelope.digest, DIGEST_BYTES);
-    bool by_site = s->o.request.body->question->by_site;
-    return question_digest(s->cx, s->o.request.body->question,
-                           by_site ? &s->versions[s->self] : s->versions, by_site ? 1 : s->n,
+    s->by_site = s->o.request.body->question->by_site && s->n > 1;
+    return question_digest(s->cx, s->o.request.body->question, s->versions, s->n,
                            s->policy_digest, s->question);
 }
 
@@ -283,24 +284,27 @@ static enum fault begin(struct cx *cx, struct vault *v, struct session *s,
     if (fault == FAULT_NONE)
         fault = reopen(cx, v, s, version, PB_BYTES(call->request));
     if (fault != FAULT_NONE)
-        return cx_fault(s->cx) == fault ? cx_fail(cx, fault, "%s", cx_message(s->cx)) : fault;
+        return cx_fault(s->cx) == fault ? cx_fail(cx, fault, "%s", cx_message(s->cx))
+                                        : fault;
     fault = db_read(cx, v->db, find_answer, &held);
     if (fault != FAULT_NONE && fault != FAULT_MISSING)
         return fault;
-    /* A site's own answer needs no other vault: there is nothing to run anew. */
-    if (fault == FAULT_NONE && (!call->rerun || r.body->question->by_site))
+    /* One site alone needs no other vault: there is nothing to run anew. */
+    bool alone = r.body->question->by_site && !s->by_site;
+    if (fault == FAULT_NONE && (!call->rerun || alone))
         return repeat_answer(cx, v, s, &held.row, &reply->answer);
     if (fault == FAULT_NONE)
         TRY(hold(cx, s, held.row.release));
     else
         TRY(check_budget(cx, v, s));
-    if (r.body->question->by_site) {
+    if (alone) {
         fault = answer_alone(cx, v, s, &reply->answer);
         return fault == FAULT_NONE || cx_fault(cx) == fault
                    ? fault
                    : cx_fail(cx, fault, "%s", cx_message(s->cx));
     }
-    fault = s->o.analysis->begin(s->cx, &s->o.asked, &s->state);
+    fault =
+        s->by_site ? bysite_begin(s) : s->o.analysis->begin(s->cx, &s->o.asked, &s->state);
     if (fault != FAULT_NONE)
         return cx_fail(cx, fault, "%s", cx_message(s->cx));
     TRY(accept(cx, v, s, &packed));

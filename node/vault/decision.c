@@ -126,6 +126,8 @@ enum fault decision_record(struct cx *cx, struct vault *v, const struct decision
     record.policy = PB_DATA(bytes_of(d->policy_digest, DIGEST_BYTES));
     record.who = PB_DATA(bytes_of(r->who.subject, DIGEST_BYTES));
     record.permit = r->body->permit;
+    if (d->release_envelope.n == 0)
+        record.transcript = PB_DATA(d->transcript);
     CX_NEW(cx, answer, 1);
     *answer = (Cohortium__Answer)COHORTIUM__ANSWER__INIT;
     CX_NEW(cx, answer->proof, 1);

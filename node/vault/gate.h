@@ -36,12 +36,14 @@
 struct sealed;
 struct release;
 struct rounds; /* what a masked question has asked of each cell so far */
+struct votes;  /* the words of one site before answers by site */
 
 struct pool { /* what is known when the numbers are judged */
     const struct regions *regions;
     const uint64_t *sizes; /* of the regions */
     uint64_t population;
     struct rounds *rounds; /* NULL: by site, where nobody sees anything between rounds */
+    const bool *taken;     /* by site: values that some site withholds, by place; or NULL */
 };
 
 /* Static rules, from question and policy alone. */
@@ -85,6 +87,22 @@ const struct tally *sealed_own(const struct sealed *s);   /* masked, for our own
 /* A word for VERDICT and VETO rounds: 0, or random and non-zero. */
 CHECKED enum fault gate_word(struct cx *cx, bool object, struct tally **ret);
 
+/*
+ * By site, 0.8: what one site withholds, no site gives, or it follows from the pooled
+ * answer less the others'. Each value of a result has a place: used and missing of each
+ * entry of the accounting, then the values of each item. Of a model only the former: its
+ * form follows from rows, and its numbers are withheld as a whole or not at all.
+ */
+size_t gate_places(const struct result *r);
+/* A word for the whole answer (object), then one a place: 0, or random and non-zero. */
+CHECKED enum fault gate_votes(struct cx *cx, bool object, const bool *withheld, size_t n,
+                              struct votes **ret);
+/* As gate_seal. Words alone may go between two. */
+CHECKED enum fault gate_seal_votes(struct cx *cx, struct mask *mask, uint32_t round,
+                                   const uint8_t input_digest[32], struct bytes context,
+                                   size_t participants, size_t self,
+                                   const struct votes *votes, struct sealed **ret);
+
 /* For each guard of a measure the sum of the same expression over `t`, in the engine's
  * order of guards. NaN: the block sums no such expression. INFINITY: the cell is withheld,
  * by R1 or by its rounds (may be NULL), so no share of it is judged. */
@@ -115,5 +133,8 @@ CHECKED enum fault gate_adopt(struct cx *cx, struct release *own, struct bytes p
 struct bytes release_body(const struct release *r); /* packed Release */
 /* Released, and no number withheld but how many fell out (R22). */
 bool release_is_whole(const struct release *r);
+/* By place of its result, what is withheld. NULL: not released, or a model that lacks one
+ * of its own numbers. */
+const bool *release_places(const struct release *r);
 /* A short sentence for the log: what was withheld by which rule. */
 const char *release_details(const struct release *r);

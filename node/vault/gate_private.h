@@ -43,7 +43,7 @@ bool blur_may_be(const struct blur *b, double proposed);
 enum { CELL_GIVEN = 0, CELL_WITHHELD = 1, CELL_UNDEFINED = 2 };
 
 struct withheld { /* how many values each rule took, for the log */
-    size_t r1, r3, r6, r22, r25, keyed;
+    size_t r1, r3, r6, r22, r25, keyed, blur, others;
 };
 /* States of an item's values under R1, R3 (COUNTS) and R25 (COUNTS). n = rows * columns. */
 CHECKED enum fault table_judge(struct cx *cx, const struct policy *session,
@@ -76,6 +76,7 @@ struct making {
     const struct result *result;
     double needed;         /* patients of a group whose sums are shown; 0: no groups */
     const char *class_why; /* R3 of the cohort: all is withheld */
+    const bool *taken;     /* by place: withheld by some site; NULL: nothing */
     uint8_t **states;      /* by item of the result */
     uint8_t *used_state, *missing_state;
     double *used, *missing; /* rows, unrounded; what is released as used */
@@ -92,6 +93,14 @@ double states_patients(const struct policy *session, uint64_t n);
 CHECKED enum fault states_account(struct making *m);
 CHECKED enum fault states_judge(struct making *m);
 
+/* ---- by site (gate_votes.c) ---- */
+
+bool is_taken(const struct making *m, size_t place);
+/* By place, from the states of all items; *ret NULL where a model lacks one of its numbers.
+ */
+CHECKED enum fault places_withheld(const struct making *m, const bool **ret);
+const struct tally *votes_tally(const struct votes *v);
+
 /* ---- release ---- */
 
 struct released_number {
@@ -104,4 +113,5 @@ struct release {
     struct released_number **items; /* one list an item of message->result */
     const char *details;
     bool whole;
+    const bool *withheld; /* by place */
 };

@@ -158,8 +158,10 @@ static enum fault put_item(struct packing *p, size_t i)
         struct blur blur = {0};
         uint8_t state = m->states[i][k];
 
-        if (state == CELL_GIVEN && !blur_for(m, from, k, &blur))
-            state = CELL_WITHHELD;
+        if (state == CELL_GIVEN && !blur_for(m, from, k, &blur)) {
+            state = m->states[i][k] = CELL_WITHHELD;
+            p->m->withheld.blur++;
+        }
         item_set(p, k, state, &blur, &step);
     }
     item->step = isnan(step) ? 0 : step;
@@ -264,7 +266,9 @@ static const char *details_of(const struct making *m)
                 {"R6 (residual_dof_min)", m->withheld.r6},
                 {"R22 (missing values)", m->withheld.r22},
                 {"R25 (would follow by subtraction)", m->withheld.r25},
-                {"0.1 (sums of a small group)", m->withheld.keyed}};
+                {"0.1 (sums of a small group)", m->withheld.keyed},
+                {"0.5 (no step to round it to)", m->withheld.blur},
+                {"0.8 (another site withholds it)", m->withheld.others}};
     size_t n = 0;
 
     for (size_t i = 0; i < COUNT(list); i++)
@@ -355,9 +359,11 @@ enum fault gate_release(struct cx *cx, const struct policy *session,
         why = m.class_why;
     if (pool != NULL && !session->testing)
         m.needed = rounds_patients_needed(pool->rounds);
+    m.taken = pool != NULL ? pool->taken : NULL;
 
     if (why == NULL) {
         TRY(put_result(&m, &r->message->result, &r->items));
+        TRY(places_withheld(&m, &r->withheld));
         r->message->released = true;
         r->details = details_of(&m);
         r->whole = m.class_why == NULL && m.withheld.r1 + m.withheld.r3 + m.withheld.r6 +
@@ -386,6 +392,11 @@ struct bytes release_body(const struct release *r)
 bool release_is_whole(const struct release *r)
 {
     return r->whole;
+}
+
+const bool *release_places(const struct release *r)
+{
+    return r->withheld;
 }
 
 const char *release_details(const struct release *r)

@@ -26,19 +26,25 @@ static enum fault copy_tally(struct cx *cx, const struct tally *t, bool zeros,
     return FAULT_NONE;
 }
 
-enum fault gate_seal(struct cx *cx, struct mask *mask, uint32_t round,
-                     const uint8_t input_digest[32], struct bytes context,
-                     size_t participants, size_t self, const struct tally *tally,
-                     bool zeros, struct sealed **ret)
+static enum fault check_participants(struct cx *cx, size_t participants, size_t self,
+                                     size_t least)
+{
+    return participants >= least && self < participants
+               ? FAULT_NONE
+               : cx_fail(cx, FAULT_INTERNAL,
+                         "gate: a masked round of %zu participants, ours is number %zu",
+                         participants, self);
+}
+
+static enum fault seal(struct cx *cx, struct mask *mask, uint32_t round,
+                       const uint8_t input_digest[32], struct bytes context,
+                       size_t participants, size_t self, const struct tally *tally,
+                       bool zeros, struct sealed **ret)
 {
     struct sealed *s;
     struct bytes packed;
     size_t k = 0;
 
-    if (participants < 3 || self >= participants)
-        return cx_fail(cx, FAULT_INTERNAL,
-                       "gate: a masked round of %zu participants, ours is number %zu",
-                       participants, self);
     CX_NEW(cx, s, 1);
     CX_NEW(cx, s->boxes, participants - 1);
     TRY(copy_tally(cx, tally, zeros, &s->own));
@@ -50,6 +56,26 @@ enum fault gate_seal(struct cx *cx, struct mask *mask, uint32_t round,
     s->n = k;
     *ret = s;
     return FAULT_NONE;
+}
+
+enum fault gate_seal(struct cx *cx, struct mask *mask, uint32_t round,
+                     const uint8_t input_digest[32], struct bytes context,
+                     size_t participants, size_t self, const struct tally *tally,
+                     bool zeros, struct sealed **ret)
+{
+    TRY(check_participants(cx, participants, self, 3));
+    return seal(cx, mask, round, input_digest, context, participants, self, tally, zeros,
+                ret);
+}
+
+enum fault gate_seal_votes(struct cx *cx, struct mask *mask, uint32_t round,
+                           const uint8_t input_digest[32], struct bytes context,
+                           size_t participants, size_t self, const struct votes *votes,
+                           struct sealed **ret)
+{
+    TRY(check_participants(cx, participants, self, 2));
+    return seal(cx, mask, round, input_digest, context, participants, self,
+                votes_tally(votes), false, ret);
 }
 
 enum fault gate_seal_input(struct cx *cx, struct mask *mask, uint32_t round,

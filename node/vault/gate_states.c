@@ -4,7 +4,7 @@
  * First who was used and who fell out (R22, and R3 and R25 over the groups), then each item
  * as a table (gate_table.c), then what would tell of a withheld value elsewhere in the
  * answer: rows of the same patients, moments beside counts, sums of a small group (0.1), a
- * cohort that tells a class (R3).
+ * cohort that tells a class (R3). By site, what another site withholds (0.8) comes between.
  */
 #include "node/vault/gate_private.h"
 
@@ -50,16 +50,19 @@ static void account_one(struct making *m, const struct accounting *a, size_t i)
     m->missing[i] = (double)a->missing[i];
     m->blur_n[i] = states_patients(m->session, a->used_patients[i]);
     if (m->session->testing)
-        return;
+        few_used = few_missing = false;
+    m->withheld.r1 += few_used;
+    m->withheld.r22 += few_used || few_missing;
+    m->withheld.others += is_taken(m, i) && !few_used;
+    m->withheld.others += is_taken(m, a->n + i) && !few_used && !few_missing;
+    few_used = few_used || is_taken(m, i);
+    few_missing = few_missing || is_taken(m, a->n + i);
     /* Of two parts of one total both are given, or neither part tells the other: a withheld
      * `missing` leaves the total in the place of `used`. */
-    if (few_used || few_missing) {
+    if (few_used || few_missing)
         m->missing_state[i] = CELL_WITHHELD;
-        m->withheld.r22++;
-    }
     if (few_used) {
         m->used_state[i] = CELL_WITHHELD;
-        m->withheld.r1++;
     } else if (few_missing) {
         m->used[i] = (double)a->all[i];
         m->blur_n[i] = states_patients(m->session, a->all_patients[i]);
@@ -254,9 +257,26 @@ static void withhold_all(struct making *m)
     }
 }
 
+/* What other sites withhold; then R25 once more, for a line may have lost another cell. */
+static enum fault take_item(struct making *m, size_t i, size_t first)
+{
+    const struct item *item = &m->result->items[i];
+    size_t before = m->withheld.others;
+
+    for (size_t k = 0; k < item->rows * item->columns && !m->result->is_model; k++)
+        if (is_taken(m, first + k) && m->states[i][k] != CELL_WITHHELD) {
+            m->states[i][k] = CELL_WITHHELD;
+            m->withheld.others++;
+        }
+    return m->withheld.others == before
+               ? FAULT_NONE
+               : table_judge(m->cx, m->session, item, m->states[i], &m->withheld);
+}
+
 enum fault states_judge(struct making *m)
 {
     const struct result *r = m->result;
+    size_t first = r->has_accounting ? 2 * r->accounting.n : 0;
 
     CX_NEW(m->cx, m->states, r->n_items);
     for (size_t i = 0; i < r->n_items; i++) {
@@ -267,6 +287,8 @@ enum fault states_judge(struct making *m)
         if (item->kind == COHORTIUM__ITEM_KIND__WORDS)
             continue;
         TRY(table_judge(m->cx, m->session, item, m->states[i], &m->withheld));
+        TRY(take_item(m, i, first));
+        first += n;
     }
     share_states(m);
     share_with_moments(m);

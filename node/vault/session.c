@@ -92,7 +92,7 @@ enum fault session_start(struct cx *cx, struct vault *v, struct session *s,
     memcpy(s->transcript, setup.session, DIGEST_BYTES);
     sodium_free(s->secret); /* wiped: only the pair keys are needed from here on */
     s->secret = NULL;
-    s->kind = COHORTIUM__ROUND_KIND__REGIONS;
+    s->kind = s->by_site ? COHORTIUM__ROUND_KIND__VETO : COHORTIUM__ROUND_KIND__REGIONS;
     return FAULT_NONE;
 }
 
@@ -216,7 +216,10 @@ static enum fault learn(struct session *s, const struct tally *pooled)
         s->kind = s->state->kind;
         return FAULT_NONE;
     case COHORTIUM__ROUND_KIND__VETO:
-        s->refused = s->refused || pooled->counts[0] != 0 || s->objection != NULL;
+        if (s->by_site)
+            bysite_learn(s, pooled);
+        else
+            s->refused = s->refused || pooled->counts[0] != 0 || s->objection != NULL;
         s->kind = COHORTIUM__ROUND_KIND__RELEASE;
         return FAULT_NONE;
     default:
@@ -275,9 +278,15 @@ static enum fault make_release(struct session *s)
     (void)crypto_hash_sha256_update(&h, s->question, 32);
     (void)crypto_hash_sha256_final(&h, hash);
     memcpy(reference, hash, sizeof reference);
-    const struct pool pool = {&s->o.regions, s->region_sizes, s->population, s->rounds};
+    const struct pool pool = {.regions = &s->o.regions,
+                              .sizes = s->region_sizes,
+                              .population = s->population,
+                              .rounds = s->rounds,
+                              .taken = s->taken};
+    size_t first = s->by_site ? s->self : 0;
 
-    TRY(gate_release(s->cx, &s->policy, &s->o.asked, s->question, s->ids, s->versions, s->n,
+    TRY(gate_release(s->cx, &s->policy, &s->o.asked, s->question, s->ids + first,
+                     s->versions + first, s->by_site ? 1 : s->n,
                      s->refused ? NULL : s->result, &pool, reference, &s->release));
     return s->held.n > 0 ? gate_adopt(s->cx, s->release, s->held) : FAULT_NONE;
 }
@@ -328,7 +337,7 @@ enum fault session_propose(struct cx *cx, struct vault *v, struct session *s,
 
         if (fault != FAULT_NONE)
             return cx_fail(cx, fault, "%s", cx_message(s->cx));
-    } else if (s->kind == COHORTIUM__ROUND_KIND__RELEASE) {
+    } else if (s->kind == COHORTIUM__ROUND_KIND__RELEASE && !s->by_site) {
         TRY(propose_release(cx, v, s));
         p.release = PB_DATA(release_body(s->release));
     }
@@ -337,6 +346,22 @@ enum fault session_propose(struct cx *cx, struct vault *v, struct session *s,
     TRY(envelope_open(cx, ENVELOPE_PROPOSAL, *ret_proposal, &e));
     memcpy(s->own_proposal, e.digest, DIGEST_BYTES);
     return FAULT_NONE;
+}
+
+/* By site each vault makes its own. */
+static enum fault adopt_release(struct session *s, struct bytes proposed)
+{
+    if (s->by_site && proposed.n > 0)
+        return cx_fail(s->cx, FAULT_FORMAT,
+                       "the coordinator proposes an answer by site, which each site makes "
+                       "for itself");
+    TRY(make_release(s));
+    if (s->by_site)
+        return FAULT_NONE;
+    if (s->held.n > 0 && !bytes_equal(s->held, proposed))
+        return cx_fail(s->cx, FAULT_CONFLICT,
+                       "the coordinator proposes another answer than was given before");
+    return gate_adopt(s->cx, s->release, proposed);
 }
 
 enum fault session_adopt(struct cx *cx, struct vault *v, struct session *s,
@@ -360,13 +385,8 @@ enum fault session_adopt(struct cx *cx, struct vault *v, struct session *s,
     if (is_sum(p->kind)) {
         TRY(session_adopt_input(cx, s, p));
     } else if (p->kind == COHORTIUM__ROUND_KIND__RELEASE) {
-        enum fault fault = make_release(s);
+        enum fault fault = adopt_release(s, PB_BYTES(p->release));
 
-        if (fault == FAULT_NONE && s->held.n > 0 && !bytes_equal(s->held, PB_BYTES(p->release)))
-            return cx_fail(cx, FAULT_CONFLICT,
-                           "the coordinator proposes another answer than was given before");
-        if (fault == FAULT_NONE)
-            fault = gate_adopt(s->cx, s->release, PB_BYTES(p->release));
         if (fault != FAULT_NONE)
             return cx_fail(cx, fault, "%s", cx_message(s->cx));
     }
@@ -524,21 +544,32 @@ static enum fault own_tally(struct vault *v, struct session *s, struct tally **r
     }
 }
 
+static enum fault seal_round(struct vault *v, struct session *s, struct sealed **ret)
+{
+    uint8_t context[64];
+    struct tally *tally;
+    struct votes *votes;
+    bool zeros;
+
+    if (s->by_site) {
+        TRY(bysite_votes(v, s, &votes));
+        return gate_seal_votes(s->cx, s->mask, s->round, s->input_digest,
+                               box_context(s, context), s->n, s->self, votes, ret);
+    }
+    TRY(own_tally(v, s, &tally, &zeros));
+    return gate_seal(s->cx, s->mask, s->round, s->input_digest, box_context(s, context), s->n,
+                     s->self, tally, zeros, ret);
+}
+
 enum fault session_vector(struct cx *cx, struct vault *v, struct session *s,
                           struct bytes *ret_vector)
 {
     Cohortium__Vector x = COHORTIUM__VECTOR__INIT;
     Cohortium__Stamp stamp;
-    struct tally *tally;
     struct sealed *sealed;
-    uint8_t context[64];
-    bool zeros;
 
     TRY(charge_once(cx, v, s));
-    enum fault fault = own_tally(v, s, &tally, &zeros);
-    if (fault == FAULT_NONE)
-        fault = gate_seal(s->cx, s->mask, s->round, s->input_digest, box_context(s, context),
-                          s->n, s->self, tally, zeros, &sealed);
+    enum fault fault = seal_round(v, s, &sealed);
     if (fault != FAULT_NONE)
         return cx_fail(cx, fault, "%s", cx_message(s->cx));
     if (s->round == FIRST_SUMS && !s->refused)
@@ -558,8 +589,9 @@ enum fault session_vector(struct cx *cx, struct vault *v, struct session *s,
     struct envelope e;
     TRY(envelope_open(cx, ENVELOPE_VECTOR, *ret_vector, &e));
     memcpy(s->own_vector, e.digest, DIGEST_BYTES);
-    TRY(tally_new(s->cx, tally->n_counts, tally->n_sums, &s->own_masked));
-    TRY(tally_add(cx, s->own_masked, sealed_own(sealed)));
+    const struct tally *own = sealed_own(sealed);
+    TRY(tally_new(s->cx, own->n_counts, own->n_sums, &s->own_masked));
+    TRY(tally_add(cx, s->own_masked, own));
     s->awaiting = true;
     return FAULT_NONE;
 }
@@ -574,10 +606,13 @@ static enum fault decide(struct cx *cx, struct vault *v, struct session *s,
 
     TRY(pb_unpack(cx, &cohortium__release__descriptor, release_body(s->release),
                   envelope_bound(ENVELOPE_RELEASE), &r));
+    if (s->by_site)
+        buffer_text(&why, "by site; ");
     if (!r->released)
         buffer_printf(&why, "NOT_RELEASED, reference %s; %s",
                       bytes_hex(cx, r->reference.data, r->reference.len),
                       s->objection != NULL ? "this site objected: "
+                      : s->by_site         ? "another site objected"
                                            : "another site objected, or the rules of the pool");
     if (s->objection != NULL)
         buffer_text(&why, s->objection);
@@ -600,6 +635,9 @@ enum fault session_release(struct cx *cx, struct vault *v, struct session *s,
                            Cohortium__Answer **ret)
 {
     *ret = s->answer; /* packed before the session goes */
+    /* By site the regions enter here: who writes before the words are out did not object. */
+    if (s->by_site && !s->refused)
+        TRY(enter_ledger(cx, v, s));
     if (*ret == NULL)
         TRY(decide(cx, v, s, ret));
     s->over = true;

@@ -2,6 +2,7 @@
  * session.h - one masked question at one vault, between its rounds.
  *
  *   ACCEPTED -> REGIONS -> VERDICT -> OPENING/SUM ... -> VETO -> RELEASE -> over
+ *   ACCEPTED ->                                          VETO -> RELEASE -> over   by site
  *
  * A step absorbs the vectors of the round before, checks and adopts home's proposal for the next
  * and answers with this vault's own vector. Nothing of a session is on disk but the charge,
@@ -52,6 +53,9 @@ struct session {
     struct rounds *rounds;          /* what the rounds so far have shown the members */
     const char *objection;          /* ours; NULL: none. For our own log only */
     bool refused;                   /* the pooled verdict or veto said no */
+    bool by_site;                   /* of two sites or more; one alone has no session */
+    size_t n_places;                /* by site: of a result of this question (gate_places) */
+    bool *taken;                    /* by place: we withhold it; after the veto, some site does */
     struct result *result;
     struct release *release;        /* ours, before and after adoption */
     struct bytes held;              /* body given before; no other is proposed or adopted */
@@ -73,6 +77,11 @@ CHECKED enum fault session_release(struct cx *cx, struct vault *v, struct sessio
 CHECKED enum fault session_seal_input(struct session *s, Cohortium__Proposal *p);
 CHECKED enum fault session_adopt_input(struct cx *cx, struct session *s,
                                        const Cohortium__Proposal *p);
+/* bysite.c: the form of the answer, without data; all of this site's work, as words; what all
+ * sites' words say. */
+CHECKED enum fault bysite_begin(struct session *s);
+CHECKED enum fault bysite_votes(struct vault *v, struct session *s, struct votes **ret);
+void bysite_learn(struct session *s, const struct tally *pooled);
 CHECKED enum fault session_start(struct cx *cx, struct vault *v, struct session *s,
                                  ProtobufCBinaryData *accepts, size_t n);
 

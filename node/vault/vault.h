@@ -5,7 +5,7 @@
  *   vault.c      the loop over net's socketpair and the admin socket, worker threads
  *   preflight.c  is this question valid here? signed, decided without data
  *   session.c    one question's rounds: accept, regions, verdict, sums, veto, release
- *   bysite.c     the same for one site alone
+ *   bysite.c     one site's own rows: alone, or with others that withhold alike
  *   charge.c     what a question costs, and that its id is new
  *   catalog.c    what this site has, for peers and researchers
  *   desk.c       the officers' and operators' commands (admin socket)
@@ -129,7 +129,7 @@ CHECKED enum fault charge_look(struct cx *cx, struct vault *v, const struct open
 CHECKED enum fault charge_write(struct cx *cx, struct vault *v, const struct opened *o,
                                 const uint8_t question[32]);
 
-/* One site alone: all rounds on own rows, gate, release. */
+/* One site, and no other was asked: all rounds on own rows, gate, release. */
 CHECKED enum fault bysite_answer(struct cx *cx, struct vault *v, const struct opened *o,
                                  const struct policy *session, const uint8_t question[32],
                                  struct release **ret, const char **ret_details);

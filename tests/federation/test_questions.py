@@ -65,4 +65,43 @@ with Lab(policy="cautious") as lab:
     a = lab.ask(*QUESTIONS[0])
     check("a revoked researcher gets nothing", a.status != 0 and "patients" not in a.out,
           a.out + a.err)
+
+SMALL = ["count", "lung", "--where", 'age >= 65 and sex == "female"']  # 6, 13 and 14 patients
+with Lab(policy="cautious", options=["--permit-by-site"]) as lab:
+    a = lab.ask("count", "lung", "--where", "age >= 60", "--by-site")
+    sites = a.json["by_site"] if a.status == 0 else []
+    check("by site each site gives its own number",
+          [s["items"]["patients"] for s in sites] == [50, 50, 45], a.out + a.err)
+    a = lab.ask("count", "lung", "--where", "age >= 60", "--by-site", "--save",
+                lab.home / "each.receipt")
+    check("the same question by site, the same answer", a.status == 0 and
+          [s["items"] for s in a.json["by_site"]] == [s["items"] for s in sites], a.out + a.err)
+    a = lab.cohortium("verify", lab.home / "each.receipt", "--profile", "lab-test")
+    check("its receipt holds", a.status == 0, a.out + a.err)
+    a = lab.ask(*SMALL)
+    check("three sites together have enough", a.status == 0 and a.item("patients") == 35,
+          a.out + a.err)
+    a = lab.ask(*SMALL, "--by-site", "--save", lab.home / "none.receipt")
+    check("where one has too few no site's number leaves",
+          a.status == 3 and '"patients"' not in a.out, a.out + a.err)
+    a = lab.cohortium("verify", lab.home / "none.receipt", "--profile", "lab-test")
+    check("that receipt holds too", a.status == 0 and "3 sites accepted" in a.out, a.out + a.err)
+    a = lab.ask(*SMALL, "--by-site", "--sites", "hospital_a,hospital_b")
+    check("nor with one other site", a.status == 3 and '"patients"' not in a.out, a.out + a.err)
+    a = lab.ask("count", "lung", "--where", "age >= 60", "--by-site", "--sites",
+                "hospital_a,hospital_b")
+    check("two sites that have enough give their numbers", a.status == 0 and
+          [s["items"]["patients"] for s in a.json["by_site"]] == [50, 50], a.out + a.err)
+    a = lab.ask("count", "lung", "--where", "age >= 60", "--by-site", "--sites", "hospital_a")
+    check("one site alone gives its number", a.status == 0 and
+          [s["items"]["patients"] for s in a.json["by_site"]] == [50], a.out + a.err)
+    a = lab.ask("lm", "lung", "wt_loss ~ sex", "--by-site")
+    check("a line of each site", a.status == 0 and len(a.json["by_site"]) == 3, a.out + a.err)
+    a = lab.ask("table", "lung", "sex * status", "--by-site")
+    held = [s["withheld"] for s in a.json["by_site"]]
+    check("by site all withhold the same", held[0] and held[0] == held[1] == held[2], a.out)
+    for i in range(3):
+        a = lab.noded(i, "audit", "verify")
+        check(f"by site: the log of node {i} is whole", a.status == 0 and "whole" in a.out,
+              a.out + a.err)
 check.end()

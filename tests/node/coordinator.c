@@ -20,6 +20,8 @@ void play_new(struct play *p, struct vaults *t, struct bytes request)
                         envelope_bound(ENVELOPE_REQUEST), &r));
     memcpy(p->digest, e.digest, DIGEST_BYTES);
     p->by_site = r->question->by_site;
+    p->n = r->question->n_sites;
+    assert_true(p->n <= VAULTS);
 }
 
 void play_free(struct play *p)
@@ -117,14 +119,14 @@ static enum fault step(struct play *p, size_t site, bool vectors, struct bytes p
 
     c.request = PB_DATA(bytes_of(p->digest, DIGEST_BYTES));
     c.proposal = PB_DATA(proposal);
-    for (size_t i = 0; i < VAULTS; i++)
+    for (size_t i = 0; i < p->n; i++)
         list[i] = p->round == 0 ? PB_DATA(p->accept[i]) : PB_DATA(p->before[i]);
     if (vectors && p->round == 0) {
         c.accepts = list;
-        c.n_accepts = VAULTS;
+        c.n_accepts = p->n;
     } else if (vectors) {
         c.vectors = list;
-        c.n_vectors = VAULTS;
+        c.n_vectors = p->n;
     }
     if (lie != NULL)
         lie(p, site, &c);
@@ -171,19 +173,19 @@ static size_t count_answers(const struct play *p)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < VAULTS; i++)
+    for (size_t i = 0; i < p->n; i++)
         n += p->answer[i] != NULL;
     return n;
 }
 
 void play_start(struct play *p)
 {
-    for (size_t i = 0; i < VAULTS; i++)
+    for (size_t i = 0; i < p->n; i++)
         must(p, "preflight", i, play_preflight(p, i));
-    for (size_t i = 0; i < VAULTS; i++)
+    for (size_t i = 0; i < p->n; i++)
         must(p, "begin", i, play_begin(p, i, false));
     size_t answers = count_answers(p);
-    for (size_t i = 0; answers > 0 && answers < VAULTS && i < VAULTS; i++)
+    for (size_t i = 0; answers > 0 && answers < p->n && i < p->n; i++)
         must(p, "begin once more", i, play_begin(p, i, true));
 }
 
@@ -194,7 +196,7 @@ static void propose(struct play *p)
 
 void play_step_all(struct play *p)
 {
-    for (size_t i = 1; i < VAULTS; i++)
+    for (size_t i = 1; i < p->n; i++)
         must(p, "step", i, play_step(p, i, NULL));
     must(p, "step", 0, play_step(p, 0, NULL));
     p->round++;
@@ -217,7 +219,7 @@ void play_finish(struct play *p)
 {
     while (count_answers(p) == 0)
         play_round(p);
-    CHECK_EQ_("all answer in the same round", count_answers(p), VAULTS);
+    CHECK_EQ_("all answer in the same round", count_answers(p), p->n);
 }
 
 void play_whole(struct play *p)
@@ -296,7 +298,7 @@ Cohortium__Receipt *play_receipt(struct play *p)
     assert_true(r->manifests != NULL && r->permits != NULL && r->preflights != NULL &&
                 r->accepts != NULL && r->releases != NULL && r->proofs != NULL);
     r->manifests[r->n_manifests++] = PB_DATA(p->t->manifest->chain[0]);
-    for (size_t i = 0; i < VAULTS; i++) {
+    for (size_t i = 0; i < p->n; i++) {
         struct bytes one = PB_BYTES(p->answer[i]->release);
 
         r->preflights[r->n_preflights++] = PB_DATA(p->preflight[i]);

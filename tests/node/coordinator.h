@@ -14,6 +14,7 @@ struct play {
     struct bytes request;
     uint8_t digest[DIGEST_BYTES]; /* names the session */
     bool by_site;
+    size_t n; /* sites asked: the first ones */
     struct bytes preflight[VAULTS], accept[VAULTS], vector[VAULTS], proposal;
     struct bytes before[VAULTS]; /* vectors of the round before the newest */
     Cohortium__Answer *answer[VAULTS];

@@ -834,6 +834,66 @@ static void test_gate__a_word_is_zero_or_random(void **state)
     CHECK_("never the same", no->counts[0] != again->counts[0]);
 }
 
+/* Of two each reads the other's numbers off the sum; words of a veto may go between them.
+ */
+static void test_gate__two_exchange_words_and_nothing_else(void **state)
+{
+    static const uint8_t input[32] = {5};
+    static const bool withheld[] = {true, false, true};
+    const struct bytes context = {(const uint8_t *)"veto", 4};
+    struct sealed *sealed;
+    struct tally *tally;
+    struct votes *votes;
+    struct seals s;
+
+    (void)state;
+    seals_new(&s);
+    CHECK_OK_("votes", s.cx, gate_votes(s.cx, false, withheld, COUNT(withheld), &votes));
+    CHECK_OK_("tally", s.cx, tally_new(s.cx, 2, 1, &tally));
+    CHECK_EQ_("a tally of two",
+              gate_seal(s.cx, s.mask[0], 1, input, context, 2, 0, tally, false, &sealed),
+              FAULT_INTERNAL);
+    CHECK_EQ_("words to nobody",
+              gate_seal_votes(s.cx, s.mask[0], 1, input, context, 1, 0, votes, &sealed),
+              FAULT_INTERNAL);
+    CHECK_OK_("words", s.cx,
+              gate_seal_votes(s.cx, s.mask[0], 1, input, context, 2, 0, votes, &sealed));
+    CHECK_EQ_("one for the whole, one a place", sealed_own(sealed)->n_counts,
+              1 + COUNT(withheld));
+    CHECK_EQ_("no numbers", sealed_own(sealed)->n_sums, 0);
+    seals_free(&s);
+}
+
+/* Zero where nobody withholds, whoever else does elsewhere. */
+static void test_gate__words_of_all_sites_say_which_values(void **state)
+{
+    static const uint8_t input[32] = {5};
+    static const bool withheld[SITES][3] = {{true, false, false}, {true, false, true}, {0}};
+    static const bool want[3] = {true, false, true};
+    const struct bytes context = {(const uint8_t *)"veto", 4};
+    struct tally *sum;
+    struct seals s;
+
+    (void)state;
+    seals_new(&s);
+    CHECK_OK_("sum", s.cx, tally_new(s.cx, 4, 0, &sum));
+    for (size_t i = 0; i < SITES; i++) {
+        struct sealed *sealed;
+        struct votes *votes;
+
+        CHECK_OK_("votes", s.cx, gate_votes(s.cx, false, withheld[i], 3, &votes));
+        CHECK_OK_(
+            "words", s.cx,
+            gate_seal_votes(s.cx, s.mask[i], 1, input, context, SITES, i, votes, &sealed));
+        CHECK_("masked", sealed_own(sealed)->counts[2] != 0);
+        CHECK_OK_("add", s.cx, tally_add(s.cx, sum, sealed_own(sealed)));
+    }
+    CHECK_EQ_("the whole answer", sum->counts[0], 0);
+    for (size_t k = 0; k < COUNT(want); k++)
+        CHECK_EQ_("a value", sum->counts[1 + k] != 0, want[k]);
+    seals_free(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -859,6 +919,8 @@ int main(void)
         cmocka_unit_test(test_gate__a_release_carries_the_session_policy_and_no_typed_text),
         cmocka_unit_test(test_gate__sealed_tallies_add_up_and_show_nothing_alone),
         cmocka_unit_test(test_gate__a_word_is_zero_or_random),
+        cmocka_unit_test(test_gate__two_exchange_words_and_nothing_else),
+        cmocka_unit_test(test_gate__words_of_all_sites_say_which_values),
     };
 
     return cmocka_run_group_tests_name("gate", tests, NULL, NULL);

@@ -2,8 +2,9 @@
  * test_session_bysite_lies.c - answers by site where they are not allowed, and a
  * coordinator that alters, mixes up or withholds them.
  *
- * There is no session that could find it: a vault refuses at preflight and begin, and what
- * the coordinator makes of the sites' results is found by whoever verifies the receipt.
+ * A vault refuses at preflight and begin, and what the coordinator makes of the sites'
+ * results is found by whoever verifies the receipt. Lies about the session between:
+ * test_session_bysite_veto.c.
  */
 #include "protocol/receipt.h"
 #include "tests/node/lie.h"
@@ -14,6 +15,7 @@
 static struct play other;   /* another question */
 static struct play earlier; /* the same question to the victim's import before */
 static struct play before;  /* the same question, asked before */
+static struct play later;   /* and after */
 
 static ProtobufCBinaryData release_of(const struct play *p, size_t site)
 {
@@ -136,10 +138,10 @@ static void of_earlier_import_with_preflight(struct play *p, Cohortium__Receipt 
     r->preflights[VICTIM] = PB_DATA(earlier.preflight[VICTIM]);
 }
 
-static void proof_of_earlier_request(struct play *p, Cohortium__Receipt *r)
+static void proof_of_later_request(struct play *p, Cohortium__Receipt *r)
 {
     (void)p;
-    r->proofs[VICTIM] = before.answer[VICTIM]->proof;
+    r->proofs[VICTIM] = later.answer[VICTIM]->proof;
 }
 
 static void joined_into_one(struct play *p, Cohortium__Receipt *r)
@@ -182,13 +184,57 @@ static const struct bysite_lie {
     {"one twice", twice, "participants are not the sites"},
     {"one of another question", of_other_question, "another question than was asked"},
     {"one of another question, with its log", of_other_question_with_proof,
-     "another question than was asked"},
-    {"one of an earlier import", of_earlier_import, "version of site_c is not"},
+     "ACCEPT: that of site_a is missing"},
     {"one of an earlier import, with its preflight", of_earlier_import_with_preflight,
      "that of site_c answers another request"},
-    {"the log of an earlier request", proof_of_earlier_request,
+    {"the log of a later request", proof_of_later_request,
      "the record of site_c is of another request"},
     {"one release for all", joined_into_one, "1 in it, expected 3"},
+};
+
+/* ---- of a session ---- */
+
+static void accept_dropped(struct play *p, Cohortium__Receipt *r)
+{
+    (void)p;
+    r->n_accepts--;
+}
+
+static void accept_of_other_question(struct play *p, Cohortium__Receipt *r)
+{
+    (void)p;
+    r->accepts[VICTIM] = PB_DATA(other.accept[VICTIM]);
+}
+
+static void accept_of_one_participant(struct play *p, Cohortium__Receipt *r)
+{
+    Cohortium__Accept *a = lie_open(p, ENVELOPE_ACCEPT, &cohortium__accept__descriptor,
+                                    PB_BYTES(r->accepts[VICTIM]));
+
+    a->participants += VICTIM;
+    a->versions += VICTIM;
+    a->n_participants = a->n_versions = 1;
+    r->accepts[VICTIM] = lie_sign(p, ENVELOPE_ACCEPT, a, lie_key(p, VICTIM));
+}
+
+static void none_accepted(struct play *p, Cohortium__Receipt *r)
+{
+    (void)p;
+    r->n_accepts = 0;
+}
+
+static const struct bysite_lie session_lies[] = {
+    {"the truth", NULL, NULL},
+    {"an ACCEPT dropped", accept_dropped, "ACCEPT: that of site_c is missing"},
+    {"all ACCEPTs dropped", none_accepted, "ACCEPT: that of site_a is missing"},
+    {"an ACCEPT of another question", accept_of_other_question,
+     "site_c accepts another request"},
+    {"an ACCEPT of itself alone", accept_of_one_participant, "site_c names 1 participants"},
+    {"one of an earlier import", of_earlier_import, "question digest does not follow"},
+    {"one release of another question", of_other_question_with_proof,
+     "site_c accepts another question"},
+    {"NOT_RELEASED, signed by another site", not_released_after_all,
+     "site_c has not signed it"},
 };
 
 static void check_lie(struct play *p, const struct bysite_lie *l)
@@ -221,8 +267,13 @@ static void test_session__finds_lies_by_site(void **state)
     answer_each(&before);
     ask_each(&p, "count", NULL, "age >= 60");
     answer_each(&p);
+    ask_each(&later, "count", NULL, "age >= 60");
+    answer_each(&later);
+    for (size_t i = 0; i < COUNT(session_lies); i++)
+        check_lie(&before, &session_lies[i]);
     for (size_t i = 0; i < COUNT(lies); i++)
         check_lie(&p, &lies[i]);
+    play_free(&later);
     play_free(&p);
     play_free(&before);
     play_free(&other);

@@ -96,6 +96,7 @@ static void write_columns(struct cx *cx, const struct vault_site *s, int fd,
                           const uint8_t key[32])
 {
     struct one_patient *p = fresh(cx, s->n * sizeof *p);
+    uint8_t *scored = fresh(cx, s->n * sizeof *scored);
     uint32_t *ordinal = fresh(cx, s->n * sizeof *ordinal);
     uint8_t(*hashes)[16] = fresh(cx, s->n * sizeof *hashes);
     double *values[V_ALL];
@@ -119,7 +120,8 @@ static void write_columns(struct cx *cx, const struct vault_site *s, int fd,
         values[V_AGE][i] = r->age;
         values[V_SEX][i] = r->sex;
         values[V_STATUS][i] = r->status;
-        values[V_SCORE][i] = r->score;
+        scored[i] = isfinite(r->score) ? 1 : 0;
+        values[V_SCORE][i] = scored[i] ? r->score : 0;
     }
     CHECK_OK_(
         "patients", cx,
@@ -128,7 +130,7 @@ static void write_columns(struct cx *cx, const struct vault_site *s, int fd,
         CHECK_OK_("column", cx,
                   column_write(cx, fd, codebook_body()->variables[v]->name,
                                column_type_for(codebook_body()->variables[v]), values[v],
-                               NULL, s->n, digest));
+                               v == V_SCORE ? scored : NULL, s->n, digest));
 }
 
 /* ---- the desk ---- */

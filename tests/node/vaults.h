@@ -13,8 +13,8 @@
 
 enum { VAULTS = 3, VAULT_ROWS_MAX = 256, VAULTS_OLD = 3 /* of 85 years, a site */ };
 
-struct vault_row { /* one row a patient */
-    double age, sex, status, score;
+struct vault_row {                  /* one row a patient */
+    double age, sex, status, score; /* score NAN: missing */
 };
 
 struct vault_site {

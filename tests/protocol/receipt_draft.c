@@ -70,13 +70,13 @@ static void draft_question(struct draft *d)
         versions[i] = bytes_of(d->version_ids[i], 16);
     for (size_t i = 0; i < SITES; i++)
         CHECK_OK_("question", d->cx,
-                  question_digest(
-                      d->cx, d->request->question, d->by_site ? versions + i : versions,
-                      d->by_site ? 1 : SITES, d->policy_digest, d->questions[i]));
+                  question_digest(d->cx, d->request->question, versions, SITES,
+                                  d->policy_digest, d->questions[i]));
 }
 
 void draft_fill(struct draft *d)
 {
+    static uint8_t transcript[32] = {0x77};
     struct bytes request = seal(d, ENVELOPE_REQUEST, &d->request->base, d->c->researcher);
 
     body_digest(d, ENVELOPE_REQUEST, request, d->request_digest);
@@ -97,15 +97,15 @@ void draft_fill(struct draft *d)
         a->stamp = stamp_of(d, i);
         a->request = p->request;
         a->question = PB_DATA(bytes_of(d->questions[i], 32));
-        a->participants = d->by_site ? &d->participants[i] : d->participants;
-        a->versions = d->by_site ? &d->versions[i] : d->versions;
-        a->n_participants = a->n_versions = d->by_site ? 1 : SITES;
+        a->participants = d->participants;
+        a->versions = d->versions;
+        a->n_participants = a->n_versions = SITES;
         a->policy = PB_DATA(bytes_of(d->policy_digest, 32));
         r->question = d->request->question;
         r->question_digest = a->question;
-        r->participants = a->participants;
-        r->versions = a->versions;
-        r->n_participants = r->n_versions = a->n_participants;
+        r->participants = d->by_site ? &d->participants[i] : d->participants;
+        r->versions = d->by_site ? &d->versions[i] : d->versions;
+        r->n_participants = r->n_versions = d->by_site ? 1 : SITES;
         r->policy = &d->policy;
         r->released = !d->not_released;
         r->result = d->not_released ? NULL : &d->result;
@@ -122,6 +122,8 @@ void draft_fill(struct draft *d)
         l->who = PB_DATA(bytes_of(d->who, 32));
         l->permit = d->request->permit;
         l->policy = a->policy;
+        if (!d->repeat)
+            l->transcript = PB_DATA(bytes_of(transcript, sizeof transcript));
     }
 }
 

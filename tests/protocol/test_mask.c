@@ -95,7 +95,7 @@ static bool cancels(struct world *w, uint32_t round, size_t odd, uint32_t odd_ro
 
 static void test_mask__cancels_exactly(void **state)
 {
-    static const size_t sizes[] = {3, 4, 5, 11, 50};
+    static const size_t sizes[] = {2, 3, 4, 5, 11, 50};
 
     (void)state;
     for (size_t i = 0; i < COUNT(sizes); i++) {
@@ -171,8 +171,8 @@ static void test_mask__setups_that_are_refused(void **state)
 
     (void)state;
     s = setup_of(w, 0);
-    s.n = 2;
-    CHECK_EQ_("two nodes", mask_new(w->cx, &s, &m), FAULT_INVALID);
+    s.n = 1;
+    CHECK_EQ_("one node", mask_new(w->cx, &s, &m), FAULT_INVALID);
     s = setup_of(w, 0);
     s.self = 4;
     CHECK_EQ_("not one of them", mask_new(w->cx, &s, &m), FAULT_INVALID);

@@ -49,8 +49,9 @@ static void test_receipt__holds(void **state)
         {"not released", false, false, true, true},
         {"a repeat", false, true, false, false},
         {"a repeat beside a rerun", false, true, false, true},
-        {"by site", true, false, false, false},
-        {"by site, not released", true, false, true, false},
+        {"by site", true, false, false, true},
+        {"by site, not released", true, false, true, true},
+        {"by site, a repeat", true, true, false, false},
     };
     static struct draft d;
 
@@ -134,7 +135,16 @@ static void test_receipt__lies_are_named(void **state)
         {"record long after the manifest", "not valid any more"},
         {"record before the request", "request: "},
         {"record of another policy", "log: the record of site_b is of another policy"},
-        {"ACCEPTs of an answer by site", "by site there is nothing to accept"},
+        {"by site without an ACCEPT", "ACCEPT: that of site_c is missing"},
+        {"by site without any", "ACCEPT: that of site_a is missing"},
+        {"by site, a record of no session", "log: the record of site_b names no session"},
+        {"by site, a record of another session",
+         "log: the record of site_b is of another session"},
+        {"by site, one is not released", "by site it is all of them or none"},
+        {"by site, a question of its own version alone", "accepts another question"},
+        {"by site, an ACCEPT of one participant", "that of site_b names 1 participants"},
+        {"by site, of all participants",
+         "release: 3 participants and 3 versions, expected 1"},
     };
     static struct draft d;
     Cohortium__Complaint complaint = COHORTIUM__COMPLAINT__INIT,
@@ -147,9 +157,11 @@ static void test_receipt__lies_are_named(void **state)
     (void)state;
     short_wrong.len = 16;
     for (size_t i = 0; i < COUNT(rows); i++) {
-        draft_new(&d, cx, &c, i == 5 || i == 28);
-        if (i == 5)
+        draft_new(&d, cx, &c, i == 5 || i >= 28);
+        if (i == 5 || i == 29)
             d.n_accepts = 0;
+        if (i == 28)
+            d.n_accepts = 2;
         if (i == 11)
             d.accept_key = c.node[2];
         if (i == 3)
@@ -162,6 +174,8 @@ static void test_receipt__lies_are_named(void **state)
         Cohortium__Preflight *p = &d.preflights[1];
         Cohortium__Accept *a = &d.accepts[1];
         Cohortium__Release *r = &d.releases[0];
+        struct bytes own_version = PB_BYTES(d.versions[1]);
+        uint8_t own_question[32];
         switch (i) {
         case 0:
             p->request = wrong;
@@ -211,6 +225,25 @@ static void test_receipt__lies_are_named(void **state)
         case 16:
             r->released = false;
             break;
+        case 32:
+            d.releases[1].released = false;
+            d.releases[1].result = NULL;
+            d.releases[1].reference = PB_DATA(bytes_of("12345678", 8));
+            break;
+        case 33:
+            CHECK_OK_("own version", cx,
+                      question_digest(cx, r->question, &own_version, 1, d.policy_digest,
+                                      own_question));
+            a->question = PB_DATA(bytes_of(own_question, sizeof own_question));
+            break;
+        case 34:
+            a->n_participants = a->n_versions = 1;
+            break;
+        case 35:
+            r->participants = d.participants;
+            r->versions = d.versions;
+            r->n_participants = r->n_versions = SITES;
+            break;
         default:
             break;
         }
@@ -246,6 +279,12 @@ static void test_receipt__lies_are_named(void **state)
             break;
         case 27:
             l->policy = wrong;
+            break;
+        case 30:
+            l->transcript = (ProtobufCBinaryData){0};
+            break;
+        case 31:
+            l->transcript = wrong;
             break;
         default:
             break;

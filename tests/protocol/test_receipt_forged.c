@@ -88,7 +88,7 @@ static void make(struct draft *d, enum shape shape, const char *analysis)
     draft_new(d, cx, &c, shape == BY_SITE);
     d->not_released = shape == NOT_RELEASED;
     d->repeat = shape == REPEAT;
-    d->n_accepts = shape == REPEAT || shape == BY_SITE ? 0 : CONSORTIUM_SITES;
+    d->n_accepts = shape == REPEAT ? 0 : CONSORTIUM_SITES;
     d->request->question->analysis = (char *)analysis;
     draft_fill(d);
     draft_seal(d);

@@ -78,6 +78,8 @@ with Lab(policy="cautious", options=["--permit-by-site"]) as lab:
           [s["items"] for s in a.json["by_site"]] == [s["items"] for s in sites], a.out + a.err)
     a = lab.cohortium("verify", lab.home / "each.receipt", "--profile", "lab-test")
     check("its receipt holds", a.status == 0, a.out + a.err)
+    a = lab.cohortium("replay", lab.home / "each.receipt", "--profile", "lab-test")
+    check("asked again from its receipt it is the same", a.status == 0, a.out + a.err)
     a = lab.ask(*SMALL)
     check("three sites together have enough", a.status == 0 and a.item("patients") == 35,
           a.out + a.err)

@@ -9,8 +9,6 @@
 #include "node/cli/receipts.h"
 #include "node/cli/render.h"
 
-enum { DEADLINE_MAX_S = 80000 };
-
 /* ---- the request ---- */
 
 static enum fault mark_sites(struct home *home, struct cx *cx, const char *list,
@@ -104,7 +102,8 @@ static enum fault make_request(struct home *home, struct cx *cx,
     double seconds;
 
     TRY(check_place(cx, asking));
-    TRY(args_number(cx, args, "--deadline", 1, DEADLINE_MAX_S, ASK_DEADLINE_S, &seconds));
+    TRY(args_number(cx, args, "--deadline", 1, ASK_DEADLINE_MAX_S, ASK_DEADLINE_S,
+                    &seconds));
     sent->deadline_ms = (int64_t)(seconds * 1000);
     CX_NEW(cx, r, 1);
     cohortium__request__init(r);

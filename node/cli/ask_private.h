@@ -4,7 +4,12 @@
 #include "node/cli/ask.h"
 
 /* Home hears of a deadline first and says which site was late; then we stop waiting. */
-enum { ASK_OUTPUT_MAX = 64 * 1024 * 1024, ASK_DEADLINE_S = 60, ASK_SLACK_MS = 5000 };
+enum {
+    ASK_OUTPUT_MAX = 64 * 1024 * 1024,
+    ASK_DEADLINE_S = 60,
+    ASK_DEADLINE_MAX_S = 80000,
+    ASK_SLACK_MS = 5000
+};
 
 struct sent { /* what was asked */
     const struct codebook *cb;
@@ -22,7 +27,8 @@ enum fault tell_complaints(struct cli *cli, struct cx *cx, const char *site,
 /* ask.c: stamps and signs sent->request, whose question, permit and note are there; fills
  * packed and digest. */
 CHECKED enum fault ask_seal(struct home *home, struct cx *cx, struct sent *sent);
-/* ask.c: the receipt must hold, and be of this very request; else it is kept as rejected. */
+/* ask.c: the receipt must hold, and be of this very request; else it is kept as rejected.
+ */
 CHECKED enum fault ask_verify(struct home *home, struct cx *cx, const struct asking *asking,
                               const struct sent *sent, struct bytes packed,
                               const Cohortium__Receipt *receipt, struct receipt_facts *ret);

@@ -128,7 +128,10 @@ static enum fault make_request(struct replay *r, const struct args *args)
     const Cohortium__Request *then = r->then.request.body;
     const char *wanted = args_get(args, "--permit");
     Cohortium__Request *request;
+    double seconds;
 
+    TRY(args_number(r->cx, args, "--deadline", 1, ASK_DEADLINE_MAX_S, ASK_DEADLINE_S,
+                    &seconds));
     if (wanted != NULL) {
         TRY(home_permit(r->home, r->cx, wanted, then->question->dataset, &r->sent.permit));
     } else {
@@ -145,7 +148,7 @@ static enum fault make_request(struct replay *r, const struct args *args)
     request->permit = r->sent.permit->id;
     request->note = (char *)"replay";
     r->sent.request = request;
-    r->sent.deadline_ms = (int64_t)ASK_DEADLINE_S * 1000;
+    r->sent.deadline_ms = (int64_t)(seconds * 1000);
     return FAULT_NONE;
 }
 
@@ -167,7 +170,8 @@ static enum fault name_trouble(struct replay *r, enum fault fault)
             for (size_t k = 0; k < i && !known; k++)
                 known = strcmp(t->complaints[k]->text, t->complaints[i]->text) == 0;
             if (!known)
-                TRY(add_cause(r, "refused", site, "%.1000s", t->complaints[i]->text));
+                TRY(add_cause(r, "refused", site, "%s: %.1000s",
+                              site != NULL ? site : "the sites", t->complaints[i]->text));
         }
         return FAULT_NONE;
     }

@@ -190,6 +190,22 @@ static void tell_wrong(struct cli *cli, enum fault fault)
         (void)fwrite(out.p, 1, out.n, cli->out);
 }
 
+/* It holds, but not for who asks: that is told apart from one that was tampered with. */
+static enum fault another_consortium(struct cx *cx, const struct args *args,
+                                     const struct opened *o)
+{
+    const struct manifest *m = o->facts.manifest;
+    const char *hex = bytes_hex(cx, m->consortium, DIGEST_BYTES);
+
+    return cx_fail(
+        cx, FAULT_DENIED,
+        "%s: it is whole, but of another consortium than %s: manifest chain: "
+        "\"%.128s\" begins with genesis %s; `--genesis` takes that if you have it "
+        "from somebody you trust",
+        o->path, args_has(args, "--genesis") ? "--genesis names" : "your profile's",
+        m->body->consortium_name, hex == NULL ? "" : hex);
+}
+
 enum fault receipt_open(struct cx *cx, const struct args *args, struct opened *ret)
 {
     uint8_t digest[DIGEST_BYTES];
@@ -197,13 +213,19 @@ enum fault receipt_open(struct cx *cx, const struct args *args, struct opened *r
 
     TRY(choose_genesis(cx, args, digest, &genesis));
     TRY(receipts_find(cx, args_get(args, "--profile"), args->words[0], &ret->path));
+    ret->receipt = NULL;
     ret->pinned = genesis != NULL;
     TRY(receipt_read(cx, ret->path, &ret->packed));
     if (pb_unpack(cx, &cohortium__receipt__descriptor, ret->packed, RECEIPT_MAX,
-                  &ret->receipt) != FAULT_NONE ||
-        receipt_verify(cx, ret->receipt, genesis, &ret->facts) != FAULT_NONE)
-        return cx_prefix(cx, "%s: ", ret->path);
-    return FAULT_NONE;
+                  &ret->receipt) == FAULT_NONE &&
+        receipt_verify(cx, ret->receipt, genesis, &ret->facts) == FAULT_NONE)
+        return FAULT_NONE;
+    enum fault fault = cx_prefix(cx, "%s: ", ret->path);
+    const char *wrong = cx_strdup(cx, cx_message(cx));
+    if (wrong == NULL || genesis == NULL || ret->receipt == NULL ||
+        receipt_verify(cx, ret->receipt, NULL, &ret->facts) != FAULT_NONE)
+        return cx_fail(cx, fault, "%s", wrong == NULL ? "out of memory" : wrong);
+    return another_consortium(cx, args, ret);
 }
 
 enum fault run_verify(struct cli *cli, const struct args *args)

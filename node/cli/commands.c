@@ -75,6 +75,7 @@ static const struct option options_export[] = {
     {NULL, NULL, NULL}};
 static const struct option options_replay[] = {
     {"--permit", "ID|TITLE", "instead of the permit that it was asked under"},
+    {"--deadline", "SECONDS", "give up after that long (default 60)"},
     {"--save", "FILE", "keep the new receipt there (default: in the profile's folder)"},
     {"--no-save", NULL, "keep no new receipt"},
     {"--progress", NULL, "tell on standard error which sites are waited for"},

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import time
 
-from lab import CLI, SITES, Checks, Lab
+from lab import CLI, LUNG, NODED, SITES, Checks, Lab
 import rocrate
 
 LINE = "cohortium receipt 1\n"
@@ -250,7 +250,9 @@ def words(lab, path):
         versions[s][:8] in lab.noded(i, "data", "list").out
         for i, s in enumerate(sorted(versions))), versions)
     a = lab.cohortium("verify", path, "--genesis", "00" * 32)
-    check("another genesis is refused", a.status == 1 and "manifest" in a.err, a.err)
+    check("another genesis is refused, and told apart from tampering", a.status == 1
+          and "manifest" in a.err and "it is whole, but of another consortium" in a.err
+          and genesis in a.err and a.out == "", a.err)
 
 
 def replaying(lab):
@@ -316,13 +318,54 @@ def replaying(lab):
     check("a receipt that does not hold is not replayed", a.status == 1
           and "cannot be compared" in a.err, a.out + a.err)
 
+    changed = lab.home / "changed.yaml"
+    changed.write_text((LUNG / "lung.yaml").read_text().replace("bounds: [0, 2000]", "bounds: [0, 3000]"))
+    third = lab.home / "third.receipt"
+    for i in range(3):
+        key, signed = lab.dir / "keys" / f"{lab.node(i).name}.key", lab.home / f"{i}.codebook"
+        done = [lab.run(NODED, "codebook", "sign", "--key", key, changed, "-o", signed),
+                lab.noded(i, "codebook", "add", signed),
+                lab.noded(i, "data", "import", "lung", SITES[i])]
+        check(f"site {i} takes another codebook", all(d.status == 0 for d in done),
+              [d.out + d.err for d in done])
+    a = replay(third)
+    check("a new codebook is named", a.status == 1 and not a.json["answered"]
+          and "codebook" in {c["cause"] for c in a.json["causes"]}, a.out + a.err)
+    lab.ask("table", "lung", "sex * status", "--save", lab.home / "fourth.receipt")
+    check("asked under the new one it replays", replay(lab.home / "fourth.receipt").status == 0)
+
     lab.stop_node(2)
-    a = replay(lab.home / "third.receipt")
+    a = replay(lab.home / "fourth.receipt")
     named("a site that is gone is named", a, "site_gone", "hospital_c", "hospital_c is down")
     check("nothing was answered", not a.json["answered"] and a.json["now"] is None, a.out)
     lab.serve(2)
     lab.wait_linked()
-    check("when it is back, so is the answer", replay(lab.home / "third.receipt").status == 0)
+    check("when it is back, so is the answer", replay(lab.home / "fourth.receipt").status == 0)
+
+
+def permits(lab):
+    path, papers, permit = lab.home / "fourth.receipt", lab.dir / "papers", lab.home / "second.permit"
+    first = lab.sql(0, "SELECT lower(hex(id)) FROM permit")[0][0]
+    done = [lab.run(NODED, "permit", "new", "--title", "second", "--purpose", "a test", "--dataset",
+                    "lung", "--researcher", papers / "researcher.card", "--member", "all",
+                    "--manifest", papers / "manifest", "-o", permit)]
+    done += [lab.run(NODED, "permit", "sign", "--key", lab.dir / "keys" / f"{lab.node(i).name}.key",
+                     permit) for i in range(3)]
+    done += [lab.noded(i, "permit", "add", permit) for i in range(3)]
+    check("a second permit", all(d.status == 0 for d in done), [d.err for d in done])
+    a = lab.ask("replay", path, "--permit", "second")
+    check("under another permit it is the same answer", a.status == 0 and a.json["same"]
+          and lab.cohortium("verify", "last", "--profile", "lab-test", "--json").json["permit"]
+          == "second", a.out + a.err)
+    a = lab.ask("replay", path)
+    check("and the first permit is taken by itself", a.status == 0
+          and lab.cohortium("verify", "last", "--profile", "lab-test", "--json").json["permit"]
+          == "lab test", a.out + a.err)
+    lab.sql(0, "DELETE FROM permit WHERE lower(hex(id)) = ?", first)
+    a = lab.ask("replay", path)
+    check("a permit that is gone is named", a.status == 1 and not a.json["answered"]
+          and [c["cause"] for c in a.json["causes"]] == ["permit"]
+          and "lab test" in a.json["causes"][0]["text"], a.out + a.err)
 
 
 def exporting(lab, path):
@@ -459,6 +502,7 @@ if __name__ == "__main__":
         tampering(lab, saved)
         exporting(lab, saved)
         replaying(lab)
+        permits(lab)
     with Lab(policy="cautious", options=["--permit-by-site"]) as lab:
         by_site(lab)
     check.end()

@@ -315,117 +315,15 @@ enum fault manifest_check_body(struct cx *cx, const Cohortium__Manifest *body)
     if (body->rows_log2 < 1 || body->rows_log2 > ROWS_LOG2_MAX)
         return cx_fail(cx, FAULT_FORMAT, "rows_log2 is %u: expected 1 to %d",
                        body->rows_log2, ROWS_LOG2_MAX);
+    if (!line_is_valid(body->reason, 0, TITLE_MAX))
+        return cx_fail(cx, FAULT_FORMAT, "its reason is one line of at most %d bytes",
+                       TITLE_MAX);
     TRY(check_dates(cx, body));
     TRY(check_governance(cx, body));
     return check_members(cx, body);
 }
 
-/* ---- the chain ---- */
-
-static enum fault check_threshold(struct cx *cx, const struct envelope *e,
-                                  const Cohortium__Governance *g, uint64_t version,
-                                  const char *whose)
-{
-    const uint8_t **keys;
-
-    CX_NEW(cx, keys, g->n_keys);
-    for (size_t i = 0; i < g->n_keys; i++)
-        keys[i] = g->keys[i].data;
-    size_t n = envelope_count_signers(e, keys, g->n_keys);
-    if (n < g->threshold)
-        return cx_fail(cx, FAULT_DENIED,
-                       "manifest version %" PRIu64
-                       ": signed by %zu of %s governance keys, and %u must sign",
-                       version, n, whose, g->threshold);
-    return FAULT_NONE;
-}
-
-static enum fault check_step(struct cx *cx, const Cohortium__Manifest *old,
-                             const uint8_t old_digest[32], const Cohortium__Manifest *next)
-{
-    uint64_t v = next->version;
-
-    if (v != old->version + 1)
-        return cx_fail(cx, FAULT_DENIED,
-                       "manifest version %" PRIu64 " follows version %" PRIu64
-                       ": expected version %" PRIu64,
-                       v, old->version, old->version + 1);
-    if (memcmp(next->previous.data, old_digest, DIGEST_BYTES) != 0)
-        return cx_fail(cx, FAULT_DENIED,
-                       "manifest version %" PRIu64
-                       ": it was not made from the version %" PRIu64 " before it",
-                       v, old->version);
-    if (next->purpose != old->purpose)
-        return cx_fail(cx, FAULT_DENIED,
-                       "manifest version %" PRIu64
-                       ": it changes the purpose, which version 1 has fixed for good",
-                       v);
-    if (next->issued_at < old->issued_at)
-        return cx_fail(cx, FAULT_DENIED,
-                       "manifest version %" PRIu64 ": issued before the version it follows",
-                       v);
-    return FAULT_NONE;
-}
-
-static enum fault check_genesis(struct cx *cx, const Cohortium__Manifest *body,
-                                const uint8_t digest[32], const uint8_t *pinned)
-{
-    if (body->version != 1)
-        return cx_fail(cx, FAULT_DENIED,
-                       "manifest version %" PRIu64
-                       " stands first: a chain begins with version 1",
-                       body->version);
-    if (pinned != NULL && memcmp(digest, pinned, DIGEST_BYTES) != 0)
-        return cx_fail(cx, FAULT_DENIED,
-                       "manifest version 1 is not the pinned one: its fingerprint is %s, "
-                       "expected %s",
-                       manifest_fingerprint(cx, digest), manifest_fingerprint(cx, pinned));
-    return FAULT_NONE;
-}
-
-enum fault manifest_load(struct cx *cx, const struct bytes *chain, size_t n_chain,
-                         const uint8_t *genesis, struct manifest **ret)
-{
-    struct manifest *m;
-    const Cohortium__Manifest *old = NULL;
-
-    if (n_chain < 1 || n_chain > MANIFEST_CHAIN_MAX)
-        return cx_fail(cx, FAULT_DENIED, "a chain of %zu manifests: expected 1 to %d",
-                       n_chain, MANIFEST_CHAIN_MAX);
-    CX_NEW(cx, m, 1);
-    CX_NEW(cx, m->chain, n_chain);
-    for (size_t i = 0; i < n_chain; i++) {
-        Cohortium__Manifest *body;
-        struct envelope e;
-
-        m->chain[i] = bytes_of(cx_memdup(cx, chain[i].p, chain[i].n), chain[i].n);
-        if (m->chain[i].p == NULL)
-            return FAULT_MEMORY;
-        if (envelope_open(cx, ENVELOPE_MANIFEST, m->chain[i], &e) != FAULT_NONE ||
-            pb_unpack(cx, &cohortium__manifest__descriptor, e.body,
-                      envelope_bound(ENVELOPE_MANIFEST), &body) != FAULT_NONE)
-            return cx_prefix(cx, "manifest %zu of the chain: ", i + 1);
-        if (manifest_check_body(cx, body) != FAULT_NONE) {
-            enum fault fault =
-                cx_prefix(cx, "manifest version %" PRIu64 ": ", body->version);
-            return fault == FAULT_FORMAT ? FAULT_DENIED : fault;
-        }
-        if (old == NULL) {
-            TRY(check_genesis(cx, body, e.digest, genesis));
-            memcpy(m->consortium, e.digest, DIGEST_BYTES);
-        } else {
-            TRY(check_step(cx, old, m->digest, body));
-            TRY(check_threshold(cx, &e, old->governance, body->version,
-                                "the version before's"));
-        }
-        TRY(check_threshold(cx, &e, body->governance, body->version, "its own"));
-        memcpy(m->digest, e.digest, DIGEST_BYTES);
-        m->body = old = body;
-    }
-    m->n_chain = n_chain;
-    *ret = m;
-    return FAULT_NONE;
-}
+/* ---- in use ---- */
 
 enum fault manifest_is_current(struct cx *cx, const struct manifest *m, int64_t now)
 {
@@ -488,6 +386,11 @@ const Cohortium__Member *manifest_find_noise(const struct manifest *m,
 bool manifest_is_lab(const struct manifest *m)
 {
     return m->body->purpose == COHORTIUM__PURPOSE__LAB;
+}
+
+bool member_same(const Cohortium__Member *a, const Cohortium__Member *b)
+{
+    return a != NULL && b != NULL && memcmp(a->node_id.data, b->node_id.data, DIGEST_BYTES) == 0;
 }
 
 const char *manifest_fingerprint(struct cx *cx, const uint8_t digest[32])

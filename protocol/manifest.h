@@ -18,12 +18,30 @@ struct manifest {
     uint8_t digest[32];              /* digest of this body */
     size_t n_chain;
     struct bytes *chain;             /* packed envelopes from genesis on */
+    uint8_t (*digests)[32];          /* of each body in the chain */
 };
 
 /* Verifies a chain of packed envelopes. genesis: the pinned digest, NULL only when creating.
  * Everything returned lives in cx. FAULT_DENIED names the version and the rule broken. */
 CHECKED enum fault manifest_load(struct cx *cx, const struct bytes *chain, size_t n_chain,
                                  const uint8_t *genesis, struct manifest **ret);
+/* One version more: number exactly m's plus one, made from m, the same purpose, signed by m's
+ * threshold and its own. m stays as it is; what is returned is a copy in cx.
+ * FAULT_DENIED and FAULT_FORMAT say which rule is broken. */
+CHECKED enum fault manifest_extend(struct cx *cx, const struct manifest *m,
+                                   struct bytes packed, struct manifest **ret);
+/* FAULT_NONE: `packed` is as validly signed as the version of the same number that m holds, and
+ * is another: the governors have equivocated, and the two together prove it to anybody.
+ * FAULT_MISSING: it is the one held, or of a number that m does not hold. Else: it proves
+ * nothing, because it would never have been adopted. */
+CHECKED enum fault manifest_fork(struct cx *cx, const struct manifest *m, struct bytes packed,
+                                 uint64_t *ret_version);
+struct manifest_claim { /* what a manifest says of its place; nobody need have signed it */
+    uint64_t version;
+    uint8_t digest[32], previous[32];
+};
+CHECKED enum fault manifest_claims(struct cx *cx, struct bytes packed,
+                                   struct manifest_claim *ret);
 /* Checks the shape of a body (sorted unique members, node ids match keys, names, endpoints
  * (loopback in a lab), thresholds, dates) without signatures; used before signing too. */
 CHECKED enum fault manifest_check_body(struct cx *cx, const Cohortium__Manifest *body);
@@ -34,6 +52,8 @@ CHECKED enum fault manifest_is_current(struct cx *cx, const struct manifest *m, 
 const Cohortium__Member *manifest_find(const struct manifest *m, const uint8_t node_id[32]);
 const Cohortium__Member *manifest_find_name(const struct manifest *m, const char *name);
 const Cohortium__Member *manifest_find_noise(const struct manifest *m, const uint8_t key[32]);
+/* Whether both are the same node, perhaps in two versions of the manifest. */
+bool member_same(const Cohortium__Member *a, const Cohortium__Member *b);
 bool manifest_is_lab(const struct manifest *m);
 /* Whether an endpoint is "tcp://127.x.y.z:port", "tcp://[::1]:port" or "tcp://localhost:port". */
 bool endpoint_is_loopback(const char *endpoint);

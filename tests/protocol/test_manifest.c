@@ -146,6 +146,102 @@ static void test_manifest__next_version(void **state)
     CHECK_OK_("a handover", cx, manifest_load(cx, chain, 2, NULL, &m));
 }
 
+/* Version 2 or 3 of the consortium, made from `previous`; `rows` tells one from another. */
+static struct bytes next_version(uint64_t version, const uint8_t previous[32],
+                                 uint32_t rows, struct keys *const *keys, size_t n)
+{
+    Cohortium__Manifest *b = copy_of_body();
+
+    b->version = version;
+    b->previous = PB_DATA(bytes_of(previous, 32));
+    b->rows_log2 = rows;
+    b->reason = (char *)"a test";
+    return consortium_sign_manifest(cx, b, keys, n);
+}
+
+static void test_manifest__extend(void **state)
+{
+    struct manifest *two = NULL, *three = NULL, *m = NULL;
+    uint8_t other[32] = {7};
+
+    (void)state;
+    struct bytes second = next_version(2, c.manifest->digest, 30, c.governor, 2);
+    CHECK_OK_("version 2", cx, manifest_extend(cx, c.manifest, second, &two));
+    assert_int_equal(two->n_chain, 2);
+    assert_int_equal(two->body->version, 2);
+    assert_string_equal(two->body->reason, "a test");
+    assert_memory_equal(two->digests[0], c.manifest->digest, 32);
+    assert_memory_equal(two->digests[1], two->digest, 32);
+    assert_memory_equal(two->consortium, c.manifest->consortium, 32);
+    assert_int_equal(c.manifest->n_chain, 1); /* what it was made from stays */
+    assert_int_equal(c.manifest->body->version, 1);
+
+    struct bytes third = next_version(3, two->digest, 30, c.governor + 1, 2);
+    CHECK_OK_("version 3", cx, manifest_extend(cx, two, third, &three));
+    CHECK_OK_("the whole chain again", cx,
+              manifest_load(cx, three->chain, 3, c.manifest->consortium, &m));
+    assert_memory_equal(m->digest, three->digest, 32);
+
+    refused("a version skipped", manifest_extend(cx, c.manifest, third, &m),
+            "expected version 2");
+    refused("an older version", manifest_extend(cx, three, second, &m),
+            "expected version 4");
+    refused("the same again", manifest_extend(cx, two, second, &m), "expected version 3");
+    refused("the genesis again", manifest_extend(cx, two, c.genesis, &m),
+            "expected version 3");
+    struct bytes bad = next_version(3, other, 30, c.governor, 2);
+    refused("made from another version", manifest_extend(cx, two, bad, &m),
+            "not made from");
+    bad = next_version(3, two->digest, 30, c.governor, 1);
+    refused("one signature short", manifest_extend(cx, two, bad, &m), "signed by 1");
+    bad = next_version(3, two->digest, 30, c.officer, 2);
+    refused("officers do not govern", manifest_extend(cx, two, bad, &m), "signed by 0");
+    bad = bytes_of(cx_memdup(cx, third.p, third.n), third.n);
+    ((uint8_t *)bad.p)[third.n / 2] ^= 1;
+    assert_int_not_equal(manifest_extend(cx, two, bad, &m), FAULT_NONE);
+}
+
+/* Two valid versions of one number are a proof; anything less proves nothing. */
+static void test_manifest__fork(void **state)
+{
+    struct manifest *two = NULL, *three = NULL;
+    struct manifest_claim claim;
+    uint64_t version = 0;
+
+    (void)state;
+    struct bytes second = next_version(2, c.manifest->digest, 30, c.governor, 2);
+    struct bytes twin = next_version(2, c.manifest->digest, 31, c.governor + 1, 2);
+    CHECK_OK_("version 2", cx, manifest_extend(cx, c.manifest, second, &two));
+    CHECK_OK_(
+        "version 3", cx,
+        manifest_extend(cx, two, next_version(3, two->digest, 30, c.governor, 2), &three));
+    CHECK_OK_("a fork of the newest", cx, manifest_fork(cx, two, twin, &version));
+    assert_int_equal(version, 2);
+    version = 0;
+    CHECK_OK_("a fork further back", cx, manifest_fork(cx, three, twin, &version));
+    assert_int_equal(version, 2);
+    CHECK_OK_("its claim", cx, manifest_claims(cx, twin, &claim));
+    assert_int_equal(claim.version, 2);
+    assert_memory_equal(claim.previous, c.manifest->digest, 32);
+    assert_memory_not_equal(claim.digest, two->digest, 32);
+
+    CHECK_EQ_("the version held", manifest_fork(cx, three, second, &version),
+              FAULT_MISSING);
+    CHECK_EQ_("a version not held", manifest_fork(cx, c.manifest, twin, &version),
+              FAULT_MISSING);
+    CHECK_EQ_("the genesis is pinned", manifest_fork(cx, two, c.genesis, &version),
+              FAULT_MISSING);
+    twin = next_version(2, c.manifest->digest, 31, c.governor, 1);
+    refused("one signature short", manifest_fork(cx, two, twin, &version), "signed by 1");
+    twin = next_version(3, two->digests[0], 31, c.governor, 2);
+    refused("made from elsewhere", manifest_fork(cx, three, twin, &version),
+            "not made from");
+    /* More signatures under the same body are the same version. */
+    struct bytes more = next_version(2, c.manifest->digest, 30, c.governor, 3);
+    CHECK_EQ_("the same, signed by more", manifest_fork(cx, two, more, &version),
+              FAULT_MISSING);
+}
+
 static void test_manifest__forged_bodies(void **state)
 {
     static const char *const rows[][2] = {
@@ -313,6 +409,8 @@ int main(void)
         cmocka_unit_test(test_manifest__genesis_is_pinned),
         cmocka_unit_test(test_manifest__threshold),
         cmocka_unit_test(test_manifest__next_version),
+        cmocka_unit_test(test_manifest__extend),
+        cmocka_unit_test(test_manifest__fork),
         cmocka_unit_test(test_manifest__forged_bodies),
         cmocka_unit_test(test_manifest__production_is_stricter),
         cmocka_unit_test(test_manifest__ends),

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,7 +13,7 @@
 #include "node/data/yaml.h"
 #include "protocol/files.h"
 
-enum { MANIFEST_FILE_MAX = 2 * 1024 * 1024, SETTINGS_MAX = 64 * 1024 };
+enum { MANIFEST_FILE_MAX = 2 * 1024 * 1024, SETTINGS_MAX = 64 * 1024, FROZEN_MAX = 4096 };
 
 static enum fault read_genesis(struct cx *cx, const char *folder, uint8_t ret[32])
 {
@@ -56,6 +57,119 @@ enum fault folder_manifest(struct cx *cx, const char *folder, struct manifest **
     return manifest_load(cx, chain, n, genesis, ret);
 }
 
+enum fault folder_manifest_add(struct cx *cx, const char *folder, uint64_t version,
+                               struct bytes packed)
+{
+    return file_write(cx, "manifest",
+                      cx_printf(cx, "%s/manifest/%" PRIu64, folder, version), packed, 0644,
+                      FILE_REPLACE);
+}
+
+/* ---- frozen by two versions of one number ---- */
+
+static const char *fork_path(struct cx *cx, const char *folder, uint64_t version,
+                             const uint8_t digest[32])
+{
+    return cx_printf(cx, "%s/manifest/fork-%" PRIu64 "-%s", folder, version,
+                     bytes_hex(cx, digest, 8));
+}
+
+enum fault folder_frozen(struct cx *cx, const char *folder, const char **ret)
+{
+    struct bytes text;
+    enum fault fault = file_read(cx, "mark", cx_printf(cx, "%s/manifest/frozen", folder),
+                                 FROZEN_MAX, false, &text);
+    char *why;
+
+    *ret = NULL;
+    if (fault == FAULT_MISSING)
+        return FAULT_NONE;
+    TRY(fault);
+    CX_NEW(cx, why, text.n + 1);
+    memcpy(why, text.p, text.n);
+    why[strcspn(why, "\n")] = '\0';
+    *ret = why[0] != '\0' ? why : "FROZEN: see the folder `manifest`";
+    return FAULT_NONE;
+}
+
+enum fault folder_fork_is_known(struct cx *cx, const char *folder, uint64_t version,
+                                const uint8_t digest[32], bool *ret)
+{
+    const char *path = fork_path(cx, folder, version, digest);
+
+    if (path == NULL)
+        return FAULT_MEMORY;
+    *ret = access(path, F_OK) == 0;
+    return FAULT_NONE;
+}
+
+enum fault folder_freeze(struct cx *cx, const char *folder, uint64_t version,
+                         const uint8_t digest[32], struct bytes packed, const char *why)
+{
+    const char *mark =
+        cx_printf(cx, "%s\n%" PRIu64 " %s\n", why, version, bytes_hex(cx, digest, 8));
+
+    if (mark == NULL)
+        return FAULT_MEMORY;
+    TRY(file_write(cx, "mark", cx_printf(cx, "%s/manifest/frozen", folder),
+                   bytes_of(mark, strlen(mark)), 0644, FILE_REPLACE));
+    return file_write(cx, "evidence", fork_path(cx, folder, version, digest), packed, 0644,
+                      FILE_REPLACE);
+}
+
+/* Which fork froze us, by the second line of the mark. */
+static enum fault read_fork(struct cx *cx, const char *folder, uint64_t *ret_version,
+                            struct bytes *ret)
+{
+    struct bytes text;
+    char line[FROZEN_MAX + 1], hex[17];
+
+    TRY(file_read(cx, "mark", cx_printf(cx, "%s/manifest/frozen", folder), FROZEN_MAX,
+                  false, &text));
+    memcpy(line, text.p, text.n);
+    line[text.n] = '\0';
+    const char *second = strchr(line, '\n');
+    if (second == NULL || sscanf(second, " %" SCNu64 " %16[0-9a-f]", ret_version, hex) != 2)
+        return cx_fail(cx, FAULT_FORMAT, "%s/manifest/frozen is damaged", folder);
+    return file_read(
+        cx, "evidence",
+        cx_printf(cx, "%s/manifest/fork-%" PRIu64 "-%s", folder, *ret_version, hex),
+        MANIFEST_FILE_MAX, false, ret);
+}
+
+enum fault folder_take_fork(struct cx *cx, const char *folder, const struct manifest *m)
+{
+    struct bytes other;
+    uint64_t version;
+
+    TRY(read_fork(cx, folder, &version, &other));
+    if (version < 2 || version > m->n_chain)
+        return cx_fail(cx, FAULT_FORMAT, "%s/manifest/frozen is damaged", folder);
+    for (uint64_t k = version; k <= m->n_chain; k++)
+        TRY(file_write(cx, "evidence", fork_path(cx, folder, k, m->digests[k - 1]),
+                       m->chain[k - 1], 0644, FILE_REPLACE));
+    /* From the newest on, so that what is left is a chain at any time. */
+    for (uint64_t k = m->n_chain; k > version; k--) {
+        const char *path = cx_printf(cx, "%s/manifest/%" PRIu64, folder, k);
+
+        if (path == NULL || (unlink(path) != 0 && errno != ENOENT))
+            return cx_fail(cx, FAULT_IO, "%s/manifest/%" PRIu64 ": %s", folder, k,
+                           strerror(errno));
+    }
+    return folder_manifest_add(cx, folder, version, other);
+}
+
+enum fault folder_thaw(struct cx *cx, const char *folder)
+{
+    const char *path = cx_printf(cx, "%s/manifest/frozen", folder);
+
+    if (path == NULL)
+        return FAULT_MEMORY;
+    if (unlink(path) != 0 && errno != ENOENT)
+        return cx_fail(cx, FAULT_IO, "%s: %s", path, strerror(errno));
+    return FAULT_NONE;
+}
+
 static enum fault own_node_id(struct cx *cx, const char *folder, uint8_t ret[32])
 {
     struct bytes packed;
@@ -68,14 +182,33 @@ static enum fault own_node_id(struct cx *cx, const char *folder, uint8_t ret[32]
     return FAULT_NONE;
 }
 
-enum fault folder_adopt(struct cx *cx, const char *folder, struct bytes packed,
-                        const uint8_t genesis[32])
+/* What the folder holds against what comes: only longer, never another. */
+static enum fault check_held(struct cx *cx, const struct manifest *old,
+                             const struct manifest *m)
+{
+    if (memcmp(old->consortium, m->consortium, DIGEST_BYTES) != 0)
+        return cx_fail(cx, FAULT_CONFLICT,
+                       "this node belongs to consortium %s already; a folder serves one",
+                       old->body->consortium_name);
+    for (size_t i = 0; i < old->n_chain && i < m->n_chain; i++)
+        if (memcmp(old->digests[i], m->digests[i], DIGEST_BYTES) != 0)
+            return cx_fail(
+                cx, FAULT_CONFLICT,
+                "this node holds another manifest version %zu than that file: the "
+                "governors have signed two; ask the other members which one holds",
+                i + 1);
+    return FAULT_NONE;
+}
+
+enum fault folder_join(struct cx *cx, const char *folder, const struct bytes *chain,
+                       size_t n, const uint8_t genesis[32])
 {
     struct manifest *m, *old;
     uint8_t id[32];
+    size_t held = 0;
     struct buffer pin = buffer_new(cx, 256);
 
-    TRY(manifest_load(cx, &packed, 1, genesis, &m));
+    TRY(manifest_load(cx, chain, n, genesis, &m));
     TRY(own_node_id(cx, folder, id));
     if (manifest_find(m, id) == NULL)
         return cx_fail(
@@ -84,18 +217,23 @@ enum fault folder_adopt(struct cx *cx, const char *folder, struct bytes packed,
             "(`cohortiumd consortium card`) to the founders",
             bytes_hex(cx, id, sizeof id));
     if (folder_manifest(cx, folder, &old) == FAULT_NONE) {
-        if (memcmp(old->consortium, m->consortium, DIGEST_BYTES) == 0)
-            return FAULT_NONE;
-        return cx_fail(cx, FAULT_CONFLICT,
-                       "this node belongs to consortium %s already; a folder serves one",
-                       old->body->consortium_name);
+        TRY(check_held(cx, old, m));
+        held = old->n_chain;
     }
-    TRY(file_write(cx, "manifest", cx_printf(cx, "%s/manifest/1", folder), packed, 0644,
-                   FILE_REPLACE));
+    for (size_t i = held; i < n; i++)
+        TRY(folder_manifest_add(cx, folder, i + 1, chain[i]));
+    if (held > 0)
+        return FAULT_NONE;
     buffer_printf(&pin, "%s\n", bytes_hex(cx, m->consortium, DIGEST_BYTES));
     TRY(pin.fault);
     return file_write(cx, "pinned genesis", cx_printf(cx, "%s/manifest/genesis", folder),
                       bytes_of(pin.p, pin.n), 0644, FILE_NEW);
+}
+
+enum fault folder_adopt(struct cx *cx, const char *folder, struct bytes packed,
+                        const uint8_t genesis[32])
+{
+    return folder_join(cx, folder, &packed, 1, genesis);
 }
 
 static bool is_empty(const char *folder)

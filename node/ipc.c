@@ -27,6 +27,8 @@ static const struct {
     {IPC_VAULT, IPC_HELLO, 0, LARGE},
     {IPC_VAULT, IPC_REPLY, 0, LARGE},
     {IPC_VAULT, IPC_FAIL, ANY, SMALL},
+    {IPC_VAULT, IPC_MANIFEST, 0, LARGE},
+    {IPC_VAULT, IPC_REVOKED, 0, SMALL},
     {IPC_NET, IPC_CALL, SERVICE_CATALOG, SMALL},
     {IPC_NET, IPC_CALL, SERVICE_CODEBOOK, SMALL},
     {IPC_NET, IPC_CALL, SERVICE_SITES, SMALL},
@@ -36,6 +38,7 @@ static const struct {
     {IPC_NET, IPC_CALL, SERVICE_ABORT, SMALL},
     {IPC_NET, IPC_ADMIT, 0, SMALL},
     {IPC_NET, IPC_LINKS, 0, STATUS},
+    {IPC_NET, IPC_OFFER, 0, LARGE},
 };
 
 bool ipc_is_allowed(enum ipc_side sender, unsigned kind, unsigned code, size_t size)

@@ -19,7 +19,10 @@ enum ipc_kind {
     IPC_FAIL = 4,  /* vault -> net: code = fault, body = packed Trouble */
     IPC_ADMIT =
         5, /* net -> vault: packed Envelope(Credential); answered with REPLY or FAIL */
-    IPC_LINKS = 6 /* net -> vault: packed SitesReply, for status; no answer */
+    IPC_LINKS = 6,    /* net -> vault: packed SitesReply, for status; no answer */
+    IPC_OFFER = 7,    /* net -> vault: packed ManifestOffer; answered with REPLY or FAIL */
+    IPC_MANIFEST = 8, /* vault -> net: packed ManifestReply, what was adopted; no answer */
+    IPC_REVOKED = 9   /* vault -> net: 32 bytes: this researcher's links end; no answer */
 };
 
 enum ipc_side { IPC_VAULT, IPC_NET };

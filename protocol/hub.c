@@ -114,6 +114,17 @@ struct link *hub_find(struct hub *hub, const uint8_t remote_id[32])
     return second;
 }
 
+void hub_each(struct hub *hub, void (*see)(void *user, struct link *link), void *user)
+{
+    struct link *following;
+
+    for (struct link *l = hub->links; l != NULL; l = following) {
+        following = l->next;
+        if (l->state == LINK_UP)
+            see(user, l);
+    }
+}
+
 /* The link is down: says so once, to calls and to the owner. */
 static void tell_down(struct link *link)
 {

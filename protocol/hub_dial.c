@@ -222,11 +222,16 @@ enum fault hub_dial(struct cx *cx, struct hub *hub, const char *endpoint,
     return FAULT_NONE;
 }
 
-void hub_forget(struct hub *hub, const uint8_t remote_id[32])
+void hub_undial(struct hub *hub, const uint8_t remote_id[32])
 {
     for (struct dial *d = hub->dials; d != NULL; d = d->next)
         if (memcmp(d->id, remote_id, 32) == 0)
             dial_stop(d);
+}
+
+void hub_forget(struct hub *hub, const uint8_t remote_id[32])
+{
+    hub_undial(hub, remote_id);
     for (struct link *l = hub->links; l != NULL; l = l->next)
         if (link_is_with(l, false, remote_id))
             link_close(l, "this pair is linked no more");

@@ -36,7 +36,8 @@ enum service { /* what a call asks for; the reply's form follows from it */
                                           Envelope(Preflight) */
                SERVICE_BEGIN = 11,     /* BeginCall -> BeginReply */
                SERVICE_STEP = 12,      /* StepCall -> StepReply */
-               SERVICE_ABORT = 13      /* digest of a request's body -> empty */
+               SERVICE_ABORT = 13,     /* digest of a request's body -> empty */
+               SERVICE_MANIFEST = 14   /* ManifestCall -> ManifestReply */
 };
 
 struct hub;
@@ -91,10 +92,15 @@ CHECKED enum fault hub_dial(struct cx *cx, struct hub *hub, const char *endpoint
                             const uint8_t remote_noise_key[32], const uint8_t remote_id[32],
                             struct bytes hello, bool keep);
 void hub_set_own_id(struct hub *hub, const uint8_t id[32]);
+/* Ends the dialling of a node, and its links with it. */
 void hub_forget(struct hub *hub, const uint8_t remote_id[32]);
+/* Ends the dialling; a link that is up stays. */
+void hub_undial(struct hub *hub, const uint8_t remote_id[32]);
 
 /* The link with a node; NULL without one. Never that of a researcher, whatever its key. */
 struct link *hub_find(struct hub *hub, const uint8_t remote_id[32]);
+/* Every link that is up, of nodes and researchers; `see` may close it. */
+void hub_each(struct hub *hub, void (*see)(void *user, struct link *link), void *user);
 const struct link_peer *link_peer(const struct link *link);
 bool link_is_ours(const struct link *link); /* this side dialled */
 void *link_user(struct link *link);

@@ -3,7 +3,7 @@
  *
  * TUF root rules: version 1 is pinned by the digest of its body and signed by its own
  * governance threshold; version N+1 needs the threshold of version N and its own. Purpose never
- * changes; a lab lists only loopback endpoints. Past valid_until a node answers nothing.
+ * changes, nor does a member's name; a lab lists only loopback endpoints. Past valid_until a node answers nothing.
  * A manifest is never changed once made: it is shared by pointer and replaced whole.
  */
 #pragma once

@@ -27,6 +27,28 @@ static enum fault check_threshold(struct cx *cx, const struct envelope *e,
     return FAULT_NONE;
 }
 
+/* A node's log and its checkpoints carry its name. Both lists are sorted by node id. */
+static enum fault check_names(struct cx *cx, const Cohortium__Manifest *old,
+                              const Cohortium__Manifest *next)
+{
+    size_t j = 0;
+
+    for (size_t i = 0; i < old->n_members; i++) {
+        const Cohortium__Member *a = old->members[i];
+
+        while (j < next->n_members &&
+               memcmp(next->members[j]->node_id.data, a->node_id.data, DIGEST_BYTES) < 0)
+            j++;
+        if (j < next->n_members && member_same(next->members[j], a) &&
+            strcmp(next->members[j]->name, a->name) != 0)
+            return cx_fail(cx, FAULT_DENIED,
+                           "manifest version %" PRIu64
+                           ": it calls %s %s; a member keeps its name",
+                           next->version, a->name, next->members[j]->name);
+    }
+    return FAULT_NONE;
+}
+
 static enum fault check_step(struct cx *cx, const Cohortium__Manifest *old,
                              const uint8_t old_digest[32], const Cohortium__Manifest *next)
 {
@@ -51,7 +73,7 @@ static enum fault check_step(struct cx *cx, const Cohortium__Manifest *old,
         return cx_fail(cx, FAULT_DENIED,
                        "manifest version %" PRIu64 ": issued before the version it follows",
                        v);
-    return FAULT_NONE;
+    return check_names(cx, old, next);
 }
 
 static enum fault check_genesis(struct cx *cx, const Cohortium__Manifest *body,

@@ -2,8 +2,10 @@
  * child.c - what vault and net are when the supervisor has started them: the passphrase is
  * read, rights are given up, and the process does its one work until its control pipe ends.
  */
+#include <errno.h>
 #include <signal.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -40,6 +42,26 @@ static enum fault run_vault(struct cx *cx, const char *folder, const char *passp
     return vault_run(cx, &setup);
 }
 
+/* The link key that the manifest lists: a new one takes the old one's place. */
+static enum fault read_link_key(struct cx *cx, const char *folder, const char *passphrase,
+                                const struct manifest *m, struct keys **ret)
+{
+    const char *path = cx_printf(cx, "%s/keys/noise.key", folder);
+    const char *next = cx_printf(cx, "%s/keys/" LINK_KEY_NEXT, folder);
+
+    if (path == NULL || next == NULL)
+        return FAULT_MEMORY;
+    if (access(next, F_OK) == 0) {
+        AUTO_KEYS struct keys *fresh = NULL;
+
+        TRY(keys_read(cx, next, "node_noise", passphrase, &fresh));
+        if (manifest_find_noise(m, keys_link_public(fresh)) != NULL &&
+            rename(next, path) != 0)
+            return cx_fail(cx, FAULT_IO, "%s: %s", next, strerror(errno));
+    }
+    return keys_read(cx, path, "node_noise", passphrase, ret);
+}
+
 static enum fault run_net(struct cx *cx, const char *folder, const char *passphrase)
 {
     AUTO_KEYS struct keys *keys = NULL;
@@ -47,11 +69,10 @@ static enum fault run_net(struct cx *cx, const char *folder, const char *passphr
     struct net_setup setup = {.vault_fd = CHILD_FD_PAIR, .control_fd = CHILD_FD_CONTROL};
 
     TRY(folder_settings(cx, folder, &settings));
-    TRY(keys_read(cx, cx_printf(cx, "%s/keys/noise.key", folder), "node_noise", passphrase,
-                  &keys));
+    TRY(folder_manifest(cx, folder, &setup.manifest));
+    TRY(read_link_key(cx, folder, passphrase, setup.manifest, &keys));
     setup.listen = settings.listen[0] != '\0' ? settings.listen : NULL;
     setup.link_secret = keys_link_secret(keys);
-    TRY(folder_manifest(cx, folder, &setup.manifest));
     TRY(sandbox_enter(cx, SANDBOX_NET, folder));
     return net_run(cx, &setup);
 }

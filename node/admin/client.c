@@ -108,8 +108,11 @@ enum fault admin_call(struct cx *cx, const char *folder, const char *command,
     (void)close(fd);
     TRY(fault);
     TRY(pb_unpack(cx, &cohortium__admin_reply__descriptor, answer, REPLY_MAX, &reply));
-    *ret = (struct admin_reply){
-        .status = reply->status, .text = reply->text, .n_blobs = reply->n_blobs};
+    *ret = (struct admin_reply){.status = reply->status,
+                                .text = reply->text,
+                                .n_blobs = reply->n_blobs,
+                                .n_notices = reply->n_notices,
+                                .notices = reply->notices};
     CX_NEW(cx, ret->blobs, reply->n_blobs);
     for (size_t i = 0; i < reply->n_blobs; i++)
         ret->blobs[i] = PB_BYTES(reply->blobs[i]);

@@ -10,6 +10,8 @@ struct admin_reply {
     const char *text;
     size_t n_blobs;
     struct bytes *blobs;
+    size_t n_notices;
+    char **notices; /* what expires soon or waits for somebody */
 };
 
 /* FAULT_UNAVAILABLE when no node serves this folder. A command's own failure is a reply. */

@@ -9,6 +9,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "node/admin/consortium.h"
 #include "node/folder.h"
 #include "protocol/files.h"
 
@@ -40,10 +41,15 @@ const struct admin_command admin_commands[] = {
      "check everything, each problem with its remedy", "",
      "example: cohortiumd doctor --dir /srv/cohortium"},
     {"consortium card", admin_card,
-     "--endpoint ENDPOINT --officer CARD [--officer CARD] [--title TEXT] [--outbound-only] "
-     "-o FILE",
+     "--endpoint ENDPOINT --officer CARD [--officer CARD] [--title TEXT] "
+     "[--outbound-only]\n"
+     "       [--new-link-key] -o FILE",
      "this node's member card, to hand to the founders",
-     "endpoint: officer: title: outbound-only out:",
+     "endpoint: officer: title: outbound-only new-link-key out:",
+     "Other officers, another address or a new link key: write a new card, which takes the "
+     "place "
+     "of\n"
+     "the old one by the next manifest (`consortium invite`).\n\n"
      "example: cohortiumd consortium card --endpoint tcp://node.hospital-a.org:7011 \\\n"
      "           --officer officer.card -o hospital_a.member"},
     {"consortium create", admin_create,
@@ -54,14 +60,83 @@ const struct admin_command admin_commands[] = {
      "--governance "
      "b.card \\\n           --governance c.card -o manifest *.member"},
     {"consortium sign", admin_sign_manifest, "--key KEY FILE",
-     "add a governance signature to a manifest",
-     "key:", "example: cohortiumd consortium sign --key governance.key manifest"},
-    {"consortium adopt", admin_adopt, "--genesis DIGEST FILE",
-     "join the consortium of a signed genesis manifest", "genesis:",
-     "Compare DIGEST with what the founders tell you by another way than this file.\n\n"
-     "example: cohortiumd consortium adopt --genesis 3b1f... manifest"},
-    {"consortium show", admin_show_manifest, "[--dir FOLDER | --manifest FILE]",
-     "the manifest in words", "manifest:", "example: cohortiumd consortium show"},
+     "add a governance signature to a manifest", "key: manifest:",
+     "A later version needs the threshold of the version before and its own. Where no "
+     "node's "
+     "folder\n"
+     "is at hand, --manifest CHAIN (of `consortium export`) tells what came before.\n\n"
+     "example: cohortiumd consortium sign --key governance.key manifest"},
+    {"consortium join", admin_join, "--genesis DIGEST FILE",
+     "join the consortium of a signed manifest, or of a chain of them", "genesis:",
+     "FILE is the genesis manifest, or, in a consortium that runs, what a member writes "
+     "with\n"
+     "`consortium export`. Compare DIGEST with what the members tell you by another way "
+     "than "
+     "this\nfile.\n\n"
+     "example: cohortiumd consortium join --genesis 3b1f... manifest"},
+    {"consortium adopt", admin_join, "--genesis DIGEST FILE",
+     "the older name of `consortium join`",
+     "genesis:", "example: cohortiumd consortium adopt --genesis 3b1f... manifest"},
+    {"consortium export", admin_export, "[--dir FOLDER] -o FILE",
+     "the chain of manifests in one file, for a new member",
+     "manifest: out:", "example: cohortiumd consortium export -o oncology.consortium"},
+    {"consortium invite", admin_invite,
+     "--reason TEXT [--without NAME] [--days N] -o FILE CARD ...",
+     "the next manifest, with these member cards, to be signed",
+     "reason: without: days: permit-signatures: threshold: manifest: out:",
+     "The card of a node that is a member already replaces what was known of it: "
+     "addresses, "
+     "officers,\n"
+     "link key. A node with a new signing key is a new member: leave the old one out with "
+     "--without.\n\n"
+     "example: cohortiumd consortium invite --reason \"hospital_d joins\" "
+     "hospital_d.member \\\n"
+     "           -o manifest.2"},
+    {"consortium revoke", admin_revoke_member, "--reason TEXT [--days N] -o FILE NAME ...",
+     "the next manifest, without these members, to be signed",
+     "reason: days: permit-signatures: threshold: manifest: out:",
+     "example: cohortiumd consortium revoke --reason \"its key was stolen\" hospital_b -o "
+     "manifest.3"},
+    {"consortium leave", admin_leave, "--reason TEXT -o FILE",
+     "the next manifest, without this node, to be signed",
+     "reason: days: permit-signatures: threshold: out:",
+     "`cohortiumd stop` ends its answers at once; the manifest ends its membership.\n\n"
+     "example: cohortiumd consortium leave --reason \"the study ended\" -o manifest.4"},
+    {"consortium rotate-key", admin_rotate_key,
+     "--reason TEXT [--from CARD] [--to CARD] [--threshold N] -o FILE",
+     "the next manifest, with other governance keys, to be signed",
+     "reason: from: to: threshold: days: permit-signatures: manifest: out:",
+     "--from is a key that goes, --to one that comes; both may be given several times. "
+     "Officers'\n"
+     "keys and a node's link key change with its member card: `consortium invite`.\n\n"
+     "example: cohortiumd consortium rotate-key --reason \"b retires\" --from b.card --to "
+     "d.card \\\n           -o manifest.5"},
+    {"consortium renew", admin_renew, "--reason TEXT [--days N] -o FILE",
+     "the next manifest, with later dates, to be signed",
+     "reason: days: permit-signatures: threshold: manifest: out:",
+     "example: cohortiumd consortium renew --reason \"another year\" --days 365 -o "
+     "manifest.6"},
+    {"consortium publish", admin_publish, "[--dir FOLDER] FILE",
+     "give a signed manifest to the running node, which tells the others", "",
+     "The node verifies it by the rules of the manifest before it, adopts it and gossips "
+     "it over "
+     "its\n"
+     "links. Nobody restarts; links of who is no member any more end within five "
+     "seconds.\n\n"
+     "example: cohortiumd consortium publish manifest.2"},
+    {"consortium thaw", admin_thaw, "--reason TEXT [--take] [--dir FOLDER]",
+     "let a node answer again that has seen two manifests of one version", "reason: take",
+     "Ask the other members first which version holds. This node goes on with its own, or, "
+     "with\n"
+     "--take and after a restart, with the other one. Both stay in its folder as evidence "
+     "against\nthe governors.\n\n"
+     "example: cohortiumd consortium thaw --reason \"all members hold ours; minutes of 3 "
+     "May\""},
+    {"consortium show", admin_show_manifest, "[--dir FOLDER | FILE]",
+     "the manifest in force, or a file's, in words", "manifest:",
+     "Of a FILE it tells who has signed and, where the version before is at hand, what it "
+     "changes.\n\n"
+     "example: cohortiumd consortium show"},
     {"codebook draft", admin_codebook_draft,
      "--name DATASET --id COLUMN [-o FILE] FILE.csv", "propose a codebook for a file",
      "name: id: out:",
@@ -124,6 +199,13 @@ const struct admin_command admin_commands[] = {
      "manifest:", "example: cohortiumd permit show lung.permit"},
     {"permit add", admin_permit_add, "FILE", "let this node honour a signed permit", "",
      "example: cohortiumd permit add lung.permit"},
+    {"permit revoke", admin_permit_revoke, "--reason TEXT ID",
+     "take a permit back at this site, for good", "reason:",
+     "It holds from the next request on, and a question that runs under it ends at its "
+     "next "
+     "step. Each\n"
+     "site decides for itself. To narrow a permit, sign a new one and revoke the old.\n\n"
+     "example: cohortiumd permit revoke --reason \"the ethics vote ended\" 3b1f..."},
     {"permit list", admin_permit_list, "[--dir FOLDER]",
      "the permits that this node honours", "", "example: cohortiumd permit list"},
     {"researcher issue", admin_researcher_issue, "[--days N] -o FILE CARD",
@@ -246,6 +328,8 @@ enum fault ask_node(struct invocation *in, const char *command, const char *cons
     }
     if (ret == NULL)
         (void)fputs(reply->text, stdout);
+    for (size_t i = 0; i < reply->n_notices; i++)
+        (void)fprintf(stderr, "note: %s\n", reply->notices[i]);
     return FAULT_NONE;
 }
 
@@ -387,8 +471,8 @@ enum fault read_card(struct invocation *in, const char *path, Cohortium__Card **
 enum fault read_manifest(struct invocation *in, struct manifest **ret)
 {
     const char *path = option(in, "manifest");
-    struct bytes packed;
-    struct envelope e;
+    struct bytes *chain;
+    size_t n;
 
     if (path == NULL) {
         struct node_settings settings;
@@ -396,10 +480,6 @@ enum fault read_manifest(struct invocation *in, struct manifest **ret)
         TRY(folder_settings(in->cx, in->folder, &settings));
         return folder_manifest(in->cx, in->folder, ret);
     }
-    TRY(read_document(in, path, &packed));
-    TRY(envelope_open(in->cx, ENVELOPE_MANIFEST, packed, &e));
-    struct bytes *chain;
-    CX_NEW(in->cx, chain, 1);
-    chain[0] = packed;
-    return manifest_load(in->cx, chain, 1, e.digest, ret);
+    TRY(chain_read(in, path, &chain, &n));
+    return manifest_load(in->cx, chain, n, NULL, ret);
 }

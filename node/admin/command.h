@@ -67,14 +67,16 @@ CHECKED enum fault read_card(struct invocation *in, const char *path,
 CHECKED enum fault read_manifest(struct invocation *in, struct manifest **ret);
 
 admin_run admin_init, admin_serve, admin_stop, admin_status, admin_doctor;
-admin_run admin_card, admin_create, admin_sign_manifest, admin_adopt, admin_show_manifest;
+admin_run admin_card, admin_create, admin_sign_manifest, admin_show_manifest;
+admin_run admin_join, admin_export, admin_publish, admin_thaw;
+admin_run admin_invite, admin_revoke_member, admin_leave, admin_rotate_key, admin_renew;
 admin_run admin_codebook_draft, admin_codebook_check, admin_codebook_show,
     admin_codebook_sign, admin_codebook_add;
 admin_run admin_data_import, admin_data_list, admin_data_drop;
 admin_run admin_policy_check, admin_policy_sign, admin_policy_apply, admin_policy_show,
     admin_policy_history;
 admin_run admin_permit_new, admin_permit_sign, admin_permit_show, admin_permit_add,
-    admin_permit_list;
+    admin_permit_list, admin_permit_revoke;
 admin_run admin_researcher_issue, admin_researcher_list, admin_researcher_revoke;
 admin_run admin_audit_verify, admin_audit_show, admin_audit_explain;
 

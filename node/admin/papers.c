@@ -562,6 +562,16 @@ enum fault admin_permit_list(struct invocation *in)
     return ask_node(in, "permit list", NULL, 0, NULL, 0, NULL);
 }
 
+enum fault admin_permit_revoke(struct invocation *in)
+{
+    const char *reason;
+
+    TRY(need_words(in, 1, 1, "the permit's id, as `permit list` shows it"));
+    TRY(need_option(in, "reason", "TEXT", &reason));
+    const char *words[] = {in->words[0], reason};
+    return ask_node(in, "permit revoke", words, 2, NULL, 0, NULL);
+}
+
 /* ---- researchers ---- */
 
 /* What the researcher types to find this node. */

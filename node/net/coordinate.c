@@ -505,7 +505,7 @@ static enum fault ask_open(struct ask *a, struct bytes request)
         const Cohortium__Member *m = manifest_find(a->net->manifest, q->sites[i].data);
 
         a->parts[i] = (struct part){.ask = a, .i = i, .who = m};
-        if (m == a->net->self)
+        if (member_same(m, a->net->self))
             a->home = i;
     }
     if (a->home == a->n)

@@ -122,7 +122,7 @@ static void look_all(void *user)
     net->look_timer = 0;
     net->looking++; /* ourselves, until all are asked */
     for (size_t i = 0; i < m->n_members; i++)
-        if (m->members[i] != net->self && site_is_linked(net, m->members[i]))
+        if (!member_same(m->members[i], net->self) && site_is_linked(net, m->members[i]))
             look_at(net, m->members[i]);
     if (--net->looking == 0 && !net->closing)
         sites_report(net);

@@ -117,6 +117,20 @@ static void finish_call(struct net *net, const struct ipc_message *m)
         }
 }
 
+static void end_if_revoked(void *user, struct link *link)
+{
+    const struct bytes *subject = user;
+    const struct link_peer *peer = link_peer(link);
+
+    if (peer->researcher && bytes_equal(bytes_of(peer->id, DIGEST_BYTES), *subject))
+        link_close(link, "the credential was revoked");
+}
+
+static void end_researcher(struct net *net, struct bytes subject)
+{
+    hub_each(net->hub, end_if_revoked, &subject);
+}
+
 static void vault_ready(void *user, int fd, short revents)
 {
     struct net *net = user;
@@ -137,9 +151,20 @@ static void vault_ready(void *user, int fd, short revents)
         return;
     }
     while (ipc_next(&net->reader, &m, &memory)) {
-        if (m.kind != IPC_HELLO)
+        bool ok = true;
+
+        if (m.kind == IPC_MANIFEST)
+            ok = gossip_adopt(cx, net, m.body) == FAULT_NONE;
+        else if (m.kind == IPC_REVOKED)
+            end_researcher(net, m.body);
+        else if (m.kind != IPC_HELLO)
             finish_call(net, &m);
         free(memory);
+        if (!ok) {
+            log_warning("%s", cx_message(cx));
+            net->failed = true;
+            hub_stop(net->hub);
+        }
     }
 }
 
@@ -156,13 +181,13 @@ static void control_ready(void *user, int fd, short revents)
 
 bool site_is_linked(struct net *net, const Cohortium__Member *site)
 {
-    return site == net->self || hub_find(net->hub, site->node_id.data) != NULL;
+    return member_same(site, net->self) || hub_find(net->hub, site->node_id.data) != NULL;
 }
 
 void site_call(struct net *net, const Cohortium__Member *site, enum service service,
                struct bytes body, int64_t deadline, call_done *done, void *user)
 {
-    if (site == net->self) {
+    if (member_same(site, net->self)) {
         vault_call(net, IPC_CALL, service, body, deadline, done, user);
         return;
     }
@@ -202,14 +227,14 @@ static bool admit(void *user, struct link_peer *peer)
     if (m != NULL) {
         peer->researcher = false;
         memcpy(peer->id, m->node_id.data, DIGEST_BYTES);
-        return m != net->self;
+        return !member_same(m, net->self);
     }
     AUTO_CX struct cx *cx = cx_new(1024 * 1024, CX_NO_DEADLINE);
     struct credential c;
     if (cx == NULL ||
         credential_verify(cx, net->manifest, peer->hello, clock_utc_ms(), &c) !=
             FAULT_NONE ||
-        c.home != net->self ||
+        !member_same(c.home, net->self) ||
         !bytes_equal(PB_BYTES(c.body->noise_key), bytes_of(peer->noise_key, KEY_BYTES))) {
         log_notice("a link was refused: %s", cx != NULL && cx_fault(cx) != FAULT_NONE
                                                  ? cx_message(cx)
@@ -263,6 +288,7 @@ static void link_up(void *user, struct link *link)
     if (!peer->researcher) {
         neighbour_up(net, link);
         sites_report(net);
+        gossip_link_up(net, link);
         return;
     }
     if ((a = malloc(sizeof *a)) == NULL) {
@@ -277,15 +303,17 @@ static void link_up(void *user, struct link *link)
 static void link_down(void *user, struct link *link, const char *why)
 {
     struct net *net = user;
-    struct admitted *a = link_user(link);
-
-    if (a != NULL)
-        a->link = NULL;
     log_notice("the link with %s ended: %s", peer_name(net, link), why);
-    if (!link_peer(link)->researcher) {
-        neighbour_down(net, link);
-        sites_report(net);
+    if (link_peer(link)->researcher) {
+        struct admitted *a = link_user(link);
+
+        if (a != NULL)
+            a->link = NULL;
+        return;
     }
+    gossip_link_down(link);
+    neighbour_down(net, link);
+    sites_report(net);
 }
 
 static void forward_done(void *user, enum fault fault, struct bytes body)
@@ -304,6 +332,13 @@ static void serve(void *user, struct link *link, enum service service, struct by
     struct net *net = user;
     bool researcher = link_peer(link)->researcher;
 
+    /* Who was a member until a moment ago may still hear why not any more. */
+    if (!researcher && service != SERVICE_MANIFEST &&
+        manifest_find(net->manifest, link_peer(link)->id) == NULL) {
+        net_fail(served, FAULT_DENIED, "the manifest does not list this node any more",
+                 net->self);
+        return;
+    }
     switch (service) {
     case SERVICE_PREFLIGHT:
     case SERVICE_BEGIN:
@@ -325,6 +360,11 @@ static void serve(void *user, struct link *link, enum service service, struct by
             break;
         coordinate(net, body, served);
         return;
+    case SERVICE_MANIFEST:
+        if (researcher)
+            break;
+        gossip_serve(net, link, body, served);
+        return;
     case SERVICE_SITES:
         if (!researcher)
             break;
@@ -338,15 +378,48 @@ static void serve(void *user, struct link *link, enum service service, struct by
 
 /* ---- start ---- */
 
-static enum fault dial_peers(struct cx *cx, struct net *net)
+static bool is_dialled_alike(const struct manifest *old, const Cohortium__Member *m)
+{
+    const Cohortium__Member *before =
+        old != NULL ? manifest_find(old, m->node_id.data) : NULL;
+
+    return before != NULL && before->n_endpoints > 0 && !before->outbound_only &&
+           strcmp(before->endpoints[0], m->endpoints[0]) == 0 &&
+           bytes_equal(PB_BYTES(before->noise_key), PB_BYTES(m->noise_key));
+}
+
+enum fault net_dial(struct cx *cx, struct net *net, const struct manifest *old)
 {
     for (size_t i = 0; i < net->manifest->body->n_members; i++) {
         const Cohortium__Member *m = net->manifest->body->members[i];
 
-        if (m != net->self && !m->outbound_only && m->n_endpoints > 0)
+        if (!member_same(m, net->self) && !m->outbound_only && m->n_endpoints > 0 &&
+            !is_dialled_alike(old, m))
             TRY(hub_dial(cx, net->hub, m->endpoints[0], m->noise_key.data, m->node_id.data,
                          (struct bytes){0}, true));
     }
+    return FAULT_NONE;
+}
+
+/* A member that was removed runs on without links: its officers may still read its log. */
+static enum fault find_self(struct cx *cx, struct net *net)
+{
+    const struct manifest *m = net->manifest;
+    struct manifest *shorter;
+
+    net->self = manifest_find_noise(m, net->own_noise);
+    for (size_t n = m->n_chain - 1; net->self == NULL && n > 0; n--) {
+        TRY(manifest_load(cx, m->chain, n, m->consortium, &shorter));
+        net->self = manifest_find_noise(shorter, net->own_noise);
+    }
+    if (net->self == NULL)
+        return cx_fail(cx, FAULT_DENIED, "this node's link key is not in the manifest");
+    const Cohortium__Member *now = manifest_find(m, net->self->node_id.data);
+    if (now != NULL && !bytes_equal(PB_BYTES(now->noise_key), bytes_of(net->own_noise, 32)))
+        return cx_fail(
+            cx, FAULT_DENIED,
+            "the manifest lists another link key of this node than the one in "
+            "keys/noise.key: restore the file, or give the consortium a new card");
     return FAULT_NONE;
 }
 
@@ -357,9 +430,8 @@ static enum fault start(struct cx *cx, struct net *net, const struct net_setup *
     struct buffer prologue = buffer_new(cx, 256);
 
     net->manifest = setup->manifest;
-    net->self = manifest_find_noise(net->manifest, own_noise);
-    if (net->self == NULL)
-        return cx_fail(cx, FAULT_DENIED, "this node's link key is not in the manifest");
+    memcpy(net->own_noise, own_noise, sizeof net->own_noise);
+    TRY(find_self(cx, net));
     buffer_put(&prologue, version, sizeof version - 1);
     buffer_put(&prologue, net->manifest->consortium, DIGEST_BYTES);
     TRY(prologue.fault);
@@ -379,7 +451,10 @@ static enum fault start(struct cx *cx, struct net *net, const struct net_setup *
     TRY(hub_watch(cx, net->hub, net->control_fd, POLLIN, control_ready, net));
     if (setup->listen != NULL)
         TRY(hub_listen(cx, net->hub, setup->listen));
-    return dial_peers(cx, net);
+    gossip_start(net);
+    return manifest_find(net->manifest, net->self->node_id.data) != NULL
+               ? net_dial(cx, net, NULL)
+               : FAULT_NONE;
 }
 
 enum fault net_run(struct cx *cx, const struct net_setup *setup)
@@ -409,6 +484,7 @@ enum fault net_run(struct cx *cx, const struct net_setup *setup)
     if (net.hub != NULL)
         hub_free(&net.hub);
     neighbours_free(&net);
+    gossip_free(&net);
     ipc_reader_free(&net.reader);
     ipc_writer_free(&net.writer);
     if (fault == FAULT_NONE && net.failed)

@@ -1,9 +1,10 @@
 /*
  * net.h - the process that holds links and the link key, and coordinates; it holds no data.
  *
- *   net.c         start, who may link, what peers and researchers may call, the vault's
- * socket coordinate.c  one question, driven over all sites; believed by nobody sites.c who
- * is there and what they have
+ *   net.c         start, who may link, what peers and researchers may call, vault's socket
+ *   coordinate.c  one question, driven over all sites; believed by nobody
+ *   sites.c       who is there and what they have
+ *   gossip.c      which manifest is in force, told and asked over links
  *
  * Everything runs on the hub's one thread (protocol/link.h).
  */
@@ -11,13 +12,19 @@
 
 #include "node/ipc.h"
 #include "protocol/link.h"
+#include "protocol/manifest.h"
 #include "protocol/papers.h"
 
 struct net {
     struct cx *cx; /* lives as long as the process */
     struct hub *hub;
-    struct manifest *manifest;
-    const Cohortium__Member *self;
+    /* The newest, replaced whole; older ones stay until the end, for who reads them.
+     * Compare members with member_same: they may be of two versions. */
+    const struct manifest *manifest;
+    const Cohortium__Member *self; /* as of the newest version that lists it */
+    struct manifest_memory *manifests;
+    uint8_t own_noise[32];
+    bool leaving; /* who is no member any more is about to be closed */
     int vault_fd, control_fd;
     struct ipc_reader reader;
     struct ipc_writer writer; /* the loop never waits for the vault */
@@ -82,6 +89,20 @@ void neighbour_failed(void *user, const uint8_t id[32], const char *why); /* hub
 /* Into a Site of sites_report; texts live in cx. */
 CHECKED enum fault neighbour_tell(struct net *net, struct cx *cx, Cohortium__Site *site);
 void neighbours_free(struct net *net); /* after the hub */
+
+/* ---- gossip.c: the manifest ---- */
+/* From now on the linked members are asked for it every few seconds. */
+void gossip_start(struct net *net);
+/* A member's link is up or down. */
+void gossip_link_up(struct net *net, struct link *link);
+void gossip_link_down(struct link *link);
+void gossip_serve(struct net *net, struct link *link, struct bytes body,
+                  struct served *served);
+/* What our vault has adopted. A fault: net cannot go on with what it holds. */
+CHECKED enum fault gossip_adopt(struct cx *cx, struct net *net, struct bytes body);
+void gossip_free(struct net *net);
+/* Dials the members of net->manifest that `old` (NULL: none) does not list as they are. */
+CHECKED enum fault net_dial(struct cx *cx, struct net *net, const struct manifest *old);
 
 /* served_fail with a packed Trouble: text may be NULL, site too. */
 void net_fail(struct served *served, enum fault fault, const char *text,

@@ -114,7 +114,7 @@ static void own_done(void *user, enum fault fault, struct bytes body)
     own->sites = list;
     l->waiting = 1; /* ourselves, until all calls are out */
     for (size_t i = 0; i < m->n_members; i++) {
-        if (m->members[i] == net->self)
+        if (member_same(m->members[i], net->self))
             continue;
         Cohortium__Site *s = site_of(l->cx, m->members[i]);
         if (s == NULL)
@@ -206,7 +206,7 @@ static void seek_next(struct seek *s)
     while (s->next < m->n_members) {
         const Cohortium__Member *member = m->members[s->next++];
 
-        if (member == s->net->self || !site_is_linked(s->net, member))
+        if (member_same(member, s->net->self) || !site_is_linked(s->net, member))
             continue;
         site_call(s->net, member, SERVICE_CODEBOOK, bytes_of(s->call, s->n),
                   clock_mono_ms() + CATALOG_MS, seek_done, s);
@@ -255,9 +255,9 @@ void sites_report(struct net *net)
         if (s == NULL)
             return;
         bool linked = site_is_linked(net, m->members[i]);
-        s->state = (char *)(m->members[i] == net->self ? "this"
-                            : linked                   ? "linked"
-                                                       : "down");
+        s->state = (char *)(member_same(m->members[i], net->self) ? "this"
+                            : linked                              ? "linked"
+                                                                  : "down");
         if (!linked)
             s->detail = m->members[i]->n_endpoints > 0
                             ? m->members[i]->endpoints[0]

@@ -81,7 +81,7 @@ static enum fault gather(struct cx *cx, struct vault *v, struct session *s,
     for (size_t i = 0; i < s->n; i++) {
         Cohortium__Preflight *p = NULL;
 
-        s->who[i] = manifest_find(v->manifest, q->sites[i].data);
+        s->who[i] = manifest_find(s->manifest, q->sites[i].data);
         if (s->who[i] == NULL)
             return cx_fail(cx, FAULT_DENIED, "a site that is not a member");
         TRY(check_preflight(cx, v, r, s->who[i], PB_BYTES(call->preflights[i]), &p));
@@ -90,9 +90,9 @@ static enum fault gather(struct cx *cx, struct vault *v, struct session *s,
             bytes_of(cx_memdup(s->cx, p->version.data, p->version.len), p->version.len);
         if (s->versions[i].p == NULL)
             return cx_fail(cx, FAULT_MEMORY, "out of memory for a session");
-        TRY(policy_open(cx, p->policy, manifest_is_lab(v->manifest), &policies[i]));
+        TRY(policy_open(cx, p->policy, manifest_is_lab(s->manifest), &policies[i]));
         list[i] = &policies[i];
-        if (s->who[i] == v->self) {
+        if (member_same(s->who[i], v->self)) {
             TRY(check_own_policy(cx, v, p->policy));
             s->self = i;
         }
@@ -102,7 +102,7 @@ static enum fault gather(struct cx *cx, struct vault *v, struct session *s,
     if (s->self == s->n || s->home == s->n)
         return cx_fail(cx, FAULT_DENIED,
                        "this node or the home node is not among the sites");
-    TRY(policy_session(s->cx, v->manifest, list, s->n, &s->policy));
+    TRY(policy_session(s->cx, s->manifest, list, s->n, &s->policy));
     CX_NEW(s->cx, packed, 1);
     *packed = (Cohortium__Policy)COHORTIUM__POLICY__INIT;
     TRY(policy_to_pb(s->cx, &s->policy, packed));
@@ -229,7 +229,7 @@ static enum fault accept(struct cx *cx, struct vault *v, struct session *s,
     if (crypto_scalarmult_base(s->public_key, s->secret) != 0)
         return cx_fail(cx, FAULT_INTERNAL, "a key could not be made");
     randombytes_buf(nonce, sizeof nonce);
-    TRY(stamp_fill(cx, &stamp, v->manifest, v->self->node_id.data,
+    TRY(stamp_fill(cx, &stamp, s->manifest, v->self->node_id.data,
                    s->o.request.body->stamp->request_id.data, ACCEPT_TTL_MS));
     TRY(vault_ledger_head(cx, v, s->o.dataset->cb->body->patient_namespace, head, &rows));
     a.stamp = &stamp;

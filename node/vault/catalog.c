@@ -148,7 +148,7 @@ enum fault vault_admit(struct cx *cx, struct vault *v, struct bytes credential)
     struct newest n = {.v = v};
 
     TRY(credential_verify(cx, v->manifest, credential, clock_utc_ms(), &n.who));
-    if (n.who.home != v->self)
+    if (!member_same(n.who.home, v->self))
         return cx_fail(cx, FAULT_DENIED, "this credential was issued by %s; ask there",
                        n.who.home->name);
     return db_read(cx, v->db, check_credential, &n);
@@ -175,13 +175,28 @@ static enum fault gather_sites(struct cx *cx, sqlite3 *sql, void *user)
 struct use {
     const uint8_t *permit;
     uint64_t charged;
+    struct permit_end end;
 };
 
 static enum fault read_use(struct cx *cx, sqlite3 *sql, void *user)
 {
     struct use *u = user;
 
+    TRY(permits_revoked(cx, sql, u->permit, &u->end));
     return permits_used(cx, sql, u->permit, &u->charged);
+}
+
+enum fault vault_permit_stands(struct cx *cx, struct vault *v, const uint8_t id[16])
+{
+    struct use use = {.permit = id};
+    char then[32];
+
+    TRY(db_read(cx, v->db, read_use, &use));
+    if (use.end.at == 0)
+        return FAULT_NONE;
+    return cx_fail(cx, FAULT_DENIED,
+                   "this permit was revoked at %s on %s; ask its officers for a new one",
+                   v->self->name, clock_format(use.end.at, then, sizeof then));
 }
 
 /* The permits that name this researcher, as cards. */
@@ -194,7 +209,13 @@ static enum fault list_permits(struct cx *cx, struct vault *v, const struct find
         Cohortium__PermitCard *card;
         bool named = false;
 
-        TRY(permit_verify(cx, v->manifest, f->list[i], &p));
+        /* One that the officers of today have not signed, or have taken back, is none. */
+        enum fault fault = permit_verify(cx, v->manifest, f->list[i], &p);
+        if (fault == FAULT_NONE)
+            fault = vault_permit_stands(cx, v, p.body->id.data);
+        if (fault == FAULT_DENIED)
+            continue;
+        TRY(fault);
         for (size_t k = 0; k < p.body->n_researchers; k++)
             named = named || bytes_equal(PB_BYTES(p.body->researchers[k]),
                                          PB_BYTES(f->who->body->signing_key));

@@ -40,8 +40,13 @@ static const char version_2[] =
     "CREATE TABLE IF NOT EXISTS question_form(form BLOB PRIMARY KEY) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS permit_charge_question ON permit_charge(question);";
 
+/* A permit that was taken back here stays, and so does why. */
+static const char version_3[] =
+    "CREATE TABLE IF NOT EXISTS permit_revocation(id BLOB PRIMARY KEY,"
+    " revoked_at INTEGER NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID;";
+
 /* upgrades[v] takes a file of version v to v + 1. */
-static const char *const upgrades[] = {version_1, version_2};
+static const char *const upgrades[] = {version_1, version_2, version_3};
 
 static enum fault read_version(struct cx *cx, sqlite3 *sql, int64_t *ret)
 {

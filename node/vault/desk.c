@@ -7,7 +7,7 @@
 #include "node/log.h"
 #include "protocol/base/clock.h"
 
-enum { TEXT_MAX = 4 * 1024 * 1024, MANY = 1000 };
+enum { TEXT_MAX = 4 * 1024 * 1024, MANY = 10000 };
 
 static const struct {
     const char *words;
@@ -19,6 +19,7 @@ static const struct {
     {"permit add", desk_permit_add},
     {"permit list", desk_permit_list},
     {"permit show", desk_permit_show},
+    {"permit revoke", desk_permit_revoke},
     {"researcher issue", desk_researcher_issue},
     {"researcher list", desk_researcher_list},
     {"researcher revoke", desk_researcher_revoke},
@@ -35,6 +36,8 @@ static const struct {
     {"ready", desk_ready},
     {"doctor", desk_doctor},
     {"manifest", desk_manifest},
+    {"manifest publish", desk_manifest_publish},
+    {"manifest thaw", desk_manifest_thaw},
 };
 
 enum fault desk_word(struct desk *d, size_t i, const char *what, const char **ret)
@@ -68,6 +71,23 @@ static unsigned status_of(enum fault fault)
     return fault == FAULT_NONE ? 0 : fault == FAULT_USAGE ? 2 : fault == FAULT_REFUSED ? 3 : 1;
 }
 
+/* Told with every command, so that nobody has to think of asking. */
+static void add_notices(struct cx *cx, struct vault *v, const char *command,
+                        Cohortium__AdminReply *reply)
+{
+    static const char *const silent[] = {"ready", "status", "doctor"}; /* they tell themselves */
+    const char **list;
+    size_t n;
+
+    for (size_t i = 0; i < COUNT(silent); i++)
+        if (strcmp(command, silent[i]) == 0)
+            return;
+    if (desk_notices(cx, v, false, &list, &n) != FAULT_NONE)
+        return; /* the command itself is what counts */
+    reply->notices = (char **)list;
+    reply->n_notices = n;
+}
+
 void desk_answer(struct cx *cx, struct vault *v, const Cohortium__AdminCall *call,
                  Cohortium__AdminReply *reply)
 {
@@ -89,6 +109,7 @@ void desk_answer(struct cx *cx, struct vault *v, const Cohortium__AdminCall *cal
         char *text = buffer_string(&d.text);
 
         reply->text = text != NULL ? text : (char *)"";
+        add_notices(cx, v, call->command, reply);
         return;
     }
     reply->n_blobs = 0;
@@ -98,8 +119,10 @@ void desk_answer(struct cx *cx, struct vault *v, const Cohortium__AdminCall *cal
 
 enum fault desk_manifest(struct desk *d)
 {
-    for (size_t i = 0; i < d->v->manifest->n_chain; i++)
-        TRY(desk_give(d, d->v->manifest->chain[i]));
+    const struct manifest *m = d->v->manifest;
+
+    for (size_t i = 0; i < m->n_chain; i++)
+        TRY(desk_give(d, m->chain[i]));
     return FAULT_NONE;
 }
 
@@ -150,6 +173,19 @@ static enum fault put_datasets(struct desk *d)
     return FAULT_NONE;
 }
 
+static enum fault put_notices(struct desk *d)
+{
+    const char **list;
+    size_t n;
+
+    TRY(desk_notices(d->cx, d->v, false, &list, &n));
+    if (n > 0)
+        buffer_text(&d->text, "ends soon or waits for somebody\n");
+    for (size_t i = 0; i < n; i++)
+        buffer_printf(&d->text, "  %s\n", list[i]);
+    return FAULT_NONE;
+}
+
 enum fault desk_status(struct desk *d)
 {
     struct vault *v = d->v;
@@ -170,6 +206,7 @@ enum fault desk_status(struct desk *d)
     buffer_printf(&d->text, "since %s: %llu answers, %llu of them with numbers\n",
                   clock_format(v->started_at, since, sizeof since),
                   (unsigned long long)v->questions, (unsigned long long)v->released);
+    TRY(put_notices(d));
     TRY(put_datasets(d));
     return put_peers(d);
 }
@@ -245,8 +282,11 @@ enum fault desk_doctor(struct desk *d)
     check(d, fault == FAULT_NONE, "this node may answer questions", cx_message(d->cx));
     fault = vault_clock(d->cx, v);
     check(d, fault == FAULT_NONE, "the clock goes on from the log", cx_message(d->cx));
+    fault = vault_governed(d->cx, v);
+    check(d, fault == FAULT_NONE, "the governors have signed one manifest, and it lists us",
+          cx_message(d->cx));
     check(d, now < (int64_t)v->manifest->body->fresh_until, "the manifest is fresh",
-          "ask the other members for the newer version");
+          "ask the governors for the next version: `cohortiumd consortium renew`");
     TRY(desk_check_papers(d));
     fault = store_check(d->cx, v->store, &withdrawn);
     if (fault == FAULT_NONE)

@@ -24,14 +24,21 @@ typedef enum fault desk_command(struct desk *d);
 CHECKED enum fault desk_word(struct desk *d, size_t i, const char *what, const char **ret);
 CHECKED enum fault desk_blob(struct desk *d, size_t i, const char *what, struct bytes *ret);
 CHECKED enum fault desk_give(struct desk *d, struct bytes blob);
+/* The i-th word, one line that says why. */
+CHECKED enum fault desk_reason(struct desk *d, size_t i, const char **ret);
+/* What expires soon or waits for somebody, a line each. rest: without what doctor finds by
+ * itself, that is policy, permits that end, and what keeps the node from answering. */
+CHECKED enum fault desk_notices(struct cx *cx, struct vault *v, bool rest, const char ***ret,
+                                size_t *ret_n);
 
 desk_command desk_policy_apply, desk_policy_show, desk_policy_history;
-desk_command desk_permit_add, desk_permit_list, desk_permit_show;
+desk_command desk_permit_add, desk_permit_list, desk_permit_show, desk_permit_revoke;
 desk_command desk_researcher_issue, desk_researcher_list, desk_researcher_revoke;
 desk_command desk_codebook_add, desk_codebook_show;
 desk_command desk_data_begin, desk_data_publish, desk_data_list, desk_data_drop;
 desk_command desk_audit_verify, desk_audit_show, desk_audit_explain;
 desk_command desk_status, desk_ready, desk_doctor, desk_manifest;
+desk_command desk_manifest_publish, desk_manifest_thaw;
 
 /* desk_doctor.c. A claim that holds, is to be known, or does not hold: then d->reply->status
  * says so, and the remedy is told. */

@@ -38,10 +38,19 @@ static enum fault list_permits(struct cx *cx, sqlite3 *sql, void *user)
 
 static void check_permit(struct desk *d, struct bytes packed)
 {
+    struct envelope e;
     struct permit p;
+    Cohortium__Permit *body;
     int64_t now = clock_utc_ms();
     char day[TIME_TEXT];
 
+    /* One that was taken back, or is over, need not hold any more. */
+    if (envelope_open(d->cx, ENVELOPE_PERMIT, packed, &e) == FAULT_NONE &&
+        pb_unpack(d->cx, &cohortium__permit__descriptor, e.body,
+                  envelope_bound(ENVELOPE_PERMIT), &body) == FAULT_NONE &&
+        ((int64_t)body->not_after < now ||
+         vault_permit_stands(d->cx, d->v, body->id.data) == FAULT_DENIED))
+        return;
     if (permit_verify(d->cx, d->v->manifest, packed, &p) != FAULT_NONE) {
         desk_finding(d, FINDING_PROBLEM, "every permit holds under the manifest in force",
                      cx_message(d->cx));
@@ -77,8 +86,13 @@ static enum fault check_policy(struct desk *d)
 enum fault desk_check_papers(struct desk *d)
 {
     struct all_permits all = {0};
+    const char **list;
+    size_t n;
 
     TRY(check_policy(d));
+    TRY(desk_notices(d->cx, d->v, true, &list, &n));
+    for (size_t i = 0; i < n; i++)
+        desk_finding(d, FINDING_NOTE, list[i], "");
     TRY(db_read(d->cx, d->v->db, list_permits, &all));
     for (size_t i = 0; i < all.n; i++)
         check_permit(d, all.list[i]);

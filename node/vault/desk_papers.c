@@ -208,15 +208,55 @@ static enum fault list_permits(struct cx *cx, sqlite3 *sql, void *user)
     return permits_list(cx, sql, &l->list, &l->n);
 }
 
+struct find_end {
+    const uint8_t *id;
+    struct permit_end end;
+};
+
+static enum fault find_end(struct cx *cx, sqlite3 *sql, void *user)
+{
+    struct find_end *f = user;
+
+    return permits_revoked(cx, sql, f->id, &f->end);
+}
+
+/* A permit without enough signatures of today's officers is listed as that. */
+static enum fault open_listed(struct desk *d, struct bytes packed, struct permit *ret,
+                              bool *ret_holds)
+{
+    Cohortium__Permit *body;
+
+    *ret_holds = permit_verify(d->cx, d->v->manifest, packed, ret) == FAULT_NONE;
+    if (*ret_holds)
+        return FAULT_NONE;
+    TRY(envelope_open(d->cx, ENVELOPE_PERMIT, packed, &ret->envelope));
+    TRY(pb_unpack(d->cx, &cohortium__permit__descriptor, ret->envelope.body,
+                  envelope_bound(ENVELOPE_PERMIT), &body));
+    ret->body = body;
+    return FAULT_NONE;
+}
+
 static enum fault put_permit(struct desk *d, struct bytes packed, bool whole)
 {
+    struct find_end find = {0};
     struct permit p;
     char until[32];
+    bool holds;
 
-    TRY(permit_verify(d->cx, d->v->manifest, packed, &p));
-    buffer_printf(&d->text, "%s  \"%s\" until %s\n",
+    TRY(open_listed(d, packed, &p, &holds));
+    find.id = p.body->id.data;
+    TRY(db_read(d->cx, d->v->db, find_end, &find));
+    buffer_printf(&d->text, "%s  \"%s\" %s %s%s%s\n",
                   bytes_hex(d->cx, p.body->id.data, p.body->id.len), p.body->title,
-                  clock_format((int64_t)p.body->not_after, until, sizeof until));
+                  find.end.at != 0                               ? "REVOKED"
+                  : (int64_t)p.body->not_after < clock_utc_ms() ? "expired"
+                                                                 : "until",
+                  clock_format(find.end.at != 0 ? find.end.at : (int64_t)p.body->not_after, until,
+                               sizeof until),
+                  find.end.at != 0 ? ": " : "", find.end.reason);
+    if (find.end.at == 0 && (!holds || !permit_is_signed_for(&p, d->v->self)))
+        buffer_text(&d->text, "  NOT HONOURED: its signatures are not enough under the manifest "
+                              "in force\n");
     if (!whole)
         return FAULT_NONE;
     buffer_printf(&d->text, "  purpose     %s\n  by site     %s\n", p.body->purpose,
@@ -353,14 +393,34 @@ static enum fault revoke(struct cx *cx, sqlite3 *sql, struct act *a)
     return researchers_revoke(cx, sql, a->who, a->reason, clock_utc_ms(), &a->n);
 }
 
+/* Whoever holds no credential that counts any more loses their links now. */
+static enum fault end_links(struct desk *d)
+{
+    struct list l = {0};
+
+    TRY(db_read(d->cx, d->v->db, list_researchers, &l));
+    for (size_t i = 0; i < l.n && d->v->to_net != NULL; i++) {
+        bool holds = false;
+
+        for (size_t k = 0; k < l.n; k++)
+            holds = holds || (memcmp(l.rows[k].subject, l.rows[i].subject, DIGEST_BYTES) == 0 &&
+                              l.rows[k].revoked_at == 0);
+        if (!holds)
+            d->v->to_net(d->v->to_net_user, d->cx, IPC_REVOKED,
+                         bytes_of(l.rows[i].subject, DIGEST_BYTES));
+    }
+    return FAULT_NONE;
+}
+
 enum fault desk_researcher_revoke(struct desk *d)
 {
     struct act a = act_new(d);
 
     TRY(desk_word(d, 0, "a researcher's name or key", &a.who));
-    TRY(desk_word(d, 1, "a reason (--reason)", &a.reason));
+    TRY(desk_reason(d, 1, &a.reason));
     a.write = revoke;
     TRY(act(&a, "revocation", cx_printf(d->cx, "%s revoked: %s", a.who, a.reason)));
+    TRY(end_links(d));
     buffer_printf(&d->text, "%zu credential%s of %s revoked; it holds from now on\n",
                   a.n, a.n == 1 ? "" : "s", a.who);
     return FAULT_NONE;

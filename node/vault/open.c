@@ -155,7 +155,7 @@ enum fault vault_is_ready(struct cx *cx, struct vault *v)
     const struct policy_now *policy;
     struct statvfs disk;
 
-    TRY(manifest_is_current(cx, v->manifest, clock_utc_ms()));
+    TRY(vault_governed(cx, v));
     if (statvfs(v->folder, &disk) == 0 &&
         (uint64_t)disk.f_bavail * disk.f_frsize < DISK_FULL_BYTES)
         return cx_fail(cx, FAULT_STORAGE, "the disk is full: free some space at %s", v->folder);
@@ -179,14 +179,7 @@ static enum fault open_parts(struct cx *cx, struct vault *v, const char *passphr
     TRY(keys_read(cx, cx_printf(cx, "%s/keys/patient.key", v->folder), "patient", passphrase,
                   &patient));
     v->patient = patient;
-    TRY(folder_manifest(cx, v->folder, &v->manifest));
-    uint8_t id[32];
-    digest_of(bytes_of(keys_signing_public(signing), KEY_BYTES), id);
-    v->self = manifest_find(v->manifest, id);
-    if (v->self == NULL)
-        return cx_fail(cx, FAULT_DENIED,
-                       "this node's key is not in the manifest; give its member card to the "
-                       "consortium");
+    TRY(governance_open(cx, v));
     v->origin = checkpoint_origin(cx, v->manifest->consortium, v->self->name);
     TRY(db_open(cx, cx_printf(cx, "%s/vault.db", v->folder), &v->db));
     return store_open(cx, v->db, v->data_fd, &v->store);
@@ -200,6 +193,7 @@ void vault_close(struct vault *v)
     keys_free((struct keys **)&v->signing);
     keys_free((struct keys **)&v->patient);
     free((void *)v->links.p);
+    governance_close(v);
     if (v->data_fd >= 0)
         (void)close(v->data_fd);
     if (v->folder_fd >= 0)
@@ -211,6 +205,7 @@ enum fault vault_open(struct cx *cx, struct vault *v, const char *folder,
 {
     *v = (struct vault){.folder = folder, .cx = cx, .folder_fd = -1, .data_fd = -1,
                         .lock = PTHREAD_MUTEX_INITIALIZER,
+                        .manifest_lock = PTHREAD_MUTEX_INITIALIZER,
                         .sessions_lock = PTHREAD_MUTEX_INITIALIZER,
                         .started_at = clock_utc_ms()};
     return open_parts(cx, v, passphrase);

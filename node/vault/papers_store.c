@@ -70,6 +70,15 @@ enum fault permits_add(struct cx *cx, sqlite3 *sql, const struct permit *p)
 {
     AUTO_STMT sqlite3_stmt *stmt = NULL;
     struct bytes packed = p->envelope.packed, old;
+    struct permit_end end;
+
+    TRY(permits_revoked(cx, sql, p->body->id.data, &end));
+    if (end.at != 0)
+        return cx_fail(
+            cx, FAULT_DENIED,
+            "permit \"%.64s\" was revoked here (%s) and stays so: a new permit has "
+            "a new id (`cohortiumd permit new`)",
+            p->body->title, end.reason);
     enum fault fault = permits_find(cx, sql, p->body->id.data, &old);
 
     if (fault != FAULT_NONE && fault != FAULT_MISSING)
@@ -91,6 +100,40 @@ enum fault permits_list(struct cx *cx, sqlite3 *sql, struct bytes **ret, size_t 
 
     TRY(db_prepare(cx, sql, &stmt, "SELECT packed FROM permit ORDER BY id", ""));
     return collect(cx, sql, stmt, ret, ret_n);
+}
+
+enum fault permits_revoke(struct cx *cx, sqlite3 *sql, const uint8_t id[16],
+                          const char *reason, int64_t now)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+    struct permit_end end;
+
+    TRY(permits_revoked(cx, sql, id, &end));
+    if (end.at != 0)
+        return cx_fail(cx, FAULT_CONFLICT, "permit %s is revoked already: %s",
+                       bytes_hex(cx, id, ID_BYTES), end.reason);
+    TRY(db_prepare(cx, sql, &stmt,
+                   "INSERT INTO permit_revocation(id, revoked_at, reason) VALUES(?,?,?)",
+                   "bit", bytes_of(id, ID_BYTES), now, reason));
+    return db_run(cx, sql, stmt);
+}
+
+enum fault permits_revoked(struct cx *cx, sqlite3 *sql, const uint8_t id[16],
+                           struct permit_end *ret)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+    bool row = false;
+
+    *ret = (struct permit_end){.reason = ""};
+    TRY(db_prepare(cx, sql, &stmt,
+                   "SELECT revoked_at, reason FROM permit_revocation WHERE id=?", "b",
+                   bytes_of(id, ID_BYTES)));
+    TRY(db_step(cx, sql, stmt, &row));
+    if (!row)
+        return FAULT_NONE;
+    ret->at = sqlite3_column_int64(stmt, 0);
+    ret->reason = cx_strdup(cx, (const char *)sqlite3_column_text(stmt, 1));
+    return ret->reason != NULL ? FAULT_NONE : FAULT_MEMORY;
 }
 
 enum fault permits_charged(struct cx *cx, sqlite3 *sql, const uint8_t question[32],
@@ -119,10 +162,11 @@ enum fault permits_room(struct cx *cx, sqlite3 *sql, const uint8_t id[16], uint6
     TRY(permits_used(cx, sql, id, &used));
     if (budget == 0 || used < budget)
         return FAULT_NONE;
-    return cx_fail(cx, FAULT_REFUSED,
-                   "the permit's %llu questions are used up; answers given before can still "
-                   "be had again, for more a new permit must be signed",
-                   (unsigned long long)budget);
+    return cx_fail(
+        cx, FAULT_REFUSED,
+        "the permit's %llu questions are used up; answers given before can still "
+        "be had again, for more a new permit must be signed",
+        (unsigned long long)budget);
 }
 
 enum fault permits_charge(struct cx *cx, sqlite3 *sql, const uint8_t id[16],
@@ -232,9 +276,10 @@ enum fault replay_check(struct cx *cx, sqlite3 *sql, const uint8_t issuer[32],
 
     if (bytes_equal(old, bytes_of(digest, DIGEST_BYTES)))
         return FAULT_NONE;
-    return cx_fail(cx, FAULT_REPLAY,
-                   "request id %s was used by the same person for another request; ask anew",
-                   bytes_hex(cx, request_id, ID_BYTES));
+    return cx_fail(
+        cx, FAULT_REPLAY,
+        "request id %s was used by the same person for another request; ask anew",
+        bytes_hex(cx, request_id, ID_BYTES));
 }
 
 enum fault replay_note(struct cx *cx, sqlite3 *sql, const uint8_t issuer[32],

@@ -12,6 +12,15 @@
 CHECKED enum fault permits_add(struct cx *cx, sqlite3 *sql, const struct permit *p);
 CHECKED enum fault permits_find(struct cx *cx, sqlite3 *sql, const uint8_t id[16],
                                 struct bytes *ret_packed); /* FAULT_MISSING */
+struct permit_end {                                        /* a permit taken back here */
+    int64_t at;                                            /* 0: it was not */
+    const char *reason;
+};
+/* FAULT_CONFLICT: it is already. It stays in the database, and can never be added again. */
+CHECKED enum fault permits_revoke(struct cx *cx, sqlite3 *sql, const uint8_t id[16],
+                                  const char *reason, int64_t now);
+CHECKED enum fault permits_revoked(struct cx *cx, sqlite3 *sql, const uint8_t id[16],
+                                   struct permit_end *ret);
 CHECKED enum fault permits_list(struct cx *cx, sqlite3 *sql, struct bytes **ret,
                                 size_t *ret_n);
 

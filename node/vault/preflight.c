@@ -57,6 +57,12 @@ static enum fault open_permit(struct cx *cx, struct vault *v, const Cohortium__R
         return FAULT_NONE;
     }
     TRY(fault);
+    fault = vault_permit_stands(cx, v, r->permit.data);
+    if (fault == FAULT_DENIED) {
+        complain(c, "revoked_permit", "%s", cx_message(cx));
+        return FAULT_NONE;
+    }
+    TRY(fault);
     TRY(permit_verify(cx, v->manifest, o->permit_packed, &o->permit));
     if (!permit_is_signed_for(&o->permit, v->self))
         complain(c, "permit_not_signed_here", "no officer of %s has signed permit \"%s\"",
@@ -116,10 +122,10 @@ enum fault question_prepare(struct cx *cx, struct vault *v, struct bytes request
     int64_t now = clock_utc_ms();
 
     *o = (struct opened){0};
-    TRY(manifest_is_current(cx, v->manifest, now));
+    TRY(vault_governed(cx, v));
     TRY(request_verify(cx, v->manifest, request, v->self->node_id.data, now, &o->request));
     const Cohortium__Request *r = o->request.body;
-    if (o->request.who.home == v->self)
+    if (member_same(o->request.who.home, v->self))
         TRY(vault_admit(cx, v, PB_BYTES(r->credential)));
     TRY(request_is_new(cx, v, &o->request));
     if (!home_takes_part(r))

@@ -13,7 +13,7 @@ static enum fault stamp_of(struct cx *cx, struct vault *v, const struct session 
                            Cohortium__Stamp *stamp)
 {
     *stamp = (Cohortium__Stamp)COHORTIUM__STAMP__INIT;
-    return stamp_fill(cx, stamp, v->manifest, v->self->node_id.data,
+    return stamp_fill(cx, stamp, s->manifest, v->self->node_id.data,
                       s->o.request.body->stamp->request_id.data, STEP_TTL_MS);
 }
 

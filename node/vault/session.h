@@ -21,6 +21,7 @@ struct session {
     bool doomed;                    /* aborted while at work; under the vault's sessions_lock */
     uint8_t request[32];            /* names it */
     int64_t arrival_us, touched_ms; /* monotonic */
+    const struct manifest *manifest; /* in force when it began: what it stamps and judges by */
     struct opened o;
     struct policy policy;           /* of the session */
     uint8_t policy_digest[32], question[32];

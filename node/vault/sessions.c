@@ -22,7 +22,6 @@ enum fault session_new(struct cx *cx, struct vault *v, struct session **ret)
 {
     struct session *s = calloc(1, sizeof *s);
 
-    (void)v;
     if (s == NULL || (s->cx = cx_new(JOB_MEMORY, CX_NO_DEADLINE)) == NULL) {
         free(s);
         return cx_fail(cx, FAULT_MEMORY, "out of memory for a session");
@@ -34,6 +33,7 @@ enum fault session_new(struct cx *cx, struct vault *v, struct session **ret)
     }
     (void)pthread_mutex_lock(&s->lock); /* new: nobody else knows it */
     s->touched_ms = clock_mono_ms();
+    s->manifest = v->manifest;
     *ret = s;
     return FAULT_NONE;
 }
@@ -142,20 +142,48 @@ static enum fault check_data(struct cx *cx, struct vault *v, const struct sessio
     return store_version(cx, v->store, s->o.dataset->name, s->o.dataset->version, &d);
 }
 
+/* A session keeps the manifest that it began with, as long as nothing that it rests on is gone
+ * from the newest: its participants, the researcher's home, the officers behind the permit. */
+static enum fault check_manifest(struct cx *cx, struct vault *v, const struct session *s)
+{
+    const struct manifest *now = v->manifest;
+    const struct request *r = &s->o.request;
+    struct permit permit;
+
+    if (now == s->manifest)
+        return FAULT_NONE;
+    for (size_t i = 0; i < s->n; i++)
+        if (manifest_find(now, s->who[i]->node_id.data) == NULL)
+            return cx_fail(cx, FAULT_DENIED, "%s is no member any more", s->who[i]->name);
+    const Cohortium__Member *home = manifest_find(now, r->who.home->node_id.data);
+    if (home == NULL || !home->issues_researchers)
+        return cx_fail(cx, FAULT_DENIED,
+                       "the researcher's home %s may not issue credentials any more",
+                       r->who.home->name);
+    TRY(permit_verify(cx, now, s->o.permit_packed, &permit));
+    if (!permit_is_signed_for(&permit, v->self))
+        return cx_fail(cx, FAULT_DENIED,
+                       "no present officer of %s has signed permit \"%.64s\"", v->self->name,
+                       permit.body->title);
+    return FAULT_NONE;
+}
+
 enum fault session_stands(struct cx *cx, struct vault *v, const struct session *s)
 {
     const struct request *r = &s->o.request;
     const struct policy_now *policy;
     int64_t now = clock_utc_ms();
 
-    TRY(manifest_is_current(cx, v->manifest, now));
+    TRY(vault_governed(cx, v));
+    TRY(check_manifest(cx, v, s));
     if (now > (int64_t)r->who.body->not_after)
         return cx_fail(cx, FAULT_EXPIRED, "the researcher's credential has expired meanwhile");
-    if (r->who.home == v->self)
+    if (member_same(r->who.home, v->self))
         TRY(vault_admit(cx, v, PB_BYTES(r->body->credential)));
     if (now > (int64_t)s->o.permit.body->not_after)
         return cx_fail(cx, FAULT_EXPIRED, "permit \"%.64s\" has expired meanwhile",
                        s->o.permit.body->title);
+    TRY(vault_permit_stands(cx, v, r->body->permit.data));
     TRY(vault_policy(cx, v, &policy));
     if (memcmp(policy->digest, s->o.policy->digest, DIGEST_BYTES) != 0)
         return cx_fail(cx, FAULT_CONFLICT,
@@ -229,6 +257,20 @@ static bool is_any(const struct session *s, const void *unused)
     (void)s;
     (void)unused;
     return true;
+}
+
+/* Reads what never changes once a session is in the table. */
+static bool has_stranger(const struct session *s, const void *manifest)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (manifest_find(manifest, s->who[i]->node_id.data) == NULL)
+            return true;
+    return false;
+}
+
+void sessions_end_strangers(struct vault *v, const struct manifest *m)
+{
+    sweep(v, has_stranger, m, true);
 }
 
 void vault_abort(struct vault *v, struct bytes request_digest)

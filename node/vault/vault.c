@@ -63,6 +63,11 @@ static void send_net(struct cx *cx, struct queue *q, const struct ipc_message *m
     (void)pthread_mutex_unlock(&q->send_lock);
 }
 
+static void tell_net(void *user, struct cx *cx, enum ipc_kind kind, struct bytes body)
+{
+    send_net(cx, user, &(struct ipc_message){.kind = kind, .body = body});
+}
+
 /* A peer hears the kind of fault; the words only where the fault was decided without data. */
 static void send_failure(struct cx *cx, struct queue *q, uint64_t id, enum fault fault)
 {
@@ -94,6 +99,8 @@ static enum fault serve(struct cx *cx, struct vault *v, const struct ipc_message
     *ret = (struct bytes){0};
     if (m->kind == IPC_ADMIT)
         return vault_admit(cx, v, m->body);
+    if (m->kind == IPC_OFFER)
+        return vault_offer(cx, v, m->body);
     switch (m->code) {
     case SERVICE_PREFLIGHT:
         return vault_preflight(cx, v, m->body, ret);
@@ -388,6 +395,8 @@ static enum fault serve_all(struct cx *cx, struct vault *v, const struct vault_s
     size_t n = 0;
 
     q.last = &q.first;
+    v->to_net = tell_net;
+    v->to_net_user = &q;
     TRY(vault_hello(cx, v, &hello));
     TRY(ipc_send(cx, setup->net_fd, IPC_VAULT,
                  &(struct ipc_message){.kind = IPC_HELLO, .body = hello}));
@@ -401,6 +410,7 @@ static enum fault serve_all(struct cx *cx, struct vault *v, const struct vault_s
     (void)pthread_mutex_unlock(&q.lock);
     for (size_t i = 0; i < n; i++)
         (void)pthread_join(threads[i], NULL);
+    v->to_net = NULL;
     return fault;
 }
 

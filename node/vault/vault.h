@@ -1,6 +1,7 @@
 /*
  * vault.h - the process that holds data, signing key, policy, ledger and log.
  *
+ *   governance.c the manifest in force, newer versions, forks
  *   open.c       opened and closed; policy in force; readiness
  *   vault.c      the loop over net's socketpair and the admin socket, worker threads
  *   preflight.c  is this question valid here? signed, decided without data
@@ -17,6 +18,7 @@
 
 #include <pthread.h>
 
+#include "node/ipc.h"
 #include "node/vault/audit.h"
 #include "node/vault/gate.h"
 #include "node/vault/papers_store.h"
@@ -42,8 +44,16 @@ struct vault {
     const struct keys *signing, *patient;
     struct db *db;
     struct store *store;
-    struct manifest *manifest;          /* in cx; adopted at start */
-    const Cohortium__Member *self;
+    /* Each version is never changed and stays until close; these point to the newest. Two
+     * reads may see two versions: compare members with member_same. */
+    struct manifest *_Atomic manifest;
+    const Cohortium__Member *_Atomic self; /* as of the newest version that lists it */
+    pthread_mutex_t manifest_lock;      /* one adoption at a time; before `lock` */
+    struct manifest_memory *manifests;  /* of those adopted since start; under manifest_lock */
+    char frozen[512];                   /* why, or empty; under lock */
+    /* To net, from any thread. NULL where there is no net (tests). */
+    void (*to_net)(void *user, struct cx *cx, enum ipc_kind kind, struct bytes body);
+    void *to_net_user;
     struct cx *cx;                      /* lives as long as the process */
     const char *origin;                 /* of checkpoints */
     pthread_mutex_t lock;
@@ -73,6 +83,20 @@ CHECKED enum fault vault_open(struct cx *cx, struct vault *v, const char *folder
                               const char *passphrase);
 void vault_close(struct vault *v);
 
+/* governance.c. The chain in the folder, this node in it, whether it is frozen. */
+CHECKED enum fault governance_open(struct cx *cx, struct vault *v);
+void governance_close(struct vault *v);
+/* FAULT_REFUSED: frozen, or no member any more. FAULT_EXPIRED: past the manifest's end. */
+CHECKED enum fault vault_governed(struct cx *cx, struct vault *v);
+/* Takes what follows the manifest in force, oldest first, and what proves a fork. What stands
+ * before a bad one holds. from: who it came from, for the log. */
+CHECKED enum fault vault_adopt(struct cx *cx, struct vault *v, const struct bytes *list,
+                               size_t n, const char *from);
+CHECKED enum fault vault_offer(struct cx *cx, struct vault *v, struct bytes packed);
+/* An operator has judged a fork. take: the other one holds, from the next start on.
+ * FAULT_CONFLICT: not frozen. */
+CHECKED enum fault vault_thaw(struct cx *cx, struct vault *v, const char *reason, bool take);
+
 /* (Re)reads the policy in force, judges it at now; sets policy or why_not. */
 CHECKED enum fault vault_load_policy(struct cx *cx, struct vault *v);
 /* A copy of the pointer, or FAULT_REFUSED with why_not. */
@@ -88,6 +112,8 @@ CHECKED enum fault vault_log(struct cx *cx, struct vault *v, Cohortium__LogRecor
                              const char *details);
 CHECKED enum fault vault_find_permit(struct cx *cx, struct vault *v, const uint8_t id[16],
                                      struct bytes *ret_packed);
+/* FAULT_DENIED: an officer has taken this permit back here. */
+CHECKED enum fault vault_permit_stands(struct cx *cx, struct vault *v, const uint8_t id[16]);
 CHECKED enum fault vault_ledger_head(struct cx *cx, struct vault *v, const char *name_space,
                                      uint8_t ret[32], uint64_t *ret_rows);
 
@@ -99,6 +125,8 @@ CHECKED enum fault vault_begin(struct cx *cx, struct vault *v, struct bytes call
 CHECKED enum fault vault_step(struct cx *cx, struct vault *v, struct bytes call,
                               struct bytes *ret);
 void vault_abort(struct vault *v, struct bytes request_digest);
+/* Those with a participant that m does not list end; at once, or with their running step. */
+void sessions_end_strangers(struct vault *v, const struct manifest *m);
 void sessions_free(struct vault *v);
 void sessions_purge(struct vault *v, int64_t now_mono);
 

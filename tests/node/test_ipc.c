@@ -37,13 +37,19 @@ static void test_ipc__what_may_pass(void **state)
         assert_true(ipc_is_allowed(IPC_NET, IPC_CALL, calls[i], 100));
     assert_true(ipc_is_allowed(IPC_NET, IPC_ADMIT, 0, 100));
     assert_true(ipc_is_allowed(IPC_NET, IPC_LINKS, 0, 100));
+    assert_true(ipc_is_allowed(IPC_NET, IPC_OFFER, 0, LINK_MESSAGE_MAX));
     for (unsigned kind = 0; kind < 32; kind++)
         for (unsigned code = 0; code < 300; code++)
             allowed += ipc_is_allowed(IPC_NET, kind, code, 100);
-    assert_int_equal(allowed, COUNT(calls) + 2);
+    assert_int_equal(allowed, COUNT(calls) + 3);
     assert_true(ipc_is_allowed(IPC_VAULT, IPC_HELLO, 0, 100));
     assert_true(ipc_is_allowed(IPC_VAULT, IPC_REPLY, 0, LINK_MESSAGE_MAX));
     assert_true(ipc_is_allowed(IPC_VAULT, IPC_FAIL, FAULT_DENIED, 100));
+    assert_true(ipc_is_allowed(IPC_VAULT, IPC_MANIFEST, 0, LINK_MESSAGE_MAX));
+    assert_true(ipc_is_allowed(IPC_VAULT, IPC_REVOKED, 0, 32));
+    assert_false(ipc_is_allowed(IPC_NET, IPC_MANIFEST, 0, 100));
+    assert_false(ipc_is_allowed(IPC_NET, IPC_REVOKED, 0, 32));
+    assert_false(ipc_is_allowed(IPC_VAULT, IPC_OFFER, 0, 100));
     assert_false(ipc_is_allowed(IPC_VAULT, IPC_CALL, SERVICE_STEP, 100));
     assert_false(ipc_is_allowed(IPC_NET, IPC_REPLY, 0, 100));
     assert_false(ipc_is_allowed(IPC_NET, IPC_CALL, SERVICE_STEP, LINK_MESSAGE_MAX + 1u));
@@ -62,7 +68,8 @@ static void test_ipc__denied_frames_end_it(void **state)
         enum fault want;
     } rows[] = {
         {"an abort of nothing", {0, 0, 0, 0, IPC_CALL, 0, SERVICE_ABORT, 0}, FAULT_NONE},
-        {"a kind that is not there", {0, 0, 0, 0, 9, 0, 0, 0}, FAULT_FORMAT},
+        {"a kind that is not there", {0, 0, 0, 0, 19, 0, 0, 0}, FAULT_FORMAT},
+        {"a revocation from net", {0, 0, 0, 0, IPC_REVOKED, 0, 0, 0}, FAULT_FORMAT},
         {"a reply from net", {0, 0, 0, 0, IPC_REPLY, 0, 0, 0}, FAULT_FORMAT},
         {"a service that is not there", {0, 0, 0, 0, IPC_CALL, 0, 77, 0}, FAULT_FORMAT},
         {"a length of 4 GiB",

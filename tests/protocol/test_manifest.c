@@ -196,6 +196,12 @@ static void test_manifest__extend(void **state)
     refused("one signature short", manifest_extend(cx, two, bad, &m), "signed by 1");
     bad = next_version(3, two->digest, 30, c.officer, 2);
     refused("officers do not govern", manifest_extend(cx, two, bad, &m), "signed by 0");
+    Cohortium__Manifest *b = copy_of_body();
+    b->version = 2;
+    b->previous = PB_DATA(bytes_of(c.manifest->digest, 32));
+    b->members[1]->name = (char *)"other";
+    bad = consortium_sign_manifest(cx, b, c.governor, 2);
+    refused("a member renamed", manifest_extend(cx, c.manifest, bad, &m), "keeps its name");
     bad = bytes_of(cx_memdup(cx, third.p, third.n), third.n);
     ((uint8_t *)bad.p)[third.n / 2] ^= 1;
     assert_int_not_equal(manifest_extend(cx, two, bad, &m), FAULT_NONE);

@@ -315,14 +315,16 @@ static enum fault check_lengths(struct cx *cx, const Cohortium__Stamp *s)
     return FAULT_NONE;
 }
 
-static enum fault check_window(struct cx *cx, const Cohortium__Stamp *s, int64_t now)
+static enum fault check_window(struct cx *cx, const Cohortium__Stamp *s, int64_t now,
+                               int64_t life_max)
 {
     char issued[32], expires[32], here[32];
 
     if (s->issued_at > INT64_MAX / 2 || s->expires_at > INT64_MAX / 2 ||
-        s->expires_at <= s->issued_at || s->expires_at - s->issued_at > STAMP_LIFE_MAX_MS)
+        s->expires_at <= s->issued_at || s->expires_at - s->issued_at > (uint64_t)life_max)
         return cx_fail(cx, FAULT_FORMAT,
-                       "a stamp whose window is empty or longer than 24 hours");
+                       "a stamp whose window is empty or longer than %" PRId64 " hours",
+                       life_max / (3600 * 1000));
     (void)clock_format((int64_t)s->issued_at, issued, sizeof issued);
     (void)clock_format((int64_t)s->expires_at, expires, sizeof expires);
     (void)clock_format(now, here, sizeof here);
@@ -341,9 +343,9 @@ static enum fault check_window(struct cx *cx, const Cohortium__Stamp *s, int64_t
     return FAULT_NONE;
 }
 
-enum fault stamp_check(struct cx *cx, const Cohortium__Stamp *stamp,
-                       const struct manifest *manifest, const uint8_t *own_node,
-                       int64_t now)
+enum fault stamp_check_life(struct cx *cx, const Cohortium__Stamp *stamp,
+                            const struct manifest *manifest, const uint8_t *own_node,
+                            int64_t now, int64_t life_max)
 {
     bool found = own_node == NULL;
 
@@ -363,5 +365,12 @@ enum fault stamp_check(struct cx *cx, const Cohortium__Stamp *stamp,
     if (!found)
         return cx_fail(cx, FAULT_DENIED,
                        "not meant for this node: it is not in the audience");
-    return check_window(cx, stamp, now);
+    return check_window(cx, stamp, now, life_max);
+}
+
+enum fault stamp_check(struct cx *cx, const Cohortium__Stamp *stamp,
+                       const struct manifest *manifest, const uint8_t *own_node,
+                       int64_t now)
+{
+    return stamp_check_life(cx, stamp, manifest, own_node, now, STAMP_LIFE_MAX_MS);
 }

@@ -89,3 +89,9 @@ CHECKED enum fault stamp_check(struct cx *cx, const Cohortium__Stamp *stamp,
                                const struct manifest *manifest, const uint8_t *own_node,
                                int64_t now);
 enum { CLOCK_SKEW_MS = 120 * 1000, STAMP_LIFE_MAX_MS = 24 * 3600 * 1000 };
+/* A request may wait at home until every site can answer: it lives up to 7 days. */
+enum { REQUEST_LIFE_MAX_MS = 7 * STAMP_LIFE_MAX_MS };
+/* The same with another bound on the window than 24 h. */
+CHECKED enum fault stamp_check_life(struct cx *cx, const Cohortium__Stamp *stamp,
+                                    const struct manifest *manifest,
+                                    const uint8_t *own_node, int64_t now, int64_t life_max);

@@ -32,12 +32,18 @@ enum service { /* what a call asks for; the reply's form follows from it */
                SERVICE_CATALOG = 2,    /* -> CatalogReply */
                SERVICE_CODEBOOK = 3,   /* CodebookCall -> CodebookReply */
                SERVICE_SITES = 4,      /* researcher -> home: -> SitesReply */
+               SERVICE_CANCEL = 5,     /* researcher -> home: LaterCall -> LaterReply */
+               SERVICE_LATER = 6,      /* researcher -> home: packed Envelope(Request) ->
+                                          LaterReply */
+               SERVICE_COLLECT = 7,    /* researcher -> home: LaterCall -> LaterReply */
+               SERVICE_PENDING = 8,    /* researcher -> home: nothing -> LaterReply */
                SERVICE_PREFLIGHT = 10, /* node -> node: packed Envelope(Request) -> packed
                                           Envelope(Preflight) */
                SERVICE_BEGIN = 11,     /* BeginCall -> BeginReply */
                SERVICE_STEP = 12,      /* StepCall -> StepReply */
                SERVICE_ABORT = 13,     /* digest of a request's body -> empty */
-               SERVICE_MANIFEST = 14   /* ManifestCall -> ManifestReply */
+               SERVICE_MANIFEST = 14,  /* ManifestCall -> ManifestReply */
+               SERVICE_DRAWER = 20     /* net -> own vault: LaterStore -> LaterReply */
 };
 
 struct hub;

@@ -444,7 +444,8 @@ static enum fault request_open(struct cx *cx, const struct manifest *m, struct b
     TRY(pb_unpack(cx, &cohortium__request__descriptor, request.envelope.body,
                   envelope_bound(ENVELOPE_REQUEST), &r));
     TRY(check_request(cx, r));
-    if (stamp_check(cx, r->stamp, m, own_node, stamp_now) != FAULT_NONE)
+    if (stamp_check_life(cx, r->stamp, m, own_node, stamp_now, REQUEST_LIFE_MAX_MS) !=
+        FAULT_NONE)
         return cx_prefix(cx, "request: ");
     TRY(credential_verify(cx, m, PB_BYTES(r->credential), now, &request.who));
     if (!envelope_is_signed_by(&request.envelope, request.who.body->signing_key.data))

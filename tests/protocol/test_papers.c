@@ -309,6 +309,8 @@ static void test_papers__request(void **state)
         {"no question", "question", FAULT_FORMAT},
         {"a credential that has ended", "expired", FAULT_EXPIRED},
         {"a short permit id", "permit", FAULT_FORMAT},
+        {"for seven days", "", FAULT_NONE},
+        {"for longer than seven days", "168 hours", FAULT_FORMAT},
     };
 
     (void)state;
@@ -356,6 +358,10 @@ static void test_papers__request(void **state)
             break;
         case 12:
             r->question = NULL;
+            break;
+        case 15:
+        case 16:
+            r->stamp->expires_at = r->stamp->issued_at + REQUEST_LIFE_MAX_MS + (i == 16);
             break;
         case 13:
             b->not_after = b->not_before + 1;

@@ -45,8 +45,18 @@ static const char version_3[] =
     "CREATE TABLE IF NOT EXISTS permit_revocation(id BLOB PRIMARY KEY,"
     " revoked_at INTEGER NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID;";
 
+/* Later: signed questions that wait at home, and what came of them. state: 0 waits, 1 done,
+ * 2 failed; down: it waits for a link. */
+static const char version_4[] =
+    "CREATE TABLE IF NOT EXISTS later(row INTEGER PRIMARY KEY, issuer BLOB NOT NULL,"
+    " request BLOB NOT NULL, digest BLOB NOT NULL, packed BLOB NOT NULL,"
+    " kept_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,"
+    " state INTEGER NOT NULL DEFAULT 0, tries INTEGER NOT NULL DEFAULT 0,"
+    " try_at INTEGER NOT NULL DEFAULT 0, down INTEGER NOT NULL DEFAULT 0,"
+    " trouble BLOB, receipt BLOB, UNIQUE(issuer, request));";
+
 /* upgrades[v] takes a file of version v to v + 1. */
-static const char *const upgrades[] = {version_1, version_2, version_3};
+static const char *const upgrades[] = {version_1, version_2, version_3, version_4};
 
 static enum fault read_version(struct cx *cx, sqlite3 *sql, int64_t *ret)
 {

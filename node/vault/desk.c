@@ -203,9 +203,11 @@ enum fault desk_status(struct desk *d)
     buffer_printf(&d->text, "manifest version %llu, valid until %s\n",
                   (unsigned long long)v->manifest->body->version,
                   clock_format((int64_t)v->manifest->body->valid_until, until, sizeof until));
-    buffer_printf(&d->text, "since %s: %llu answers, %llu of them with numbers\n",
+    buffer_printf(&d->text, "since %s: %llu answers, %llu of them with numbers; "
+                  "questions that run: %zu\n",
                   clock_format(v->started_at, since, sizeof since),
-                  (unsigned long long)v->questions, (unsigned long long)v->released);
+                  (unsigned long long)v->questions, (unsigned long long)v->released,
+                  sessions_count(v));
     TRY(put_notices(d));
     TRY(put_datasets(d));
     return put_peers(d);

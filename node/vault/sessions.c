@@ -110,6 +110,17 @@ enum fault session_find(struct cx *cx, struct vault *v, const uint8_t request[32
     return FAULT_NONE;
 }
 
+size_t sessions_count(struct vault *v)
+{
+    size_t n = 0;
+
+    (void)pthread_mutex_lock(&v->sessions_lock);
+    for (size_t i = 0; i < SESSIONS_MAX; i++)
+        n += v->sessions[i] != NULL;
+    (void)pthread_mutex_unlock(&v->sessions_lock);
+    return n;
+}
+
 /* What it compares never changes once a session is in the table. */
 enum fault sessions_know_no_other(struct cx *cx, struct vault *v, const struct request *r)
 {

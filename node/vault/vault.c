@@ -119,6 +119,8 @@ static enum fault serve(struct cx *cx, struct vault *v, const struct ipc_message
         return vault_codebook(cx, v, m->body, ret);
     case SERVICE_SITES:
         return vault_sites(cx, v, m->body, ret);
+    case SERVICE_DRAWER:
+        return vault_later(cx, v, m->body, ret);
     default:
         return cx_fail(cx, FAULT_INVALID, "no such service");
     }

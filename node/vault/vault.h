@@ -8,6 +8,7 @@
  *   session.c    one question's rounds: accept, regions, verdict, sums, veto, release
  *   bysite.c     one site's own rows: alone, or with others that withhold alike
  *   charge.c     what a question costs, and that its id is new
+ *   later.c      questions that wait until every site can answer
  *   catalog.c    what this site has, for peers and researchers
  *   desk.c       the officers' and operators' commands (admin socket)
  *
@@ -128,6 +129,7 @@ void vault_abort(struct vault *v, struct bytes request_digest);
 /* Those with a participant that m does not list end; at once, or with their running step. */
 void sessions_end_strangers(struct vault *v, const struct manifest *m);
 void sessions_free(struct vault *v);
+size_t sessions_count(struct vault *v); /* for status */
 void sessions_purge(struct vault *v, int64_t now_mono);
 
 /* What preflight finds out, again, for begin: everything opened against our codebook. */
@@ -188,6 +190,10 @@ CHECKED enum fault vault_sites(struct cx *cx, struct vault *v, struct bytes cred
                                struct bytes *ret);
 CHECKED enum fault vault_hello(struct cx *cx, struct vault *v, struct bytes *ret);
 CHECKED enum fault vault_admit(struct cx *cx, struct vault *v, struct bytes credential);
+
+/* later.c: what the drawer of questions for later is asked; LaterStore -> LaterReply. */
+CHECKED enum fault vault_later(struct cx *cx, struct vault *v, struct bytes body,
+                               struct bytes *ret);
 
 /* One admin command. The reply is always filled; a fault becomes its text and status. */
 void desk_answer(struct cx *cx, struct vault *v, const Cohortium__AdminCall *call,

@@ -29,7 +29,7 @@ static void test_ipc__what_may_pass(void **state)
 {
     static const unsigned calls[] = {SERVICE_CATALOG,   SERVICE_CODEBOOK, SERVICE_SITES,
                                      SERVICE_PREFLIGHT, SERVICE_BEGIN,    SERVICE_STEP,
-                                     SERVICE_ABORT};
+                                     SERVICE_ABORT,     SERVICE_DRAWER};
     size_t allowed = 0;
 
     (void)state;

@@ -8,6 +8,7 @@
  * One exchange a round. When a site fails, the session is aborted everywhere and the site
  * named.
  */
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,18 @@
 #include "node/net/coordinate_private.h"
 #include "protocol/base/clock.h"
 
-enum { ASK_MEMORY = 1 << 30, ROUND_MEMORY = 1 << 30, PROGRESS_MS = 1000 };
+enum {
+    ASK_MEMORY = 1 << 30,
+    ROUND_MEMORY = 1 << 30,
+    PROGRESS_MS = 1000,
+    ATTEMPT_MS = 15 * 60 * 1000, /* of a request that may wait for days */
+    ROUNDS_MAX = 1000000,        /* as far as a site's claim is told on */
+    CLEARS_MAX = 20,
+    CLEAR_MS = 500,
+    ENVELOPE_MEMORY = 4 * 1024 * 1024
+};
+
+static const char cancelled[] = "cancelled by the researcher";
 
 static void ask_free(struct ask *a)
 {
@@ -25,6 +37,7 @@ static void ask_free(struct ask *a)
             break;
         }
     hub_cancel_timer(a->net->hub, a->timer);
+    hub_cancel_timer(a->net->hub, a->clear_timer);
     a->net->n_asks--;
     cx_free(&a->round[0]);
     cx_free(&a->round[1]);
@@ -40,6 +53,30 @@ static void ignore(void *user, enum fault fault, struct bytes body)
     (void)body;
 }
 
+/* The end, told once to everybody who waits for it. */
+static void tell_end(struct ask *a, enum fault fault, struct bytes body)
+{
+    struct served *served = a->served;
+    call_done *done = a->done;
+
+    a->served = NULL;
+    a->done = NULL;
+    if (served != NULL && fault == FAULT_NONE)
+        served_reply(served, body);
+    else if (served != NULL)
+        served_fail(served, fault, body);
+    if (done != NULL)
+        done(a->done_user, fault, body);
+}
+
+static void tell_trouble(struct ask *a, enum fault fault, const char *text,
+                         const Cohortium__Member *site)
+{
+    AUTO_CX struct cx *cx = cx_new(256 * 1024, CX_NO_DEADLINE);
+
+    tell_end(a, fault, cx != NULL ? net_trouble(cx, fault, text, site) : (struct bytes){0});
+}
+
 /* Everybody forgets the session; the researcher hears why. The ask goes when no call is
  * out. */
 static void ask_fail(struct ask *a, enum fault fault, const char *text, size_t site)
@@ -52,7 +89,21 @@ static void ask_fail(struct ask *a, enum fault fault, const char *text, size_t s
                   bytes_of(a->request.envelope.digest, DIGEST_BYTES),
                   clock_mono_ms() + NET_LINK_WAIT_MS, ignore, NULL);
     log_notice("a question ended without an answer: %s", text);
-    net_fail(a->served, fault, text, site < a->n ? a->parts[site].who : NULL);
+    tell_trouble(a, fault, text, site < a->n ? a->parts[site].who : NULL);
+}
+
+/* Whether the one who waits gave it up. A link that went down gives up nothing: the answer
+ * is collected by id. */
+static bool is_given_up(struct ask *a)
+{
+    if (a->served == NULL || served_link(a->served) == NULL ||
+        !served_is_cancelled(a->served))
+        return false;
+    if (a->done == NULL)
+        return true;
+    net_fail(a->served, FAULT_CANCELLED, "not waited for any more", NULL);
+    a->served = NULL;
+    return false;
 }
 
 static void ask_settle(struct ask *a)
@@ -92,11 +143,14 @@ static void call_ended(void *user, enum fault fault, struct bytes body)
 
     p->waiting = false;
     a->waiting--;
-    if (!a->failed && served_is_cancelled(a->served))
-        ask_fail(a, FAULT_CANCELLED, "cancelled by the researcher", a->n);
-    if (!a->failed && fault != FAULT_NONE)
+    if (!a->failed && is_given_up(a))
+        ask_fail(a, FAULT_CANCELLED, cancelled, a->n);
+    if (!a->failed && fault == FAULT_REPLAY && a->phase == BEGINNING &&
+        a->clears < CLEARS_MAX)
+        a->clear = true;
+    else if (!a->failed && fault != FAULT_NONE)
         part_failed(a, p->i, fault, body);
-    if (!a->failed)
+    else if (!a->failed)
         take_reply(a, p->i, body);
     if (!a->failed && a->waiting == 0)
         next(a);
@@ -108,6 +162,8 @@ static void call_ended(void *user, enum fault fault, struct bytes body)
 static void call_one(struct ask *a, size_t i, enum service service, struct bytes body)
 {
     a->parts[i].waiting = true;
+    a->parts[i].charged = a->parts[i].charged || service == SERVICE_STEP ||
+                          (service == SERVICE_BEGIN && a->request.body->question->by_site);
     a->waiting++;
     site_call(a->net, a->parts[i].who, service, body, a->deadline, call_ended,
               &a->parts[i]);
@@ -200,7 +256,7 @@ static void take_reply(struct ask *a, size_t i, struct bytes body)
         ask_fail(a, FAULT_BOUND, "a site's answer is longer than allowed", i);
         return;
     }
-    if (!keep(a, cx, body, &kept))
+    if (a->phase == CLEARING || !keep(a, cx, body, &kept))
         return;
     if (a->phase == PREFLIGHT)
         a->parts[i].preflight = kept;
@@ -216,12 +272,11 @@ static void finish(struct ask *a)
     enum fault fault = ask_receipt(a, &packed);
 
     if (fault != FAULT_NONE)
-        net_fail(a->served, fault, cx_message(a->cx), NULL);
+        tell_trouble(a, fault, cx_message(a->cx), NULL);
     else if (packed.n > LINK_MESSAGE_MAX)
-        net_fail(a->served, FAULT_BOUND, "the receipt is larger than a message may be",
-                 NULL);
+        tell_trouble(a, FAULT_BOUND, "the receipt is larger than a message may be", NULL);
     else
-        served_reply(a->served, packed);
+        tell_end(a, FAULT_NONE, packed);
     ask_free(a);
 }
 
@@ -247,6 +302,8 @@ static enum fault gather_complaints(struct ask *a, Cohortium__Trouble *t)
         if (t->n_complaints > 0)
             memcpy(list, t->complaints, t->n_complaints * sizeof *list);
         t->complaints = list;
+        if (p->rounds > a->rounds_max)
+            a->rounds_max = p->rounds > ROUNDS_MAX ? ROUNDS_MAX : (uint32_t)p->rounds;
         for (size_t k = 0; k < p->n_complaints; k++) {
             bool known = false;
 
@@ -276,7 +333,7 @@ static void after_preflight(struct ask *a)
             (char *)"the request is not valid; no data was touched and nothing was charged";
         if (pb_pack(a->cx, &t.base, &packed) != FAULT_NONE)
             packed = (struct bytes){0};
-        served_fail(a->served, FAULT_INVALID, packed);
+        tell_end(a, FAULT_INVALID, packed);
         ask_free(a);
         return;
     }
@@ -377,6 +434,45 @@ static size_t count_answers(const struct ask *a)
     return n;
 }
 
+/* ---- a session that a coordination before this one has left ---- */
+
+static void begin_again(void *user)
+{
+    struct ask *a = user;
+
+    a->clear_timer = 0;
+    after_preflight(a);
+}
+
+/* The keys of that session are gone with whoever coordinated it: it is ended everywhere and
+ * begun anew, with new keys. What it charged stays charged, once. */
+static void clear(struct ask *a)
+{
+    a->clear = false;
+    a->clears++;
+    a->rerun = false;
+    a->phase = CLEARING;
+    for (size_t i = 0; i < a->n; i++) {
+        a->parts[i].answer = NULL;
+        a->parts[i].accept = (struct bytes){0};
+    }
+    call_all(a, SERVICE_ABORT, bytes_of(a->request.envelope.digest, DIGEST_BYTES), NULL);
+}
+
+/* A step that was at work ends first, so the second time on there is a wait. */
+static void cleared(struct ask *a)
+{
+    if (a->clears == 1) {
+        after_preflight(a);
+        return;
+    }
+    a->clear_timer = hub_after(a->net->hub, CLEAR_MS, begin_again, a);
+    if (a->clear_timer == 0) {
+        ask_fail(a, FAULT_MEMORY, "out of memory for this question", a->n);
+        ask_settle(a);
+    }
+}
+
 /* All calls of a phase are back. */
 static void next(struct ask *a)
 {
@@ -388,8 +484,13 @@ static void next(struct ask *a)
     case PREFLIGHT:
         after_preflight(a);
         return;
+    case CLEARING:
+        cleared(a);
+        return;
     case BEGINNING:
-        if (answers == a->n) {
+        if (a->clear) {
+            clear(a);
+        } else if (answers == a->n) {
             finish(a);
         } else if (answers > 0 &&
                    !a->rerun) { /* some vault lacks the answer: run it for all */
@@ -444,26 +545,6 @@ static bool wait_for_links(struct ask *a)
     return false;
 }
 
-static void send_progress(struct ask *a)
-{
-    static const char *const phases[] = {"linking", "checking", "beginning", "summing",
-                                         "summing"};
-    Cohortium__Progress p = COHORTIUM__PROGRESS__INIT;
-    AUTO_CX struct cx *cx = cx_new(256 * 1024, CX_NO_DEADLINE);
-    struct bytes packed;
-
-    if (cx == NULL || (p.waiting = cx_array(cx, a->n, sizeof *p.waiting)) == NULL)
-        return;
-    p.phase = (char *)phases[a->phase];
-    p.done = a->rounds;
-    for (size_t i = 0; i < a->n; i++)
-        if (a->phase == LINKING ? !site_is_linked(a->net, a->parts[i].who)
-                                : a->parts[i].waiting)
-            p.waiting[p.n_waiting++] = a->parts[i].who->node_id;
-    if (pb_pack(cx, &p.base, &packed) == FAULT_NONE)
-        served_progress(a->served, packed);
-}
-
 static void tick(void *user)
 {
     struct ask *a = user;
@@ -472,14 +553,14 @@ static void tick(void *user)
     a->timer = 0;
     if (a->failed)
         return;
-    if (served_is_cancelled(a->served)) {
-        ask_fail(a, FAULT_CANCELLED, "cancelled by the researcher", a->n);
+    if (is_given_up(a)) {
+        ask_fail(a, FAULT_CANCELLED, cancelled, a->n);
         ask_settle(a);
         return;
     }
     a->timer = hub_after(a->net->hub, linking ? NET_TICK_MS : PROGRESS_MS, tick, a);
     if (!linking) {
-        send_progress(a);
+        ask_progress(a);
     } else if (!wait_for_links(a)) {
         if (a->failed)
             ask_settle(a);
@@ -498,6 +579,10 @@ static enum fault ask_open(struct ask *a, struct bytes request)
     TRY(request_verify(a->cx, a->net->manifest, kept, a->net->self->node_id.data, now,
                        &a->request));
     const Cohortium__Question *q = a->request.body->question;
+    const Cohortium__Stamp *stamp = a->request.body->stamp;
+    if (memcmp(a->request.who.subject, a->who, sizeof a->who) != 0)
+        return cx_fail(a->cx, FAULT_DENIED,
+                       "this request was signed by another researcher; sign your own");
     a->n = q->n_sites;
     a->home = a->n;
     CX_NEW(a->cx, a->parts, a->n);
@@ -512,7 +597,10 @@ static enum fault ask_open(struct ask *a, struct bytes request)
         return cx_fail(a->cx, FAULT_INVALID,
                        "your home node %s must be among the sites asked: it coordinates",
                        a->net->self->name);
-    a->deadline = clock_mono_ms() + ((int64_t)a->request.body->stamp->expires_at - now);
+    int64_t left = (int64_t)stamp->expires_at - now;
+    bool waits =
+        a->done != NULL || stamp->expires_at - stamp->issued_at > STAMP_LIFE_MAX_MS;
+    a->deadline = clock_mono_ms() + (waits && left > ATTEMPT_MS ? ATTEMPT_MS : left);
     a->linking_until = clock_mono_ms() + NET_LINK_WAIT_MS;
     return FAULT_NONE;
 }
@@ -527,15 +615,76 @@ static bool has_room_for(const struct net *net, const uint8_t who[32])
     return net->n_asks < NET_ASKS_MAX && own < NET_ASKS_OF_ONE_MAX;
 }
 
-void coordinate(struct net *net, struct bytes request, struct served *served)
+struct ask *ask_find(struct net *net, const uint8_t who[32], const uint8_t digest[32])
 {
-    const uint8_t *who = link_peer(served_link(served))->id;
+    for (struct ask *a = net->asks; a != NULL; a = a->next)
+        if (!a->failed && memcmp(a->who, who, sizeof a->who) == 0 &&
+            memcmp(a->request.envelope.digest, digest, DIGEST_BYTES) == 0)
+            return a;
+    return NULL;
+}
+
+struct ask *ask_named(struct net *net, const uint8_t who[32], const char *id, size_t *ret_n)
+{
+    struct ask *found = NULL;
+    char hex[2 * ID_BYTES + 1];
+
+    *ret_n = 0;
+    for (struct ask *a = net->asks; a != NULL; a = a->next) {
+        if (a->failed || memcmp(a->who, who, sizeof a->who) != 0)
+            continue;
+        (void)sodium_bin2hex(hex, sizeof hex, a->request.body->stamp->request_id.data,
+                             ID_BYTES);
+        if (strncmp(hex, id, strlen(id)) != 0)
+            continue;
+        found = found == NULL ? a : found;
+        ++*ret_n;
+    }
+    return found;
+}
+
+void ask_cancel(struct ask *a)
+{
+    a->waiting++; /* its aborts may end at once */
+    ask_fail(a, FAULT_CANCELLED, cancelled, a->n);
+    a->waiting--;
+    ask_settle(a);
+}
+
+/* A request that runs already is waited for by whoever sends it again (its program died);
+ * who waited before does so no more. */
+static bool attach(struct net *net, const uint8_t who[32], struct bytes request,
+                   struct served *served)
+{
+    AUTO_CX struct cx *cx = cx_new(ENVELOPE_MEMORY, CX_NO_DEADLINE);
+    struct envelope claimed;
     struct ask *a;
 
+    if (served == NULL || cx == NULL ||
+        envelope_open(cx, ENVELOPE_REQUEST, request, &claimed) != FAULT_NONE ||
+        (a = ask_find(net, who, claimed.digest)) == NULL)
+        return false;
+    if (a->served != NULL)
+        net_fail(a->served, FAULT_CONFLICT,
+                 "this request was sent once more; its answer goes there", net->self);
+    a->served = served;
+    return true;
+}
+
+void coordinate_for(struct net *net, const uint8_t who[32], struct bytes request,
+                    struct served *served, call_done *done, void *user)
+{
+    struct ask *a;
+
+    if (attach(net, who, request, served))
+        return;
     if (!has_room_for(net, who) || (a = calloc(1, sizeof *a)) == NULL) {
-        net_fail(served, FAULT_UNAVAILABLE,
-                 "this node coordinates as many questions as it can; ask again in a while",
-                 net->self);
+        struct ask nobody = {.served = served, .done = done, .done_user = user};
+
+        tell_trouble(
+            &nobody, FAULT_UNAVAILABLE,
+            "this node coordinates as many questions as it can; ask again in a while",
+            net->self);
         return;
     }
     net->n_asks++;
@@ -544,6 +693,8 @@ void coordinate(struct net *net, struct bytes request, struct served *served)
     memcpy(a->who, who, sizeof a->who);
     a->net = net;
     a->served = served;
+    a->done = done;
+    a->done_user = user;
     a->cx = cx_new(ASK_MEMORY, CX_NO_DEADLINE);
     a->round[0] = cx_new(ROUND_MEMORY, CX_NO_DEADLINE);
     a->round[1] = cx_new(ROUND_MEMORY, CX_NO_DEADLINE);
@@ -551,8 +702,8 @@ void coordinate(struct net *net, struct bytes request, struct served *served)
                            ? FAULT_MEMORY
                            : ask_open(a, request);
     if (fault != FAULT_NONE) {
-        net_fail(served, fault, a->cx != NULL ? cx_message(a->cx) : "out of memory",
-                 net->self);
+        tell_trouble(a, fault, a->cx != NULL ? cx_message(a->cx) : "out of memory",
+                     net->self);
         ask_free(a);
         return;
     }
@@ -566,6 +717,11 @@ void coordinate(struct net *net, struct bytes request, struct served *served)
     }
     a->timer = hub_after(net->hub, PROGRESS_MS, tick, a);
     begin_preflight(a);
+}
+
+void coordinate(struct net *net, struct bytes request, struct served *served)
+{
+    coordinate_for(net, link_peer(served_link(served))->id, request, served, NULL, NULL);
 }
 
 void asks_end(struct net *net)

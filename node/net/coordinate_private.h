@@ -4,13 +4,15 @@
 #include "node/net/net.h"
 #include "protocol/receipt.h"
 
-enum phase { LINKING, PREFLIGHT, BEGINNING, PROPOSING, STEPPING };
+/* CLEARING: sessions that a dead coordination of this request has left are ended. */
+enum phase { LINKING, PREFLIGHT, BEGINNING, CLEARING, PROPOSING, STEPPING };
 
 struct part { /* one site of a question */
     struct ask *ask;
     size_t i;
     const Cohortium__Member *who;
     bool waiting;
+    bool charged; /* it was told to do what it charges for */
     struct bytes preflight, accept, vector;
     Cohortium__Answer *answer;
 };
@@ -22,17 +24,35 @@ struct ask {
     struct cx *cx;       /* the whole question */
     struct cx *round[2]; /* this round and the one before */
     unsigned turn;
-    struct served *served;
+    struct served *served; /* who waits for the answer; NULL: nobody at present */
+    call_done *done;       /* told the end, too (later.c); NULL: nobody */
+    void *done_user;
     struct request request;
     size_t n, home, waiting;
     struct part *parts;
     enum phase phase;
     bool rerun, failed, linking;
-    uint32_t rounds;
+    bool clear; /* a site says that the session runs already */
+    unsigned clears;
+    uint32_t rounds, rounds_max;
     int64_t deadline, linking_until;
     struct bytes proposal;
-    uint64_t timer;
+    uint64_t timer, clear_timer;
 };
+
+/* coordinate.c. As coordinate, of a researcher who need not be there: `served` or `done`
+ * may be NULL; done hears the end once, as of a call. */
+void coordinate_for(struct net *net, const uint8_t who[32], struct bytes request,
+                    struct served *served, call_done *done, void *user);
+/* One of `who` that runs: by the digest of its request, or by its id's first hex digits
+ * (several: the first; *ret_n tells). NULL: none. */
+struct ask *ask_find(struct net *net, const uint8_t who[32], const uint8_t digest[32]);
+struct ask *ask_named(struct net *net, const uint8_t who[32], const char *id,
+                      size_t *ret_n);
+/* Ends it everywhere; whoever waits hears that it was cancelled. */
+void ask_cancel(struct ask *a);
+/* coordinate_progress.c: tells who waits how far each site is; nothing data-dependent. */
+void ask_progress(struct ask *a);
 
 /* coordinate_receipt.c: what all sites have said, packed for the researcher. */
 CHECKED enum fault ask_receipt(struct ask *a, struct bytes *ret);

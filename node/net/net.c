@@ -201,20 +201,26 @@ void site_call(struct net *net, const Cohortium__Member *site, enum service serv
         done(user, fault, (struct bytes){0});
 }
 
-void net_fail(struct served *served, enum fault fault, const char *text,
-              const Cohortium__Member *site)
+struct bytes net_trouble(struct cx *cx, enum fault fault, const char *text,
+                         const Cohortium__Member *site)
 {
-    AUTO_CX struct cx *cx = cx_new(256 * 1024, CX_NO_DEADLINE);
     Cohortium__Trouble t = COHORTIUM__TROUBLE__INIT;
-    struct bytes packed = {0};
+    struct bytes packed;
 
     t.fault = (char *)fault_name(fault);
     t.text = (char *)(text != NULL ? text : "");
     if (site != NULL)
         t.site = site->node_id;
-    if (cx == NULL || pb_pack(cx, &t.base, &packed) != FAULT_NONE)
-        packed = (struct bytes){0};
-    served_fail(served, fault, packed);
+    return pb_pack(cx, &t.base, &packed) == FAULT_NONE ? packed : (struct bytes){0};
+}
+
+void net_fail(struct served *served, enum fault fault, const char *text,
+              const Cohortium__Member *site)
+{
+    AUTO_CX struct cx *cx = cx_new(256 * 1024, CX_NO_DEADLINE);
+
+    served_fail(served, fault,
+                cx != NULL ? net_trouble(cx, fault, text, site) : (struct bytes){0});
 }
 
 /* ---- who may link, and what they may call ---- */
@@ -289,6 +295,7 @@ static void link_up(void *user, struct link *link)
         neighbour_up(net, link);
         sites_report(net);
         gossip_link_up(net, link);
+        later_linked(net);
         return;
     }
     if ((a = malloc(sizeof *a)) == NULL) {
@@ -369,6 +376,14 @@ static void serve(void *user, struct link *link, enum service service, struct by
         if (!researcher)
             break;
         sites_serve(net, link_peer(link)->hello, served);
+        return;
+    case SERVICE_CANCEL:
+    case SERVICE_LATER:
+    case SERVICE_COLLECT:
+    case SERVICE_PENDING:
+        if (!researcher)
+            break;
+        later_serve(net, link, service, body, served);
         return;
     default:
         break;
@@ -473,6 +488,7 @@ enum fault net_run(struct cx *cx, const struct net_setup *setup)
         log_notice("%s listens at %s", net.self->name,
                    setup->listen != NULL ? setup->listen : "no port (outbound only)");
         sites_report(&net);
+        later_start(&net);
         fault = hub_run(cx, net.hub, NULL, NULL);
     }
     /* Everybody who waits hears of it, and what a question holds goes with its last call.

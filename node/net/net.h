@@ -3,6 +3,7 @@
  *
  *   net.c         start, who may link, what peers and researchers may call, vault's socket
  *   coordinate.c  one question, driven over all sites; believed by nobody
+ *   later.c       questions that run or wait here: collected, cancelled, tried again
  *   sites.c       who is there and what they have
  *   gossip.c      which manifest is in force, told and asked over links
  *
@@ -33,6 +34,11 @@ struct net {
     size_t n_pending;
     struct ask *asks;     /* questions being coordinated */
     size_t n_asks, looks; /* looks: SITES calls being answered */
+    struct {              /* later.c */
+        uint64_t timer;
+        bool some, asked, linked; /* something waits; the vault is asked; a link came up */
+        size_t running;
+    } later;
     bool failed, closing;
     struct neighbour *neighbours; /* what is known of each member's link (neighbours.c) */
     size_t looking;               /* members that were asked how they are */
@@ -74,6 +80,12 @@ bool site_is_linked(struct net *net, const Cohortium__Member *site);
 void coordinate(struct net *net, struct bytes request, struct served *served);
 /* This node is stopping: whoever asked hears so. */
 void asks_end(struct net *net);
+/* later.c. CANCEL, LATER, COLLECT and PENDING of the researcher at the other end. */
+void later_serve(struct net *net, struct link *link, enum service service,
+                 struct bytes body, struct served *served);
+/* At start; and when a member's link came up: what waited for it is tried. */
+void later_start(struct net *net);
+void later_linked(struct net *net);
 /* A researcher's SITES call; credential as the link brought it. */
 void sites_serve(struct net *net, struct bytes credential, struct served *served);
 /* A codebook from our own vault, else from the first linked member that has it. */
@@ -104,6 +116,9 @@ void gossip_free(struct net *net);
 /* Dials the members of net->manifest that `old` (NULL: none) does not list as they are. */
 CHECKED enum fault net_dial(struct cx *cx, struct net *net, const struct manifest *old);
 
-/* served_fail with a packed Trouble: text may be NULL, site too. */
+/* A packed Trouble in cx, empty without memory; text may be NULL, site too. */
+struct bytes net_trouble(struct cx *cx, enum fault fault, const char *text,
+                         const Cohortium__Member *site);
+/* served_fail with one. */
 void net_fail(struct served *served, enum fault fault, const char *text,
               const Cohortium__Member *site);

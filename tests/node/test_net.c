@@ -94,6 +94,28 @@ static void node_stop(struct node *n)
     cx_free(&n->cx);
 }
 
+static void answer(struct node *n, uint64_t id, enum fault fault)
+{
+    struct ipc_message m = {.kind = fault == FAULT_NONE ? IPC_REPLY : IPC_FAIL,
+                            .code = fault,
+                            .id = id,
+                            .body = bytes_of("answer", fault == FAULT_NONE ? 6 : 0)};
+
+    CHECK_OK_("answer", cx, ipc_send(cx, n->vault, IPC_VAULT, &m));
+}
+
+/* Whether something waits for later: net asks so by itself; this vault keeps nothing. */
+static bool is_next(const struct ipc_message *m)
+{
+    Cohortium__LaterStore *store;
+
+    if (m->kind != IPC_CALL || m->code != SERVICE_DRAWER)
+        return false;
+    CHECK_OK_("store", cx,
+              pb_unpack(cx, &cohortium__later_store__descriptor, m->body, 1 << 20, &store));
+    return strcmp(store->act, "next") == 0;
+}
+
 /* What net asks of the vault next; kind 0 when it asks nothing for ms. Reports of links
  * pass unseen. */
 static struct ipc_message next_call(struct node *n, int64_t ms)
@@ -109,7 +131,9 @@ static struct ipc_message next_call(struct node *n, int64_t ms)
             assert_non_null(kept);
             m.body.p = kept;
             free(memory);
-            if (m.kind != IPC_LINKS)
+            if (is_next(&m))
+                answer(n, m.id, FAULT_DENIED);
+            else if (m.kind != IPC_LINKS)
                 return m;
         }
         struct pollfd p = {.fd = n->vault, .events = POLLIN};
@@ -119,16 +143,6 @@ static struct ipc_message next_call(struct node *n, int64_t ms)
             return (struct ipc_message){0};
         CHECK_OK_("read", cx, ipc_read(cx, &n->reader, n->vault));
     }
-}
-
-static void answer(struct node *n, uint64_t id, enum fault fault)
-{
-    struct ipc_message m = {.kind = fault == FAULT_NONE ? IPC_REPLY : IPC_FAIL,
-                            .code = fault,
-                            .id = id,
-                            .body = bytes_of("answer", fault == FAULT_NONE ? 6 : 0)};
-
-    CHECK_OK_("answer", cx, ipc_send(cx, n->vault, IPC_VAULT, &m));
 }
 
 /* ---- its peers ---- */
@@ -246,16 +260,14 @@ static void test_net__who_may_call_what(void **state)
         enum service service;
         bool member, researcher; /* may call it */
     } rows[] = {
-        {SERVICE_UNSET, false, false},
-        {SERVICE_CATALOG, true, false},
-        {SERVICE_CODEBOOK, true, true},
-        {SERVICE_SITES, false, true},
-        {SERVICE_PREFLIGHT, true, false},
-        {SERVICE_BEGIN, true, false},
-        {SERVICE_STEP, true, false},
-        {SERVICE_ABORT, true, false},
-        {(enum service)99, false, false},
+        {SERVICE_UNSET, false, false},  {SERVICE_CATALOG, true, false},
+        {SERVICE_CODEBOOK, true, true}, {SERVICE_SITES, false, true},
+        {SERVICE_PENDING, false, true}, {SERVICE_LATER, false, true},
+        {SERVICE_DRAWER, false, false}, {SERVICE_PREFLIGHT, true, false},
+        {SERVICE_BEGIN, true, false},   {SERVICE_STEP, true, false},
+        {SERVICE_ABORT, true, false},   {(enum service)99, false, false},
         {SERVICE_ASK, false, false}, /* of a broken request */
+        {SERVICE_CANCEL, false, false}, {SERVICE_COLLECT, false, false}, /* of no id */
     };
     struct node n;
 
@@ -272,15 +284,20 @@ static void test_net__who_may_call_what(void **state)
             (void)peer_begin(peer, (int)rows[i].service, bytes_of("x", 1), LONG, &r);
             if (!may) {
                 assert_true(peer_until(peer, &r.done, 1, LONG));
-                CHECK_("refused",
-                       r.fault == FAULT_DENIED || (rows[i].service == SERVICE_ASK &&
-                                                   who == 1 && r.fault == FAULT_FORMAT));
+                bool broken = rows[i].service == SERVICE_ASK ||
+                              rows[i].service == SERVICE_CANCEL ||
+                              rows[i].service == SERVICE_COLLECT;
+
+                CHECK_("refused", broken && who == 1 ? r.fault == FAULT_FORMAT
+                                                     : r.fault == FAULT_DENIED);
                 continue;
             }
             peer_run(peer, 20);
             struct ipc_message m = next_call(&n, LONG);
             CHECK_EQ_("reaches the vault", m.kind, IPC_CALL);
-            CHECK_EQ_("as what it is", m.code, rows[i].service);
+            bool kept =
+                rows[i].service == SERVICE_PENDING || rows[i].service == SERVICE_LATER;
+            CHECK_EQ_("as what it is", m.code, kept ? SERVICE_DRAWER : rows[i].service);
             answer(&n, m.id, FAULT_INVALID);
             assert_true(peer_until(peer, &r.done, 1, LONG));
             CHECK_EQ_("answered", r.fault, FAULT_INVALID);
@@ -329,14 +346,22 @@ static void test_net__does_not_wait_for_the_vault(void **state)
     free(body);
 }
 
+/* A request of site_a alone, with an id of its own. */
+static struct bytes request_of_one(uint8_t number)
+{
+    Cohortium__Request *ask = consortium_request(cx, &c);
+
+    ask->question->n_sites = 1;
+    ask->stamp->request_id.data[0] = number;
+    return consortium_seal(cx, ENVELOPE_REQUEST, &ask->base, &c.researcher, 1);
+}
+
 /* A researcher says little at once, and leaves room for the questions of others. */
 static void test_net__a_researcher_is_bounded(void **state)
 {
     static uint8_t large[NET_RESEARCHER_MAX + 1];
     AUTO_KEYS struct keys *second = NULL;
-    Cohortium__Request *ask = consortium_request(cx, &c);
     struct result r[NET_ASKS_OF_ONE_MAX], more;
-    struct bytes request;
     struct node n;
 
     (void)state;
@@ -349,16 +374,14 @@ static void test_net__a_researcher_is_bounded(void **state)
     CHECK_EQ_("the most, of zeros", more.fault, FAULT_BOUND); /* of an envelope */
     more = peer_call(first, SERVICE_CODEBOOK, bytes_of(large, 5000), LONG);
     CHECK_EQ_("a name that long", more.fault, FAULT_BOUND);
-    /* A question of site_a alone waits for its vault. */
-    ask->question->n_sites = 1;
-    request = consortium_seal(cx, ENVELOPE_REQUEST, &ask->base, &c.researcher, 1);
+    /* Questions of site_a alone wait for its vault. */
     for (size_t i = 0; i < COUNT(r); i++)
-        (void)peer_begin(first, SERVICE_ASK, request, LONG, &r[i]);
+        (void)peer_begin(first, SERVICE_ASK, request_of_one((uint8_t)i), LONG, &r[i]);
     for (size_t i = 0; i < COUNT(r); i++) {
         peer_run(first, 5);
         CHECK_EQ_("a preflight each", next_call(&n, LONG).code, SERVICE_PREFLIGHT);
     }
-    more = peer_call(first, SERVICE_ASK, request, LONG);
+    more = peer_call(first, SERVICE_ASK, request_of_one(COUNT(r)), LONG);
     CHECK_EQ_("one more", more.fault, FAULT_UNAVAILABLE);
     for (size_t i = 0; i < COUNT(r); i++)
         CHECK_EQ_("those go on", r[i].done, 0);
@@ -427,9 +450,87 @@ static void test_net__a_long_preflight_ends_the_question(void **state)
     free(body);
 }
 
+static struct bytes call_of(struct bytes request, const char *rest)
+{
+    Cohortium__LaterCall call = COHORTIUM__LATER_CALL__INIT;
+    Cohortium__Request *r;
+    struct envelope e;
+    struct bytes packed;
+
+    CHECK_OK_("request", cx, envelope_open(cx, ENVELOPE_REQUEST, request, &e));
+    CHECK_OK_("request", cx,
+              pb_unpack(cx, &cohortium__request__descriptor, e.body, 1 << 20, &r));
+    call.id =
+        cx_printf(cx, "%s%s", bytes_hex(cx, r->stamp->request_id.data, ID_BYTES), rest);
+    assert_non_null(call.id);
+    CHECK_OK_("call", cx, pb_pack(cx, &call.base, &packed));
+    return packed;
+}
+
+/* Of somebody who hangs up the question goes on, and whoever sends the same request gets
+ * its answer; nobody else's program may end it. */
+static void test_net__a_question_outlives_its_link(void **state)
+{
+    struct bytes request = request_of_one(1);
+    AUTO_KEYS struct keys *second = NULL;
+    struct result first, again, theirs, cancelled;
+    struct node n;
+
+    (void)state;
+    CHECK_OK_("key", cx, keys_new(cx, "researcher", "bob", &second));
+    node_start(&n);
+    struct peer *person = researcher(&n, c.researcher), *other = researcher(&n, second);
+    (void)peer_begin(person, SERVICE_ASK, request, LONG, &first);
+    peer_run(person, 50);
+    struct ipc_message m = next_call(&n, LONG);
+    CHECK_EQ_("preflight", m.code, SERVICE_PREFLIGHT);
+    peer_free(person);
+    person = researcher(&n, c.researcher);
+    theirs = peer_call(other, SERVICE_ASK, request, LONG);
+    CHECK_EQ_("a request of somebody else", theirs.fault, FAULT_DENIED);
+    (void)peer_begin(other, SERVICE_CANCEL, call_of(request, ""), LONG, &theirs);
+    peer_run(other, 50);
+    m = next_call(&n, LONG);
+    CHECK_EQ_("runs nothing of that id: the drawer", m.code, SERVICE_DRAWER);
+    answer(&n, m.id, FAULT_DENIED);
+    assert_true(peer_until(other, &theirs.done, 1, LONG));
+    (void)peer_begin(person, SERVICE_ASK, request, LONG, &again);
+    peer_run(person, 50);
+    CHECK_EQ_("is not run twice", next_call(&n, 200).kind, 0);
+    (void)peer_begin(person, SERVICE_CANCEL, call_of(request, ""), LONG, &cancelled);
+    assert_true(peer_until(person, &again.done, 1, LONG));
+    CHECK_EQ_("waited for it, and hears", again.fault, FAULT_CANCELLED);
+    m = next_call(&n, LONG);
+    CHECK_EQ_("the drawer forgets it, too", m.code, SERVICE_DRAWER);
+    answer(&n, m.id, FAULT_DENIED);
+    assert_true(peer_until(person, &cancelled.done, 1, LONG));
+    peer_free(person);
+    peer_free(other);
+    node_stop(&n);
+}
+
+/* An id that is none reaches nobody. */
+static void test_net__an_id_is_hex(void **state)
+{
+    struct node n;
+
+    (void)state;
+    node_start(&n);
+    struct peer *person = researcher(&n, c.researcher);
+    struct result r =
+        peer_call(person, SERVICE_CANCEL, call_of(request_of_one(1), "0"), LONG);
+    CHECK_EQ_("a digit too many", r.fault, FAULT_INVALID);
+    r = peer_call(person, SERVICE_COLLECT, (struct bytes){0}, LONG);
+    CHECK_EQ_("no digit", r.fault, FAULT_INVALID);
+    peer_free(person);
+    node_stop(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_net__a_question_outlives_its_link),
+        cmocka_unit_test(test_net__an_id_is_hex),
         cmocka_unit_test(test_net__who_may_link),
         cmocka_unit_test(test_net__who_may_call_what),
         cmocka_unit_test(test_net__does_not_wait_for_the_vault),

@@ -71,7 +71,7 @@ static enum fault put_sites(struct home *home, struct cx *cx, const struct args 
 }
 
 /* An answer is charged: that its receipt cannot be kept must be known before. */
-static enum fault check_place(struct cx *cx, const struct asking *asking)
+enum fault ask_check_place(struct cx *cx, const struct asking *asking)
 {
     const char *path = args_get(asking->args, "--save"), *slash;
 
@@ -101,10 +101,12 @@ static enum fault make_request(struct home *home, struct cx *cx,
     Cohortium__Request *r;
     double seconds;
 
-    TRY(check_place(cx, asking));
+    TRY(ask_check_place(cx, asking));
     TRY(args_number(cx, args, "--deadline", 1, ASK_DEADLINE_MAX_S, ASK_DEADLINE_S,
                     &seconds));
     sent->deadline_ms = (int64_t)(seconds * 1000);
+    if (args_has(args, "--later"))
+        TRY(later_validity(home, cx, args, &sent->deadline_ms));
     CX_NEW(cx, r, 1);
     cohortium__request__init(r);
     TRY(question_make(cx, sent->cb, args, args->command->words, &r->question));
@@ -151,7 +153,13 @@ enum fault ask_seal(struct home *home, struct cx *cx, struct sent *sent)
     CX_NEW(cx, r->stamp, 1);
     cohortium__stamp__init(r->stamp);
     digest_of(bytes_of(keys_signing_public(home->keys), KEY_BYTES), subject);
-    TRY(stamp_fill(cx, r->stamp, home->manifest, subject, NULL, sent->deadline_ms));
+    TRY(stamp_fill(cx, r->stamp, home->manifest, subject, NULL,
+                   sent->deadline_ms < STAMP_LIFE_MAX_MS ? sent->deadline_ms
+                                                         : STAMP_LIFE_MAX_MS));
+    r->stamp->expires_at = r->stamp->issued_at + (uint64_t)sent->deadline_ms;
+    sent->id = bytes_hex(cx, r->stamp->request_id.data, r->stamp->request_id.len);
+    if (sent->id == NULL)
+        return FAULT_MEMORY;
     TRY(put_audience(home, cx, r->question, r->stamp));
     r->home = PB_DATA(bytes_of(home->profile.node, DIGEST_BYTES));
     r->credential = PB_DATA(home->credential);
@@ -201,8 +209,8 @@ enum fault tell_complaints(struct cli *cli, struct cx *cx, const char *site,
                    text == NULL ? "" : text);
 }
 
-static enum fault tell_trouble(struct cli *cli, struct home *home, struct cx *cx,
-                               const struct asking *asking, enum fault fault)
+enum fault tell_trouble(struct cli *cli, struct home *home, struct cx *cx,
+                        const struct asking *asking, enum fault fault)
 {
     const Cohortium__Trouble *t = home->trouble;
 
@@ -283,33 +291,37 @@ static enum fault print_answer(struct cli *cli, struct cx *cx, const struct aski
                    not_released_text(cx, a->n_shown > 0 ? a->shown[0].reference : NULL));
 }
 
+enum fault ask_show(struct cli *cli, struct home *home, struct cx *cx,
+                    const struct asking *asking, const struct sent *sent,
+                    struct bytes packed)
+{
+    struct answer answer = {0};
+    struct receipt_facts facts;
+    Cohortium__Receipt *receipt;
+    const char *kept;
+
+    TRY(pb_unpack(cx, &cohortium__receipt__descriptor, packed, LINK_MESSAGE_MAX, &receipt));
+    if (sent->request->dry_run)
+        return dry_run_show(cli, home, cx, asking, sent, receipt);
+    TRY(ask_verify(home, cx, asking, sent, packed, receipt, &facts));
+    TRY(ask_keep(home, cx, asking, sent, packed, false, &kept));
+    TRY(answer_make(cx, sent->cb, &facts, &answer));
+    answer.receipt = kept;
+    return print_answer(cli, cx, asking, &answer);
+}
+
 /* ---- all of it ---- */
 
 enum fault ask(struct cli *cli, struct home *home, struct cx *cx,
                const struct asking *asking)
 {
     struct sent sent = {0};
-    struct receipt_facts facts;
-    struct answer answer = {0};
-    Cohortium__Receipt *receipt;
-    const char *kept;
-    struct bytes packed;
 
     /* Codebooks outlive this question, and so do the words of their failures. */
     enum fault fault = home_codebook(home, asking->args->words[0], &sent.cb);
     if (fault != FAULT_NONE)
         return cx == home->cx ? fault : cx_fail(cx, fault, "%s", cx_message(home->cx));
     TRY(make_request(home, cx, asking, &sent));
-    fault = home_call(home, cx, SERVICE_ASK, sent.packed, sent.deadline_ms + ASK_SLACK_MS,
-                      &packed);
-    if (fault != FAULT_NONE)
-        return tell_trouble(cli, home, cx, asking, fault);
-    TRY(pb_unpack(cx, &cohortium__receipt__descriptor, packed, LINK_MESSAGE_MAX, &receipt));
-    if (sent.request->dry_run)
-        return dry_run_show(cli, home, cx, asking, &sent, receipt);
-    TRY(ask_verify(home, cx, asking, &sent, packed, receipt, &facts));
-    TRY(ask_keep(home, cx, asking, &sent, packed, false, &kept));
-    TRY(answer_make(cx, sent.cb, &facts, &answer));
-    answer.receipt = kept;
-    return print_answer(cli, cx, asking, &answer);
+    return args_has(asking->args, "--later") ? later_leave(cli, home, cx, asking, &sent)
+                                             : ask_send(cli, home, cx, asking, &sent);
 }

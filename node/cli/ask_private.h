@@ -17,6 +17,7 @@ struct sent { /* what was asked */
     Cohortium__Request *request;
     struct bytes packed;
     uint8_t digest[DIGEST_BYTES]; /* of the request's body */
+    const char *id;               /* the request's, 32 hex digits */
     int64_t deadline_ms;
 };
 
@@ -36,6 +37,35 @@ CHECKED enum fault ask_verify(struct home *home, struct cx *cx, const struct ask
 CHECKED enum fault ask_keep(struct home *home, struct cx *cx, const struct asking *asking,
                             const struct sent *sent, struct bytes packed, bool rejected,
                             const char **ret_path);
+
+/* ask.c: ask_verify, ask_keep, and prints it; of a dry run, its price. */
+CHECKED enum fault ask_show(struct cli *cli, struct home *home, struct cx *cx,
+                            const struct asking *asking, const struct sent *sent,
+                            struct bytes packed);
+/* ask.c: all complaints of home->trouble, if there are any. */
+enum fault tell_trouble(struct cli *cli, struct home *home, struct cx *cx,
+                        const struct asking *asking, enum fault fault);
+/* ask.c: whether --save can be written to. */
+CHECKED enum fault ask_check_place(struct cx *cx, const struct asking *asking);
+
+/* ask_send.c: keeps the request in the profile; what hinders that hinders nothing else. */
+bool ask_pend(struct cli *cli, struct home *home, const struct asking *asking,
+              const struct sent *sent);
+/* ask_send.c: sends it and shows the answer; it is pending in the profile until then. */
+CHECKED enum fault ask_send(struct cli *cli, struct home *home, struct cx *cx,
+                            const struct asking *asking, const struct sent *sent);
+
+/* later.c: how long a request of --later is valid; leaves it with home; cancels one there,
+ * with what home says of it. */
+CHECKED enum fault later_validity(struct home *home, struct cx *cx, const struct args *args,
+                                  int64_t *ret_ms);
+CHECKED enum fault later_leave(struct cli *cli, struct home *home, struct cx *cx,
+                               const struct asking *asking, const struct sent *sent);
+CHECKED enum fault later_cancel(struct home *home, struct cx *cx, const char *id,
+                                const Cohortium__LaterCard **ret);
+/* "it was charged at hospital_a, ...; asking it again is free", or that nothing was. */
+const char *charged_words(struct home *home, struct cx *cx,
+                          const Cohortium__LaterCard *card);
 
 /* dry_run.c: what the sites said of the question, and what it would cost. */
 CHECKED enum fault dry_run_show(struct cli *cli, struct home *home, struct cx *cx,

@@ -14,6 +14,8 @@ static enum fault check_output(struct cx *cx, const struct args *args)
         return usage_fail(cx, args, "--json and --csv exclude each other");
     if (args_has(args, "--save") && args_has(args, "--no-save"))
         return usage_fail(cx, args, "--save and --no-save exclude each other");
+    if (args_has(args, "--days") && !args_has(args, "--later"))
+        return usage_fail(cx, args, "--days goes with --later; --deadline waits here");
     return FAULT_NONE;
 }
 
@@ -181,7 +183,7 @@ static bool run_line(struct batch *b, struct cx *cx, char *line)
     b->cli->said = true;
     b->failed++;
     b->worst = fault;
-    return b->keep_going;
+    return b->keep_going && fault != FAULT_CANCELLED; /* Ctrl-C ends all of it */
 }
 
 static enum fault run_lines(struct batch *b)

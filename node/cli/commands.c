@@ -22,7 +22,10 @@ const struct option options_ask[] = {
     {"--note", "TEXT", "a line for the sites' logs"},
     {"--save", "FILE", "keep the receipt there (default: in the profile's folder)"},
     {"--no-save", NULL, "keep no receipt"},
-    {"--progress", NULL, "tell on standard error which sites are waited for"},
+    {"--progress", NULL, "tell on standard error how far each site is"},
+    {"--later", NULL,
+     "leave it with home until every site can answer; `collect` fetches it"},
+    {"--days", "N", "with --later: for how long, 0.01 to 7 (default 7)"},
     {NULL, NULL, NULL}};
 
 const struct option options_output[] = {
@@ -54,7 +57,14 @@ static const struct option options_run[] = {
     {"--timing", NULL, "milliseconds of each question on standard error"},
     {"--no-save", NULL, "keep no receipts"},
     {"--permit", "ID|TITLE", "for lines that name none"},
-    {"--progress", NULL, "tell on standard error which sites are waited for"},
+    {"--progress", NULL, "tell on standard error how far each site is"},
+    {NULL, NULL, NULL}};
+static const struct option options_collect[] = {
+    {"--wait", NULL, "until it is answered"},
+    {"--deadline", "SECONDS", "give up after that long"},
+    {"--save", "FILE", "keep the receipt there (default: in the profile's folder)"},
+    {"--no-save", NULL, "keep no receipt"},
+    {"--progress", NULL, "tell on standard error how far each site is"},
     {NULL, NULL, NULL}};
 static const struct option options_datasets[] = {
     {"--search", "PATTERN",
@@ -149,6 +159,24 @@ const struct command commands[] = {
      "a file of questions, one a line, over one link",
      "cohortium run table1.txt --json    # a line: count lung --where 'age >= 65'",
      {options_run, options_output, options_home}},
+    {"collect",
+     run_collect,
+     "ID [--wait]",
+     "fetch an answer whose program or home died, or that was left for later",
+     "cohortium collect 1f2e3d4c5b6a --wait",
+     {options_collect, options_output, options_home}},
+    {"cancel",
+     run_cancel,
+     "ID",
+     "end a question at home and at all sites",
+     "cohortium cancel 1f2e3d4c5b6a",
+     {options_json, options_home}},
+    {"pending",
+     run_pending,
+     "",
+     "my questions without an answer, here and at home",
+     "cohortium pending",
+     {options_json, options_home}},
     {"datasets",
      run_datasets,
      "[--search PATTERN]",

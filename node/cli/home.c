@@ -147,38 +147,17 @@ static bool call_is_done(void *user)
     return ((struct waiting *)user)->done;
 }
 
-static void clear_progress(struct home *home)
-{
-    if (home->progress_shown && isatty(STDERR_FILENO))
-        (void)fputs("\r\033[K", home->cli->err);
-    home->progress_shown = false;
-}
-
-/* Home sends one a second, so that a quick answer shows none. */
 static void show_progress(void *user, struct bytes body)
 {
-    struct waiting *w = user;
-    struct home *home = w->home;
-    AUTO_CX struct cx *cx = cx_new(1 << 20, CX_NO_DEADLINE);
-    Cohortium__Progress *p;
+    const struct waiting *w = user;
 
-    if (!home->progress || cx == NULL ||
-        pb_unpack(cx, &cohortium__progress__descriptor, body, TROUBLE_MAX, &p) !=
-            FAULT_NONE)
-        return;
-    clear_progress(home);
-    (void)fprintf(home->cli->err, "%s", p->phase);
-    if (p->done > 0)
-        (void)fprintf(home->cli->err, ", round %u", p->done);
-    for (size_t i = 0; i < p->n_waiting && i < 8; i++)
-        (void)fprintf(home->cli->err, "%s%s", i == 0 ? "; waiting for " : ", ",
-                      member_name(cx, home->manifest, PB_BYTES(p->waiting[i])));
-    if (p->n_waiting > 8)
-        (void)fprintf(home->cli->err, " and %zu more", p->n_waiting - 8);
-    home->progress_shown = true;
-    if (!isatty(STDERR_FILENO))
-        (void)fputs("\n", home->cli->err);
-    (void)fflush(home->cli->err);
+    progress_show(w->home, body);
+}
+
+/* It takes longer than a moment: people may want to go away. */
+static void tell_id(void *user)
+{
+    progress_tell_id(user);
 }
 
 static enum fault call_failed(struct home *home, struct cx *cx, const struct waiting *w)
@@ -208,6 +187,14 @@ static enum fault call_failed(struct home *home, struct cx *cx, const struct wai
     return cx_fail(cx, w->fault, "the home node says: %s", fault_name(w->fault));
 }
 
+enum fault home_failure(struct home *home, struct cx *cx, enum fault fault,
+                        struct bytes trouble)
+{
+    struct waiting w = {.fault = fault, .body = trouble};
+
+    return call_failed(home, cx, &w);
+}
+
 enum fault home_call(struct home *home, struct cx *cx, enum service service,
                      struct bytes body, int64_t deadline_ms, struct bytes *ret)
 {
@@ -219,12 +206,15 @@ enum fault home_call(struct home *home, struct cx *cx, enum service service,
         return cx_fail(cx, FAULT_UNAVAILABLE, "the link to the home node is down");
     TRY(link_call(cx, home->link, service, body, clock_mono_ms() + deadline_ms, call_ended,
                   show_progress, &w, &call));
+    uint64_t timer =
+        home->asked_id != NULL ? hub_after(home->hub, HOME_TELL_ID_MS, tell_id, home) : 0;
     enum fault fault = hub_run(cx, home->hub, call_is_done, &w);
-    clear_progress(home);
-    if (fault != FAULT_NONE && !w.done) {
+    hub_cancel_timer(home->hub, timer);
+    progress_clear(home);
+    if (!w.done) {
         /* w is ours: the call must be over before it goes. */
         call_cancel(call);
-        return fault;
+        return fault != FAULT_NONE ? fault : cx_fail(cx, FAULT_CANCELLED, "interrupted");
     }
     if (w.fault != FAULT_NONE)
         return call_failed(home, cx, &w);

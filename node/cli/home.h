@@ -14,7 +14,12 @@
 #include "protocol/link.h"
 #include "protocol/manifest.h"
 
-enum { HOME_CODEBOOKS_MAX = 64, HOME_CONNECT_MS = 10000, HOME_CALL_MS = 30000 };
+enum {
+    HOME_CODEBOOKS_MAX = 64,
+    HOME_CONNECT_MS = 10000,
+    HOME_CALL_MS = 30000,
+    HOME_TELL_ID_MS = 1000
+};
 
 struct home {
     struct cx *cx;
@@ -28,6 +33,9 @@ struct home {
     bool gave_up;        /* connecting took too long */
     bool progress;       /* print progress */
     bool progress_shown; /* a line stands on the terminal */
+    char progress_line[512];
+    const char *asked_id; /* of the question that is waited for; NULL: none */
+    bool id_told;
     struct manifest *manifest;
     const Cohortium__SitesReply *sites;
     size_t n_codebooks;
@@ -45,6 +53,17 @@ void home_close(struct home *home);
  * holds what the other side said (in cx), and the message in cx is ready for people. */
 CHECKED enum fault home_call(struct home *home, struct cx *cx, enum service service,
                              struct bytes body, int64_t deadline_ms, struct bytes *ret);
+/* What a packed Trouble says, as after a call that failed with it. */
+enum fault home_failure(struct home *home, struct cx *cx, enum fault fault,
+                        struct bytes trouble);
+/* progress.c: how far each site is; the id of what is waited for; Ctrl-C, which stops the
+ * hub's loop once. */
+void progress_show(struct home *home, struct bytes body);
+void progress_clear(struct home *home);
+void progress_tell_id(struct home *home);
+void interrupt_watch(struct hub *hub);
+bool interrupt_seen(void);
+void interrupt_forget(void);
 /* The dataset's codebook in force at home; from the profile's cache if its digest is there.
  */
 CHECKED enum fault home_codebook(struct home *home, const char *dataset,

@@ -1,0 +1,84 @@
+/*
+ * ask_send.c - a signed request on its way: pending in the profile until its answer is
+ * there, cancelled by Ctrl-C, and what is told when it fails.
+ */
+#include "node/cli/ask_private.h"
+#include "node/cli/pending.h"
+
+bool ask_pend(struct cli *cli, struct home *home, const struct asking *asking,
+              const struct sent *sent)
+{
+    AUTO_CX struct cx *own = cx_new(1 << 20, CX_NO_DEADLINE);
+    const uint8_t *id = sent->request->stamp->request_id.data;
+
+    if (own != NULL && pending_keep(own, &home->profile, id, sent->packed) == FAULT_NONE)
+        return true;
+    if (!asking->many)
+        (void)fprintf(cli->err,
+                      "cohortium: this question cannot be collected should the program or "
+                      "home die: %s\n",
+                      own != NULL ? cx_message(own) : "out of memory");
+    return false;
+}
+
+/* Ctrl-C: home ends it at all sites and says what was charged. */
+static enum fault ask_interrupted(struct home *home, struct cx *cx, const struct sent *sent)
+{
+    const Cohortium__LaterCard *card;
+
+    if (later_cancel(home, cx, sent->id, &card) != FAULT_NONE)
+        return cx_fail(cx, FAULT_CANCELLED,
+                       "interrupted; home did not say that it stopped: `cohortium cancel "
+                       "%.12s` asks it once more",
+                       sent->id);
+    pending_drop(cx, &home->profile, sent->id);
+    return cx_fail(cx, FAULT_CANCELLED, "cancelled: %s", charged_words(home, cx, card));
+}
+
+/* Whether the same request may be sent again and be answered. */
+static bool may_be_collected(enum fault fault)
+{
+    return fault == FAULT_UNAVAILABLE || fault == FAULT_TIMEOUT || fault == FAULT_MISSING ||
+           fault == FAULT_MEMORY || fault == FAULT_STORAGE;
+}
+
+static enum fault ask_failed(struct cli *cli, struct home *home, struct cx *cx,
+                             const struct asking *asking, const struct sent *sent,
+                             enum fault fault, bool kept)
+{
+    if (fault == FAULT_CANCELLED && interrupt_seen() && kept)
+        return ask_interrupted(home, cx, sent);
+    if (kept && may_be_collected(fault)) {
+        const char *why = cx_strdup(cx, cx_message(cx));
+
+        return cx_fail(cx, fault, "%s; `cohortium collect %.12s` asks for it again",
+                       why != NULL ? why : "", sent->id);
+    }
+    if (kept)
+        pending_drop(cx, &home->profile, sent->id);
+    return tell_trouble(cli, home, cx, asking, fault);
+}
+
+enum fault ask_send(struct cli *cli, struct home *home, struct cx *cx,
+                    const struct asking *asking, const struct sent *sent)
+{
+    bool kept = !sent->request->dry_run && ask_pend(cli, home, asking, sent);
+    struct bytes packed;
+
+    home->asked_id = kept && !asking->many ? sent->id : NULL;
+    home->id_told = false;
+    if (kept)
+        interrupt_watch(home->hub);
+    enum fault fault = home_call(home, cx, SERVICE_ASK, sent->packed,
+                                 sent->deadline_ms + ASK_SLACK_MS, &packed);
+    home->asked_id = NULL;
+    if (kept)
+        interrupt_forget();
+    if (fault != FAULT_NONE)
+        return ask_failed(cli, home, cx, asking, sent, fault, kept);
+    fault = ask_show(cli, home, cx, asking, sent, packed);
+    /* Of an answer that could not be kept or printed there is another one at the sites. */
+    if (kept && fault != FAULT_IO)
+        pending_drop(cx, &home->profile, sent->id);
+    return fault;
+}

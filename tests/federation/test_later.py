@@ -1,0 +1,340 @@
+"""Questions by their id: killed programs and nodes, cancel, and what is left for later."""
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+
+from lab import CLI, Checks, Lab, wait_for
+
+GLM = ["glm", "lung", "status ~ age + sex + ph_karno", "--family", "binomial"]
+check = Checks()
+
+
+def glm(i):
+    """A fit of its own each time, so that nothing is held of it."""
+    return [*GLM, "--where", f"age >= {40 + i}"]
+
+
+def start(lab, words, *more):
+    return subprocess.Popen([str(CLI), *words, "--profile", "lab-test", "--json", *more],
+                            env=lab.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def pending(lab):
+    return {p["id"]: p for p in lab.ask("pending").json["pending"]}
+
+
+def running(lab, i):
+    """How many sessions a node's vault runs."""
+    a = lab.noded(i, "status")
+    return int(a.out.split("questions that run: ")[1].split()[0])
+
+
+def held(lab, first):
+    """Starts fits until one stands still in the middle: a member's vault is stopped as soon as
+    home has charged the question, before the first sum. (process, its words, stopped vault)."""
+    vault = lab.children(2)["vault-process"]
+    db = sqlite3.connect(f"file:{lab.node(0)}/vault.db?mode=ro", uri=True, timeout=10)
+    for i in range(first, first + 20):
+        before = db.execute("SELECT count(*) FROM permit_charge").fetchone()[0]
+        p = start(lab, glm(i))
+        until = time.monotonic() + 10
+        while (db.execute("SELECT count(*) FROM permit_charge").fetchone()[0] == before
+               and time.monotonic() < until):
+            pass
+        os.kill(vault, signal.SIGSTOP)
+        time.sleep(1.5)
+        if p.poll() is None:
+            db.close()
+            return p, glm(i), vault
+        os.kill(vault, signal.SIGCONT)
+        p.communicate()
+    raise SystemExit("no fit could be stopped in its middle")
+
+
+def told_id(p):
+    """The id that a waiting program has printed."""
+    line = p.stderr.readline()
+    return line.split()[1].rstrip(";")
+
+
+def end(p):
+    p.kill()
+    p.communicate()
+
+
+def charges(lab):
+    return [lab.charges(i) for i in range(3)]
+
+
+def one_more(before, lab):
+    return charges(lab) == [n + 1 for n in before]
+
+
+def back(lab, i, role, old):
+    wait_for(lambda: lab.children(i).get(role, old) != old, 15)
+    lab.wait_linked()
+
+
+def items(a):
+    return a.json["items"] if a.status == 0 else a.err
+
+
+def undisturbed():
+    """What the fits give where nobody is killed."""
+    with Lab() as lab:
+        return {i: items(lab.ask(*glm(i))) for i in range(12)}
+
+
+def test_killed(want):
+    with Lab() as lab:
+        # The program dies: the question goes on at home, and its answer is collected.
+        before = charges(lab)
+        p, words, vault = held(lab, 0)
+        i = told_id(p)
+        check("a long question tells its id", len(i) == 12, i)
+        check("and is pending, and runs", [(k[:12], v["state"]) for k, v in pending(lab).items()]
+              == [(i, "running")], pending(lab))
+        end(p)
+        os.kill(vault, signal.SIGCONT)
+        a = lab.ask("collect", i)
+        check("after kill -9 of the program it is collected", a.status == 0, a.err)
+        check("the same bytes as undisturbed", items(a) == want[int(words[-1].split()[-1]) - 40],
+              a.out)
+        check("for one charge", [n - 1 for n in charges(lab)] >= before, (before, charges(lab)))
+        check("and nothing is pending any more", pending(lab) == {}, pending(lab))
+        a = lab.ask("collect", i)
+        check("a second time there is nothing to collect",
+              a.status == 1 and "cohortium pending" in a.err, a.err)
+
+        # Home's net, then its vault, die in the middle.
+        first = 1 + int(words[-1].split()[-1]) - 40
+        for role in ("net-process", "vault-process"):
+            p, words, vault = held(lab, first)
+            number = int(words[-1].split()[-1]) - 40
+            first = number + 1
+            i = told_id(p)
+            at_home = lab.charges(0)
+            old = lab.children(0)[role]
+            os.kill(old, signal.SIGKILL)
+            os.kill(vault, signal.SIGCONT)
+            out, err = p.communicate(timeout=60)
+            check(f"after kill -9 of home's {role} the program fails and says how to go on",
+                  p.returncode == 1 and f"cohortium collect {i}" in err, err)
+            back(lab, 0, role, old)
+            a = lab.ask("collect", i)
+            check("it is collected", a.status == 0, a.err)
+            check("the same bytes as undisturbed", number not in want or items(a) == want[number],
+                  a.out)
+            check("for one charge", charges(lab) == [at_home] * 3, (at_home, charges(lab)))
+            check("and no session is left anywhere",
+                  wait_for(lambda: sum(running(lab, n) for n in range(3)) == 0, 10))
+
+        # A request that has expired is asked anew: no charge.
+        p, words, vault = held(lab, first)
+        i = told_id(p)
+        end(p)
+        os.kill(vault, signal.SIGCONT)
+        wait_for(lambda: not pending(lab) or list(pending(lab).values())[0]["state"] == "sent", 20)
+        file = next((lab.home / "config/cohortium/profiles/lab-test/pending").glob(i + "*"))
+        kept = file.read_bytes()
+        at_home = lab.charges(0)
+        a = lab.ask(*words, "--deadline", "12")
+        check("its words give the answer, too", a.status == 0, a.err)
+        same = items(a)
+        file.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+        a = lab.ask("collect", i)
+        check("a pending request with a flipped bit is not sent", a.status == 1, a.out + a.err)
+        file.write_bytes(kept)
+        a = lab.ask("collect", i)
+        check("collect gives it, however often", a.status == 0 and items(a) == same, a.err)
+        check("and nothing is charged for that", charges(lab) == [at_home] * 3, charges(lab))
+
+
+def test_expired():
+    with Lab() as lab:
+        p = start(lab, ["count", "lung", "--deadline", "11"])
+        out, _ = p.communicate(timeout=60)
+        want, at_home = json.loads(out)["items"], lab.charges(0)
+        vault = lab.children(2)["vault-process"]
+        os.kill(vault, signal.SIGSTOP)
+        p = start(lab, ["count", "lung", "--deadline", "3"])
+        i = told_id(p)
+        end(p)
+        os.kill(vault, signal.SIGCONT)
+        a = lab.ask("collect", i)
+        check("one that ran out of time is asked anew",
+              a.status == 0 and ("asked anew" in a.err or items(a) == want), a.err)
+        check("and is the same answer for no charge",
+              items(a) == want and charges(lab) == [at_home] * 3, a.out)
+
+
+def test_cancel():
+    with Lab() as lab:
+        p, words, vault = held(lab, 20)
+        i = told_id(p)
+        a = lab.ask("cancel", i)
+        os.kill(vault, signal.SIGCONT)
+        check("a fit is cancelled, and it is told where it was charged",
+              a.status == 0 and a.json["cancelled"] and "hospital_a" in a.json["charged"], a.out)
+        out, err = p.communicate(timeout=20)
+        check("who waited for it hears so", p.returncode == 1 and "cancelled" in err, err)
+        check("nothing runs anywhere",
+              wait_for(lambda: [running(lab, n) for n in range(3)] == [0, 0, 0], 10))
+        check("nothing is pending", pending(lab) == {}, pending(lab))
+        at_home = lab.charges(0)
+        a = lab.cohortium("cancel", i, "--profile", "lab-test")
+        check("a second cancel finds nothing and is no failure",
+              a.status == 0 and "nothing to cancel" in a.out, a.out + a.err)
+        a = lab.ask(*words)
+        check("asked again it is answered, for the one charge",
+              a.status == 0 and charges(lab) == [at_home] * 3, a.err)
+
+        p, words, vault = held(lab, 45)
+        i = told_id(p)
+        p.send_signal(signal.SIGINT)
+        out, err = p.communicate(timeout=20)
+        os.kill(vault, signal.SIGCONT)
+        check("Ctrl-C cancels it at home and says what was charged",
+              p.returncode == 1 and "cancelled" in err and "hospital_a" in err, err)
+        check("and nothing runs or is pending", pending(lab) == {} and
+              wait_for(lambda: [running(lab, n) for n in range(3)] == [0, 0, 0], 10), pending(lab))
+        for bad in ("xyz", "12", "g" * 12, "1" * 33):
+            a = lab.cohortium("cancel", bad, "--profile", "lab-test")
+            check(f"`{bad[:12]}` is no id", a.status == 2, a.err)
+
+
+def second_researcher(lab):
+    """bob, of the same home, with a profile of his own."""
+    profiles = lab.home / "config/cohortium/profiles"
+    shutil.copytree(profiles / "lab-test", profiles / "bob")
+    for name in ("researcher.key", "credential"):
+        (profiles / "bob" / name).unlink()
+    shutil.rmtree(profiles / "bob" / "pending", ignore_errors=True)
+    key = lab.home / "bob.key"
+    a = lab.cohortium("key", "new", "--use", "researcher", "--name", "bob", "--lab", "-o", key)
+    assert a.status == 0, a.err
+    shutil.copy(key, profiles / "bob" / "researcher.key")
+    out = lab.home / "bob.credential"
+    a = lab.noded(0, "researcher", "issue", f"{key}.card", "-o", out)
+    assert a.status == 0, a.out + a.err
+    shutil.copy(out, profiles / "bob" / "credential")
+
+
+def test_later():
+    with Lab() as lab:
+        second_researcher(lab)
+        at_home = lab.charges(0)
+        assert lab.noded(2, "stop").status == 0
+        a = lab.ask("count", "lung", "--where", "age >= 61", "--later")
+        check("a question is left with home while a site is down", a.status == 0, a.err)
+        i = a.json["later"]["id"]
+        check("it waits", wait_for(lambda: pending(lab)[i]["state"] == "waiting"
+                                   and "hospital_c" in pending(lab)[i]["text"], 20), pending(lab))
+        a = lab.ask("collect", i)
+        check("collect says what it waits for",
+              a.status == 1 and "hospital_c" in a.err and "--wait" in a.err, a.err)
+        a = lab.cohortium("collect", i, "--profile", "bob", "--json")
+        check("another researcher cannot collect it", a.status == 1 and not a.out
+              and "no question" in a.err, a.out + a.err)
+        a = lab.cohortium("cancel", i, "--profile", "bob", "--json")
+        check("nor cancel it", a.status == 0 and not a.json["cancelled"], a.out)
+        a = lab.cohortium("pending", "--profile", "bob", "--json")
+        check("nor see it", a.status == 0 and a.json["pending"] == [], a.out)
+        check("and it waits still", i in pending(lab))
+
+        # Home itself dies meanwhile: what it keeps is durable.
+        old = lab.children(0)["vault-process"]
+        os.kill(old, signal.SIGKILL)
+        back_up = wait_for(lambda: lab.children(0).get("vault-process", old) != old, 15)
+        check("home comes back", back_up)
+        check("and keeps it", wait_for(lambda: pending(lab).get(i, {}).get("state") == "waiting",
+                                       15), pending(lab))
+        waiting = start(lab, ["collect", i, "--wait"])
+        time.sleep(1)
+        a = lab.serve(2)
+        assert a.status == 0, a.err
+        out, err = waiting.communicate(timeout=60)
+        check("with all sites up it is answered and collected",
+              waiting.returncode == 0 and json.loads(out)["items"]["patients"] == 134, out + err)
+        check("for one charge", charges(lab) == [at_home + 1] * 3, charges(lab))
+        check("home and profile forget it", pending(lab) == {}, pending(lab))
+        a = lab.ask("count", "lung", "--where", "age >= 61")
+        check("asked directly the same comes for nothing", a.item("patients") == 134
+              and charges(lab) == [at_home + 1] * 3, a.out)
+
+        # Answered while nobody waits.
+        a = lab.ask("count", "lung", "--where", "age >= 62", "--later", "--days", "1")
+        i = a.json["later"]["id"]
+        check("one that can be answered is answered at once",
+              wait_for(lambda: pending(lab)[i]["state"] == "done", 20), pending(lab))
+        shutil.rmtree(lab.home / "config/cohortium/profiles/lab-test/pending")
+        a = lab.ask("collect", i[:10])
+        check("it is collected by the beginning of its id, from home alone", a.status == 0, a.err)
+
+        # One that cannot be answered says so when it is collected.
+        a = lab.ask("count", "lung", "--where", "age >= 63", "--later", "--by-site")
+        i = a.json["later"]["id"]
+        wait_for(lambda: pending(lab)[i]["state"] == "failed", 20)
+        a = lab.ask("collect", i)
+        check("one that no site may answer fails when it is collected",
+              a.status in (1, 3) and "by site" in a.err.replace("by-site", "by site"), a.err)
+        check("and is forgotten", pending(lab) == {}, pending(lab))
+
+        # Cancelled while it waits; expired; too many.
+        assert lab.noded(2, "stop").status == 0
+        a = lab.ask("count", "lung", "--where", "age >= 64", "--later")
+        i = a.json["later"]["id"]
+        a = lab.ask("cancel", i)
+        check("one that waits is cancelled for nothing",
+              a.json["cancelled"] and a.json["charged"] == [], a.out)
+        check("and is gone", pending(lab) == {}, pending(lab))
+        left = [lab.ask("count", "lung", "--where", f"age >= {20 + n}", "--later")
+                for n in range(16)]
+        check("a researcher may leave sixteen", all(a.status == 0 for a in left))
+        a = lab.ask("count", "lung", "--where", "age >= 65", "--later")
+        check("the next one is refused and it is told why",
+              a.status == 1 and "16 questions" in a.err and "cancel" in a.err, a.err)
+        a = lab.cohortium("count", "lung", "--later", "--profile", "bob", "--json")
+        check("another researcher still has room, or hears of the permit alone",
+              a.status == 0 or "permit" in a.err, a.err)
+        i = left[0].json["later"]["id"]
+        lab.sql(0, "UPDATE later SET expires_at=1 WHERE hex(request)=?", i.upper())
+        check("what has expired home keeps no longer", wait_for(
+            lambda: pending(lab).get(i, {}).get("state") in ("sent", None), 10), pending(lab))
+        for words in (["--later", "--dry-run"], ["--days", "3"], ["--later", "--days", "8"],
+                      ["--later", "--save", "x.receipt"]):
+            a = lab.ask("count", "lung", *words)
+            check(f"{' '.join(words)} is wrong usage", a.status == 2, a.err)
+        assert lab.serve(2).status == 0
+        ids = [a.json["later"]["id"] for a in left[1:]]
+        check("with the site back all are answered", wait_for(
+            lambda: all(pending(lab)[k]["state"] == "done" for k in ids), 60), pending(lab))
+        got = [lab.ask("collect", k) for k in ids]
+        check("and collected", all(a.status == 0 for a in got), [a.err for a in got])
+
+
+def test_progress():
+    with Lab() as lab:
+        vault = lab.children(1)["vault-process"]
+        os.kill(vault, signal.SIGSTOP)
+        p = start(lab, ["count", "lung"], "--progress")
+        time.sleep(7)  # three of them go by with the list of sites
+        os.kill(vault, signal.SIGCONT)
+        out, err = p.communicate(timeout=30)
+        check("progress tells how far each site is", p.returncode == 0
+              and "hospital_a checked, hospital_b checking, hospital_c checked" in err, err)
+        check("a line only when something changed", len(err.splitlines()) <= 4, err)
+        a = lab.ask("count", "lung", "--where", "age >= 50")
+        check("a quick question says nothing", a.err == "", a.err)
+
+
+test_progress()
+test_later()
+test_cancel()
+test_expired()
+test_killed(undisturbed())
+check.end()

@@ -85,9 +85,12 @@ echo "What the officers of the first hospital see of it:"
 cohortiumd audit explain "$reference" --dir "$dir/lab/hospital_a"
 
 say "5. Proof: the receipt verifies offline, the log recomputes"
-receipt=$(ls -t "$XDG_CONFIG_HOME"/cohortium/profiles/lab-demo/receipts/*.receipt | sed -n 2p)
-show cohortium verify "$receipt"
-"$bin/cli/cohortium" verify "$receipt"
+cohortium receipts
+# The refusal's is the newest; the regression's stands below it.
+receipt=$("$bin/cli/cohortium" receipts --profile lab-demo | sed -n '3s/ .*//p')
+cohortium verify "$receipt"
+echo "The same question once more gives the same bytes, and is free:"
+cohortium replay "$receipt"
 cohortiumd audit verify --dir "$dir/lab/hospital_a"
 
 if [ "$keep" = yes ]; then

@@ -78,6 +78,10 @@ static const char *site_name(const struct receipt_facts *f, size_t i)
 /* A name that somebody gave must not look like a line of ours. */
 static void put_line(struct buffer *out, const char *text)
 {
+    if (text == NULL) {
+        out->fault = FAULT_MEMORY;
+        return;
+    }
     buffer_text(out, "  ");
     for (; *text != '\0'; text++)
         buffer_put(out, (unsigned char)*text < 0x20 ? " " : text, 1);
@@ -93,6 +97,8 @@ static void put_text(struct buffer *out, const struct receipt_facts *f,
         buffer_text(out, "EXACT FOR TESTING: a lab's answer, of class testing\n\n");
     buffer_printf(out, "%s holds: %s of %s\n", file, q->analysis, q->dataset);
     put_line(out, question_words(out->cx, q));
+    const char *genesis = bytes_hex(out->cx, f->manifest->consortium, DIGEST_BYTES);
+    put_line(out, cx_printf(out->cx, "genesis %s", genesis == NULL ? "" : genesis));
     buffer_text(out, "\nproved\n");
     for (size_t i = 0; i < f->n_statements; i++)
         put_line(out, f->statements[i]);

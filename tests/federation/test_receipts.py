@@ -234,7 +234,7 @@ def words(lab, path):
     took = time.monotonic() - begin
     check("verify needs no profile and no node", done.returncode == 0, done.stderr)
     check("... and then says whose word it takes", "--genesis" in done.stderr
-          and "compare it" in done.stdout, done.stdout)
+          and "compare it" in done.stdout and f"genesis {genesis}" in done.stdout, done.stdout)
     check(f"it takes less than a second ({took * 1000:.0f} ms)", took < 1.0)
     v = lab.cohortium("verify", path, "--genesis", genesis)
     for part in ("table lung 'sex * status'", "signed by lab_researcher", 'permit "lab test"',

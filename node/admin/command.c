@@ -40,6 +40,23 @@ const struct admin_command admin_commands[] = {
     {"doctor", admin_doctor, "[--dir FOLDER]",
      "check everything, each problem with its remedy", "",
      "example: cohortiumd doctor --dir /srv/cohortium"},
+    {"backup", admin_backup, "[--dir FOLDER] --to NEW_FOLDER [--quiet]",
+     "copy a node, running or not, into a new folder", "to: quiet",
+     "Keys (sealed as they are), manifest, database as of one moment, and the data that "
+     "answers;\n"
+     "log and ledger are verified, every file's digest is in an index. NEW_FOLDER is whole "
+     "or not\n"
+     "there at all. Keep it where the data may be: it holds rows. The passphrase is not in "
+     "it.\n\n"
+     "example: cohortiumd backup --dir /srv/cohortium --to /backup/cohortium-2026-11-24"},
+    {"restore", admin_restore, "[--digest DIGEST] BACKUP NEW_FOLDER",
+     "make a node's folder from a backup", "digest:",
+     "Every file is verified, log and ledger too. The node then answers nothing until "
+     "another\n"
+     "member has compared its log with what it saw of it: an older copy would forget what "
+     "was\n"
+     "released since. The old node must not run any more.\n\n"
+     "example: cohortiumd restore /backup/cohortium-2026-11-24 /srv/cohortium"},
     {"consortium card", admin_card,
      "--endpoint ENDPOINT --officer CARD [--officer CARD] [--title TEXT] "
      "[--outbound-only]\n"
@@ -223,6 +240,12 @@ const struct admin_command admin_commands[] = {
     {"audit explain", admin_audit_explain, "REFERENCE",
      "why an answer was not released (for officers)", "",
      "example: cohortiumd audit explain 0f3a5c7e9b1d2f40"},
+    {"audit accept-restore", admin_audit_accept_restore, "--reason TEXT",
+     "let a restored node answer that nobody can compare", "reason:",
+     "Only where no other member can be reached for long: the regions of what was released "
+     "after\n"
+     "the backup are forgotten. The reason stays in the log.\n\n"
+     "example: cohortiumd audit accept-restore --reason \"the others' nodes are gone\""},
 };
 const size_t admin_command_count = COUNT(admin_commands);
 

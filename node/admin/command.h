@@ -66,6 +66,7 @@ CHECKED enum fault read_card(struct invocation *in, const char *path,
  * the node's folder. */
 CHECKED enum fault read_manifest(struct invocation *in, struct manifest **ret);
 
+admin_run admin_backup, admin_restore, admin_audit_accept_restore;
 admin_run admin_init, admin_serve, admin_stop, admin_status, admin_doctor;
 admin_run admin_card, admin_create, admin_sign_manifest, admin_show_manifest;
 admin_run admin_join, admin_export, admin_publish, admin_thaw;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "analyses/formula.h"
+#include "node/vault/ledger.h"
 #include "node/vault/vault.h"
 #include "protocol/base/clock.h"
 
@@ -15,7 +16,20 @@ struct work {
     Cohortium__LogRecord *record;
     struct answer_row row;
     uint64_t index;
+    uint8_t ledger[32];
 };
+
+/* So that a ledger that was cut or rolled back does not fit the log. */
+static enum fault note_ledger(struct cx *cx, sqlite3 *sql, struct work *w)
+{
+    uint64_t rows;
+
+    TRY(ledger_head(cx, sql, w->d->opened->dataset->cb->body->patient_namespace, w->ledger,
+                    &rows));
+    if (rows > 0)
+        w->record->ledger = PB_DATA(bytes_of(w->ledger, sizeof w->ledger));
+    return FAULT_NONE;
+}
 
 static enum fault write_decision(struct cx *cx, sqlite3 *sql, void *user)
 {
@@ -23,6 +37,7 @@ static enum fault write_decision(struct cx *cx, sqlite3 *sql, void *user)
     const Cohortium__Request *r = w->d->opened->request.body;
     int64_t now = clock_utc_ms();
 
+    TRY(note_ledger(cx, sql, w));
     TRY(audit_append(cx, sql, w->record, w->d->details, &w->index));
     /* Proved here, so that the checkpoint is kept: without one a cut tail would not show.
      */

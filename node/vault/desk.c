@@ -32,6 +32,7 @@ static const struct {
     {"audit verify", desk_audit_verify},
     {"audit show", desk_audit_show},
     {"audit explain", desk_audit_explain},
+    {"audit accept-restore", desk_audit_accept_restore},
     {"status", desk_status},
     {"ready", desk_ready},
     {"doctor", desk_doctor},

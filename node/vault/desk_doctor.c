@@ -1,8 +1,10 @@
-/* desk_doctor.c - what doctor says of papers, members and versions, each problem with its
- * remedy. */
+/* desk_doctor.c - what doctor says of ledger, papers, members and versions, each problem with its
+ * remedy; and a restored log taken on. */
 #include <string.h>
 
 #include "node/vault/desk.h"
+#include "node/vault/ledger.h"
+#include "node/vault/restored.h"
 #include "protocol/base/clock.h"
 
 enum {
@@ -20,6 +22,22 @@ void desk_finding(struct desk *d, enum finding finding, const char *what, const 
         buffer_printf(&d->text, "         -> %s\n", remedy);
     if (finding == FINDING_PROBLEM)
         d->reply->status = 1;
+}
+
+/* ---- the ledger ---- */
+
+static enum fault verify_ledger(struct cx *cx, sqlite3 *sql, void *user)
+{
+    (void)user;
+    return ledger_verify(cx, sql);
+}
+
+static void check_ledger(struct desk *d)
+{
+    enum fault fault = db_read(d->cx, d->v->db, verify_ledger, NULL);
+
+    desk_finding(d, fault == FAULT_NONE ? FINDING_WELL : FINDING_PROBLEM,
+                 "the ledger is whole and holds what the log says", cx_message(d->cx));
 }
 
 /* ---- papers ---- */
@@ -89,6 +107,7 @@ enum fault desk_check_papers(struct desk *d)
     const char **list;
     size_t n;
 
+    check_ledger(d);
     TRY(check_policy(d));
     TRY(desk_notices(d->cx, d->v, true, &list, &n));
     for (size_t i = 0; i < n; i++)
@@ -195,5 +214,15 @@ enum fault desk_check_members(struct desk *d)
     for (size_t i = 0; i < links->n_sites; i++)
         if (strcmp(links->sites[i]->state, "this") != 0)
             check_member(d, links->sites[i]);
+    return FAULT_NONE;
+}
+
+enum fault desk_audit_accept_restore(struct desk *d)
+{
+    const char *reason;
+
+    TRY(desk_word(d, 0, "a reason, for the log", &reason));
+    TRY(restored_accept(d->cx, d->v, reason));
+    buffer_text(&d->text, "the restored log is taken on: this node may answer again\n");
     return FAULT_NONE;
 }

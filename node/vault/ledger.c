@@ -9,12 +9,12 @@
  * ordinal of the dataset version named beside; they say which patients, so they never leave
  * this file.
  */
-#include "node/vault/ledger.h"
+#include "node/vault/ledger_private.h"
 
 #include <sodium.h>
 #include <string.h>
 
-enum { EXPRESSION_BYTES_MAX = 1024 * 1024, BITMAP_BYTES_MAX = 256 * 1024 * 1024 };
+enum { BITMAP_BYTES_MAX = 256 * 1024 * 1024 };
 
 static const char LABEL[] = "cohortium/ledger/1";
 
@@ -38,16 +38,17 @@ static void hash_text(crypto_hash_sha256_state *state, const char *text)
     (void)crypto_hash_sha256_update(state, (const uint8_t *)text, strlen(text) + 1);
 }
 
-static void entry_digest(const struct adding *a, const struct entry *e, uint8_t ret[32])
+void ledger_digest(const char *dataset, const char *kind, const char *name,
+                   struct bytes expression, uint8_t ret[32])
 {
     crypto_hash_sha256_state state;
 
     (void)crypto_hash_sha256_init(&state);
     hash_text(&state, LABEL);
-    hash_text(&state, e->kind);
-    hash_text(&state, a->cb->body->name);
-    hash_text(&state, e->name);
-    (void)crypto_hash_sha256_update(&state, e->expression.p, e->expression.n);
+    hash_text(&state, kind);
+    hash_text(&state, dataset);
+    hash_text(&state, name);
+    (void)crypto_hash_sha256_update(&state, expression.p, expression.n);
     (void)crypto_hash_sha256_final(&state, ret);
 }
 
@@ -93,20 +94,26 @@ static enum fault insert(struct adding *a, const struct entry *e, const uint8_t 
     return db_run(a->cx, a->sql, stmt);
 }
 
+void ledger_chain(const uint8_t before[32], const uint8_t digest[32], uint8_t ret[32])
+{
+    crypto_hash_sha256_state state;
+
+    (void)crypto_hash_sha256_init(&state);
+    (void)crypto_hash_sha256_update(&state, before, 32);
+    (void)crypto_hash_sha256_update(&state, digest, 32);
+    (void)crypto_hash_sha256_final(&state, ret);
+}
+
 static enum fault add_entry(struct adding *a, const struct entry *e)
 {
     uint8_t digest[32], head[32];
-    crypto_hash_sha256_state state;
     bool held = false;
 
-    entry_digest(a, e, digest);
+    ledger_digest(a->cb->body->name, e->kind, e->name, e->expression, digest);
     TRY(is_held(a, digest, &held));
     if (held)
         return FAULT_NONE;
-    (void)crypto_hash_sha256_init(&state);
-    (void)crypto_hash_sha256_update(&state, a->head, 32);
-    (void)crypto_hash_sha256_update(&state, digest, 32);
-    (void)crypto_hash_sha256_final(&state, head);
+    ledger_chain(a->head, digest, head);
     TRY(insert(a, e, digest, head));
     memcpy(a->head, head, 32);
     return FAULT_NONE;
@@ -119,7 +126,7 @@ static enum fault pack_expression(const struct adding *a, const struct ast *ast,
 
     TRY(ast_to_pb(a->cx, a->cb, ast, &pb));
     TRY(pb_pack(a->cx, &pb->base, ret));
-    return ret->n <= EXPRESSION_BYTES_MAX
+    return ret->n <= LEDGER_EXPRESSION_MAX
                ? FAULT_NONE
                : cx_fail(a->cx, FAULT_BOUND, "ledger: an expression of %zu bytes", ret->n);
 }

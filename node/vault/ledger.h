@@ -19,5 +19,8 @@ CHECKED enum fault ledger_add(struct cx *cx, sqlite3 *sql, const struct codebook
                               const struct regions *regions, uint64_t *const *bitmaps,
                               uint64_t patients, const int *quasi_columns,
                               size_t n_columns);
+/* Recomputes every row's digest and the chain of heads in each namespace, and looks for
+ * every head that the log names. FAULT_CONFLICT says what does not fit. */
+CHECKED enum fault ledger_verify(struct cx *cx, sqlite3 *sql);
 CHECKED enum fault ledger_head(struct cx *cx, sqlite3 *sql, const char *name_space,
                                uint8_t ret[32], uint64_t *ret_rows);

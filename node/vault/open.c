@@ -9,6 +9,7 @@
 
 #include "node/folder.h"
 #include "node/log.h"
+#include "node/vault/restored.h"
 #include "node/vault/vault.h"
 #include "protocol/base/clock.h"
 
@@ -105,6 +106,7 @@ enum fault vault_policy(struct cx *cx, struct vault *v, const struct policy_now 
     enum fault fault = FAULT_NONE;
     char text[32];
 
+    TRY(restored_judge(cx, v));
     reload_policy(cx, v);
     (void)pthread_mutex_lock(&v->lock);
     if (v->policy == NULL)
@@ -182,7 +184,8 @@ static enum fault open_parts(struct cx *cx, struct vault *v, const char *passphr
     TRY(governance_open(cx, v));
     v->origin = checkpoint_origin(cx, v->manifest->consortium, v->self->name);
     TRY(db_open(cx, cx_printf(cx, "%s/vault.db", v->folder), &v->db));
-    return store_open(cx, v->db, v->data_fd, &v->store);
+    TRY(store_open(cx, v->db, v->data_fd, &v->store));
+    return restored_load(cx, v);
 }
 
 void vault_close(struct vault *v)

@@ -62,6 +62,7 @@ struct vault {
     char why_not[512];
     int64_t policy_again;               /* when to try a policy that did not hold, monotonic */
     struct bytes links;                 /* newest IPC_LINKS, malloc memory */
+    bool restored;                      /* and not yet compared (restored.h) */
     pthread_mutex_t sessions_lock;
     struct session *sessions[SESSIONS_MAX];
     int64_t started_at;

@@ -1,4 +1,5 @@
 /* The ledger holds each region once, in a chain that says in one digest what it holds. */
+#include "node/vault/audit.h"
 #include "node/vault/ledger.h"
 
 #include <sodium.h>
@@ -221,11 +222,77 @@ static void test_ledger__rows_are_chained_and_hold_their_patients(void **state)
     tear_down(&f);
 }
 
+/* ---- verified ---- */
+
+struct bending {
+    const char *what, *text; /* one statement */
+    enum fault want;
+};
+
+static enum fault bend(struct cx *cx, sqlite3 *sql, void *user)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+
+    TRY(db_prepare(cx, sql, &stmt, ((const struct bending *)user)->text, ""));
+    return db_run(cx, sql, stmt);
+}
+
+static enum fault verify(struct cx *cx, sqlite3 *sql, void *user)
+{
+    (void)user;
+    return ledger_verify(cx, sql);
+}
+
+/* A decision, with the head of the ledger then. */
+static enum fault decide(struct cx *cx, sqlite3 *sql, void *user)
+{
+    const struct adding *a = user;
+    Cohortium__LogRecord record = COHORTIUM__LOG_RECORD__INIT;
+    uint64_t index;
+
+    record.kind = (char *)"question";
+    record.ledger = PB_DATA(bytes_of(a->head, sizeof a->head));
+    return audit_append(cx, sql, &record, "", &index);
+}
+
+static void test_ledger__a_row_less_or_changed_is_found(void **state)
+{
+    static struct bending rows[] = {
+        {"as it was", "UPDATE ledger SET patients = patients", FAULT_NONE},
+        {"the first row is gone", "DELETE FROM ledger WHERE row = 1", FAULT_CONFLICT},
+        {"the last row is gone", "DELETE FROM ledger WHERE row = 2", FAULT_CONFLICT},
+        {"all are gone", "DELETE FROM ledger", FAULT_CONFLICT},
+        {"another region", "UPDATE ledger SET expression = x'00' WHERE row = 1",
+         FAULT_CONFLICT},
+        {"another dataset", "UPDATE ledger SET dataset = 'colon'", FAULT_CONFLICT},
+        {"another namespace", "UPDATE ledger SET namespace = 'x' WHERE row = 2",
+         FAULT_CONFLICT},
+        {"another head", "UPDATE ledger SET head = prev WHERE row = 2", FAULT_CONFLICT},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct fixture f;
+        struct adding a = {.f = &f, .n = 2};
+
+        set_up(&f);
+        a.list[0] = f.male;
+        a.list[1] = f.old;
+        add_and_look(rows[i].what, &a, 2);
+        CHECK_OK_(rows[i].what, f.cx, db_write(f.cx, f.db, decide, &a));
+        CHECK_OK_(rows[i].what, f.cx, db_read(f.cx, f.db, verify, NULL));
+        CHECK_OK_(rows[i].what, f.cx, db_write(f.cx, f.db, bend, &rows[i]));
+        CHECK_EQ_(rows[i].what, db_read(f.cx, f.db, verify, NULL), rows[i].want);
+        tear_down(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ledger__a_region_enters_once),
         cmocka_unit_test(test_ledger__the_head_says_what_is_held),
+        cmocka_unit_test(test_ledger__a_row_less_or_changed_is_found),
         cmocka_unit_test(test_ledger__rows_are_chained_and_hold_their_patients),
     };
 

@@ -368,6 +368,22 @@ def permits(lab):
           and "lab test" in a.json["causes"][0]["text"], a.out + a.err)
 
 
+def leaving(lab):
+    path, manifest = lab.home / "fourth.receipt", lab.home / "manifest.2"
+    done = [lab.noded(0, "consortium", "revoke", "--reason", "a test", "-o", manifest, "hospital_c")]
+    done += [lab.run(NODED, "consortium", "sign", "--key", key, manifest)
+             for key in sorted((lab.dir / "keys").glob("governance*.key"))]
+    done += [lab.noded(0, "consortium", "publish", manifest)]
+    check("hospital_c is a member no more", all(d.status == 0 for d in done),
+          [d.out + d.err for d in done])
+    a = lab.ask("replay", path)
+    check("a member that left is named", a.status == 1 and not a.json["answered"]
+          and [(c["cause"], c["site"]) for c in a.json["causes"]] == [("site_gone", "hospital_c")]
+          and "no member" in a.json["causes"][0]["text"], a.out + a.err)
+    a = lab.cohortium("verify", path, "--profile", "lab-test")
+    check("what it answered is proved for good", a.status == 0, a.out + a.err)
+
+
 def exporting(lab, path):
     crate = lab.home / "crate"
     a = lab.cohortium("export", path, "--profile", "lab-test")
@@ -503,6 +519,7 @@ if __name__ == "__main__":
         exporting(lab, saved)
         replaying(lab)
         permits(lab)
+        leaving(lab)
     with Lab(policy="cautious", options=["--permit-by-site"]) as lab:
         by_site(lab)
     check.end()

@@ -4,6 +4,7 @@
 #include "node/cli/ask_private.h"
 #include "node/cli/pending.h"
 #include "node/cli/render.h"
+#include "node/cli/words.h"
 #include "protocol/base/clock.h"
 
 enum {
@@ -389,7 +390,7 @@ static enum fault line_of_file(struct cx *cx, const struct pending *p, struct li
     ret->state = ret->expires_at < clock_utc_ms() ? "expired" : "sent";
     ret->text = ret->expires_at < clock_utc_ms() ? "asked anew when collected"
                                                  : "no answer came; collect asks again";
-    ret->question = cx_printf(cx, "%s %s", r->question->analysis, r->question->dataset);
+    ret->question = question_words(cx, r->question);
     return ret->question != NULL ? FAULT_NONE : FAULT_MEMORY;
 }
 
@@ -408,11 +409,17 @@ static enum fault gather(struct home *home, struct cx *cx, struct line *lines,
         TRY(line_of_card(cx, reply->cards[i], &lines[n++]));
     TRY(pending_list(cx, &home->profile, &files, &n_files));
     for (size_t i = 0; i < n_files && n < CARDS_MAX; i++) {
-        bool known = false;
+        struct line line;
+        size_t k = 0;
 
-        for (size_t k = 0; k < n && !known; k++)
-            known = strcmp(lines[k].id, files[i].id) == 0;
-        n += !known && line_of_file(cx, &files[i], &lines[n]) == FAULT_NONE;
+        if (line_of_file(cx, &files[i], &line) != FAULT_NONE)
+            continue;
+        while (k < n && strcmp(lines[k].id, line.id) != 0)
+            k++;
+        if (k < n)
+            lines[k].question = line.question; /* all of its words */
+        else
+            lines[n++] = line;
     }
     *ret_n = n;
     return FAULT_NONE;

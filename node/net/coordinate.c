@@ -8,7 +8,6 @@
  * One exchange a round. When a site fails, the session is aborted everywhere and the site
  * named.
  */
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,19 +16,14 @@
 #include "protocol/base/clock.h"
 
 enum {
-    ASK_MEMORY = 1 << 30,
-    ROUND_MEMORY = 1 << 30,
-    PROGRESS_MS = 1000,
-    ATTEMPT_MS = 15 * 60 * 1000, /* of a request that may wait for days */
-    ROUNDS_MAX = 1000000,        /* as far as a site's claim is told on */
+    ROUNDS_MAX = 1000000, /* as far as a site's claim is told on */
     CLEARS_MAX = 20,
-    CLEAR_MS = 500,
-    ENVELOPE_MEMORY = 4 * 1024 * 1024
+    CLEAR_MS = 500
 };
 
-static const char cancelled[] = "cancelled by the researcher";
+const char ask_cancelled[] = "cancelled by the researcher";
 
-static void ask_free(struct ask *a)
+void ask_free(struct ask *a)
 {
     for (struct ask **at = &a->net->asks; *at != NULL; at = &(*at)->next)
         if (*at == a) {
@@ -69,8 +63,8 @@ static void tell_end(struct ask *a, enum fault fault, struct bytes body)
         done(a->done_user, fault, body);
 }
 
-static void tell_trouble(struct ask *a, enum fault fault, const char *text,
-                         const Cohortium__Member *site)
+void ask_tell(struct ask *a, enum fault fault, const char *text,
+              const Cohortium__Member *site)
 {
     AUTO_CX struct cx *cx = cx_new(256 * 1024, CX_NO_DEADLINE);
 
@@ -79,7 +73,7 @@ static void tell_trouble(struct ask *a, enum fault fault, const char *text,
 
 /* Everybody forgets the session; the researcher hears why. The ask goes when no call is
  * out. */
-static void ask_fail(struct ask *a, enum fault fault, const char *text, size_t site)
+void ask_fail(struct ask *a, enum fault fault, const char *text, size_t site)
 {
     if (a->failed)
         return;
@@ -89,12 +83,12 @@ static void ask_fail(struct ask *a, enum fault fault, const char *text, size_t s
                   bytes_of(a->request.envelope.digest, DIGEST_BYTES),
                   clock_mono_ms() + NET_LINK_WAIT_MS, ignore, NULL);
     log_notice("a question ended without an answer: %s", text);
-    tell_trouble(a, fault, text, site < a->n ? a->parts[site].who : NULL);
+    ask_tell(a, fault, text, site < a->n ? a->parts[site].who : NULL);
 }
 
 /* Whether the one who waits gave it up. A link that went down gives up nothing: the answer
  * is collected by id. */
-static bool is_given_up(struct ask *a)
+bool ask_is_given_up(struct ask *a)
 {
     if (a->served == NULL || served_link(a->served) == NULL ||
         !served_is_cancelled(a->served))
@@ -106,7 +100,7 @@ static bool is_given_up(struct ask *a)
     return false;
 }
 
-static void ask_settle(struct ask *a)
+void ask_settle(struct ask *a)
 {
     if (a->failed && a->waiting == 0)
         ask_free(a);
@@ -143,8 +137,8 @@ static void call_ended(void *user, enum fault fault, struct bytes body)
 
     p->waiting = false;
     a->waiting--;
-    if (!a->failed && is_given_up(a))
-        ask_fail(a, FAULT_CANCELLED, cancelled, a->n);
+    if (!a->failed && ask_is_given_up(a))
+        ask_fail(a, FAULT_CANCELLED, ask_cancelled, a->n);
     if (!a->failed && fault == FAULT_REPLAY && a->phase == BEGINNING &&
         a->clears < CLEARS_MAX)
         a->clear = true;
@@ -272,9 +266,9 @@ static void finish(struct ask *a)
     enum fault fault = ask_receipt(a, &packed);
 
     if (fault != FAULT_NONE)
-        tell_trouble(a, fault, cx_message(a->cx), NULL);
+        ask_tell(a, fault, cx_message(a->cx), NULL);
     else if (packed.n > LINK_MESSAGE_MAX)
-        tell_trouble(a, FAULT_BOUND, "the receipt is larger than a message may be", NULL);
+        ask_tell(a, FAULT_BOUND, "the receipt is larger than a message may be", NULL);
     else
         tell_end(a, FAULT_NONE, packed);
     ask_free(a);
@@ -521,218 +515,8 @@ static void next(struct ask *a)
     }
 }
 
-/* ---- start, linking, progress ---- */
-
-static void begin_preflight(struct ask *a)
+void ask_begin(struct ask *a)
 {
     a->phase = PREFLIGHT;
     call_all(a, SERVICE_PREFLIGHT, a->request.envelope.packed, NULL);
-}
-
-/* Waits a little for links that come up (a node that has just started), not for long. */
-static bool wait_for_links(struct ask *a)
-{
-    for (size_t i = 0; i < a->n; i++) {
-        if (site_is_linked(a->net, a->parts[i].who))
-            continue;
-        if (clock_mono_ms() < a->linking_until)
-            return true;
-        const char *text = cx_printf(a->cx, "%s is down: no link with it at present",
-                                     a->parts[i].who->name);
-        ask_fail(a, FAULT_UNAVAILABLE, text != NULL ? text : a->parts[i].who->name, i);
-        return false;
-    }
-    return false;
-}
-
-static void tick(void *user)
-{
-    struct ask *a = user;
-    bool linking = a->phase == LINKING;
-
-    a->timer = 0;
-    if (a->failed)
-        return;
-    if (is_given_up(a)) {
-        ask_fail(a, FAULT_CANCELLED, cancelled, a->n);
-        ask_settle(a);
-        return;
-    }
-    a->timer = hub_after(a->net->hub, linking ? NET_TICK_MS : PROGRESS_MS, tick, a);
-    if (!linking) {
-        ask_progress(a);
-    } else if (!wait_for_links(a)) {
-        if (a->failed)
-            ask_settle(a);
-        else
-            begin_preflight(a);
-    }
-}
-
-static enum fault ask_open(struct ask *a, struct bytes request)
-{
-    struct bytes kept = bytes_of(cx_memdup(a->cx, request.p, request.n), request.n);
-    int64_t now = clock_utc_ms();
-
-    if (kept.p == NULL)
-        return FAULT_MEMORY;
-    TRY(request_verify(a->cx, a->net->manifest, kept, a->net->self->node_id.data, now,
-                       &a->request));
-    const Cohortium__Question *q = a->request.body->question;
-    const Cohortium__Stamp *stamp = a->request.body->stamp;
-    if (memcmp(a->request.who.subject, a->who, sizeof a->who) != 0)
-        return cx_fail(a->cx, FAULT_DENIED,
-                       "this request was signed by another researcher; sign your own");
-    a->n = q->n_sites;
-    a->home = a->n;
-    CX_NEW(a->cx, a->parts, a->n);
-    for (size_t i = 0; i < a->n; i++) {
-        const Cohortium__Member *m = manifest_find(a->net->manifest, q->sites[i].data);
-
-        a->parts[i] = (struct part){.ask = a, .i = i, .who = m};
-        if (member_same(m, a->net->self))
-            a->home = i;
-    }
-    if (a->home == a->n)
-        return cx_fail(a->cx, FAULT_INVALID,
-                       "your home node %s must be among the sites asked: it coordinates",
-                       a->net->self->name);
-    int64_t left = (int64_t)stamp->expires_at - now;
-    bool waits =
-        a->done != NULL || stamp->expires_at - stamp->issued_at > STAMP_LIFE_MAX_MS;
-    a->deadline = clock_mono_ms() + (waits && left > ATTEMPT_MS ? ATTEMPT_MS : left);
-    a->linking_until = clock_mono_ms() + NET_LINK_WAIT_MS;
-    return FAULT_NONE;
-}
-
-/* One researcher leaves room for another, however long their questions take. */
-static bool has_room_for(const struct net *net, const uint8_t who[32])
-{
-    size_t own = 0;
-
-    for (const struct ask *a = net->asks; a != NULL; a = a->next)
-        own += memcmp(a->who, who, sizeof a->who) == 0;
-    return net->n_asks < NET_ASKS_MAX && own < NET_ASKS_OF_ONE_MAX;
-}
-
-struct ask *ask_find(struct net *net, const uint8_t who[32], const uint8_t digest[32])
-{
-    for (struct ask *a = net->asks; a != NULL; a = a->next)
-        if (!a->failed && memcmp(a->who, who, sizeof a->who) == 0 &&
-            memcmp(a->request.envelope.digest, digest, DIGEST_BYTES) == 0)
-            return a;
-    return NULL;
-}
-
-struct ask *ask_named(struct net *net, const uint8_t who[32], const char *id, size_t *ret_n)
-{
-    struct ask *found = NULL;
-    char hex[2 * ID_BYTES + 1];
-
-    *ret_n = 0;
-    for (struct ask *a = net->asks; a != NULL; a = a->next) {
-        if (a->failed || memcmp(a->who, who, sizeof a->who) != 0)
-            continue;
-        (void)sodium_bin2hex(hex, sizeof hex, a->request.body->stamp->request_id.data,
-                             ID_BYTES);
-        if (strncmp(hex, id, strlen(id)) != 0)
-            continue;
-        found = found == NULL ? a : found;
-        ++*ret_n;
-    }
-    return found;
-}
-
-void ask_cancel(struct ask *a)
-{
-    a->waiting++; /* its aborts may end at once */
-    ask_fail(a, FAULT_CANCELLED, cancelled, a->n);
-    a->waiting--;
-    ask_settle(a);
-}
-
-/* A request that runs already is waited for by whoever sends it again (its program died);
- * who waited before does so no more. */
-static bool attach(struct net *net, const uint8_t who[32], struct bytes request,
-                   struct served *served)
-{
-    AUTO_CX struct cx *cx = cx_new(ENVELOPE_MEMORY, CX_NO_DEADLINE);
-    struct envelope claimed;
-    struct ask *a;
-
-    if (served == NULL || cx == NULL ||
-        envelope_open(cx, ENVELOPE_REQUEST, request, &claimed) != FAULT_NONE ||
-        (a = ask_find(net, who, claimed.digest)) == NULL)
-        return false;
-    if (a->served != NULL)
-        net_fail(a->served, FAULT_CONFLICT,
-                 "this request was sent once more; its answer goes there", net->self);
-    a->served = served;
-    return true;
-}
-
-void coordinate_for(struct net *net, const uint8_t who[32], struct bytes request,
-                    struct served *served, call_done *done, void *user)
-{
-    struct ask *a;
-
-    if (attach(net, who, request, served))
-        return;
-    if (!has_room_for(net, who) || (a = calloc(1, sizeof *a)) == NULL) {
-        struct ask nobody = {.served = served, .done = done, .done_user = user};
-
-        tell_trouble(
-            &nobody, FAULT_UNAVAILABLE,
-            "this node coordinates as many questions as it can; ask again in a while",
-            net->self);
-        return;
-    }
-    net->n_asks++;
-    a->next = net->asks;
-    net->asks = a;
-    memcpy(a->who, who, sizeof a->who);
-    a->net = net;
-    a->served = served;
-    a->done = done;
-    a->done_user = user;
-    a->cx = cx_new(ASK_MEMORY, CX_NO_DEADLINE);
-    a->round[0] = cx_new(ROUND_MEMORY, CX_NO_DEADLINE);
-    a->round[1] = cx_new(ROUND_MEMORY, CX_NO_DEADLINE);
-    enum fault fault = a->cx == NULL || a->round[0] == NULL || a->round[1] == NULL
-                           ? FAULT_MEMORY
-                           : ask_open(a, request);
-    if (fault != FAULT_NONE) {
-        tell_trouble(a, fault, a->cx != NULL ? cx_message(a->cx) : "out of memory",
-                     net->self);
-        ask_free(a);
-        return;
-    }
-    if (wait_for_links(a)) {
-        a->timer = hub_after(net->hub, NET_TICK_MS, tick, a);
-        return;
-    }
-    if (a->failed) {
-        ask_settle(a);
-        return;
-    }
-    a->timer = hub_after(net->hub, PROGRESS_MS, tick, a);
-    begin_preflight(a);
-}
-
-void coordinate(struct net *net, struct bytes request, struct served *served)
-{
-    coordinate_for(net, link_peer(served_link(served))->id, request, served, NULL, NULL);
-}
-
-void asks_end(struct net *net)
-{
-    struct ask *following;
-
-    for (struct ask *a = net->asks; a != NULL; a = following) {
-        following = a->next;
-        a->waiting++; /* its aborts may end at once */
-        ask_fail(a, FAULT_UNAVAILABLE, "this node is stopping; ask again in a while", a->n);
-        a->waiting--;
-        ask_settle(a);
-    }
 }

@@ -40,7 +40,19 @@ struct ask {
     uint64_t timer, clear_timer;
 };
 
-/* coordinate.c. As coordinate, of a researcher who need not be there: `served` or `done`
+/* coordinate.c. From preflight on, by itself; links should be up. */
+void ask_begin(struct ask *a);
+/* Everybody forgets the session, who waits hears why, once; site: whose fault, or a->n. It
+ * goes with its last call, seen by ask_settle. */
+void ask_fail(struct ask *a, enum fault fault, const char *text, size_t site);
+void ask_settle(struct ask *a);
+void ask_free(struct ask *a);
+void ask_tell(struct ask *a, enum fault fault, const char *text,
+              const Cohortium__Member *site);
+bool ask_is_given_up(struct ask *a);
+extern const char ask_cancelled[];
+
+/* asks.c. As coordinate, of a researcher who need not be there: `served` or `done`
  * may be NULL; done hears the end once, as of a call. */
 void coordinate_for(struct net *net, const uint8_t who[32], struct bytes request,
                     struct served *served, call_done *done, void *user);

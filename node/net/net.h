@@ -2,6 +2,7 @@
  * net.h - the process that holds links and the link key, and coordinates; it holds no data.
  *
  *   net.c         start, who may link, what peers and researchers may call, vault's socket
+ *   asks.c        the questions that run: room, who waits for which, cancel
  *   coordinate.c  one question, driven over all sites; believed by nobody
  *   later.c       questions that run or wait here: collected, cancelled, tried again
  *   sites.c       who is there and what they have

@@ -130,6 +130,8 @@ def test_killed(want):
             check("the same bytes as undisturbed", number not in want or items(a) == want[number],
                   a.out)
             check("for one charge", charges(lab) == [at_home] * 3, (at_home, charges(lab)))
+            check("the sites were told to end what was left of the first run",
+                  "running already" in lab.log(1) + lab.log(2), lab.log(1)[-500:])
             check("and no session is left anywhere",
                   wait_for(lambda: sum(running(lab, n) for n in range(3)) == 0, 10))
 
@@ -283,6 +285,19 @@ def test_later():
         check("one that no site may answer fails when it is collected",
               a.status in (1, 3) and "by site" in a.err.replace("by-site", "by site"), a.err)
         check("and is forgotten", pending(lab) == {}, pending(lab))
+
+        # A site's officer has yet to add the permit: it waits for that, too.
+        permits = lab.sql(2, "SELECT id, packed FROM permit")
+        lab.sql(2, "DELETE FROM permit")
+        a = lab.ask("count", "lung", "--where", "age >= 66", "--later")
+        i = a.json["later"]["id"]
+        check("one that lacks an officer's permit waits for it", wait_for(
+            lambda: pending(lab)[i]["state"] == "waiting" and "permit" in pending(lab)[i]["text"],
+            20), pending(lab))
+        for row in permits:
+            lab.sql(2, "INSERT INTO permit(id, packed) VALUES(?, ?)", *row)
+        a = lab.ask("collect", i, "--wait", timeout=90)
+        check("and is answered once it is there", a.status == 0, a.err)
 
         # Cancelled while it waits; expired; too many.
         assert lab.noded(2, "stop").status == 0

@@ -129,6 +129,17 @@ static void test_later__what_is_kept(void **state)
     }
 }
 
+/* Who may not ask any more may leave nothing here either. */
+static void test_later__not_of_a_revoked_credential(void **state)
+{
+    static const char *const words[] = {"ada", "left the institution"};
+    Cohortium__Request *r = question();
+
+    (void)state;
+    (void)vaults_desk(&t, cx, HOME, "researcher revoke", words, COUNT(words), NULL, 0);
+    (void)keep(r, t.researcher, FAULT_DENIED);
+}
+
 /* The same request twice is one; its id for another question is none. */
 static void test_later__one_id_one_request(void **state)
 {
@@ -247,6 +258,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNDER(testing, test_later__what_is_kept),
+        UNDER(testing, test_later__not_of_a_revoked_credential),
         UNDER(testing, test_later__one_id_one_request),
         UNDER(testing, test_later__nobody_elses),
         UNDER(testing, test_later__bounded),

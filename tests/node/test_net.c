@@ -485,6 +485,7 @@ static void test_net__a_question_outlives_its_link(void **state)
     struct ipc_message m = next_call(&n, LONG);
     CHECK_EQ_("preflight", m.code, SERVICE_PREFLIGHT);
     peer_free(person);
+    peer_run(other, 1500); /* longer than whoever hung up is looked for */
     person = researcher(&n, c.researcher);
     theirs = peer_call(other, SERVICE_ASK, request, LONG);
     CHECK_EQ_("a request of somebody else", theirs.fault, FAULT_DENIED);
@@ -509,6 +510,48 @@ static void test_net__a_question_outlives_its_link(void **state)
     node_stop(&n);
 }
 
+static void expect(struct node *n, enum service service, enum fault fault)
+{
+    struct ipc_message m = next_call(n, LONG);
+
+    CHECK_EQ_("the vault is called", m.code, service);
+    answer(n, m.id, fault);
+}
+
+/* A session that a dead coordinator left is ended before it is begun anew, and only then.
+ */
+static void test_net__a_left_session_is_cleared(void **state)
+{
+    Cohortium__Preflight preflight = COHORTIUM__PREFLIGHT__INIT;
+    struct bytes packed =
+        consortium_seal(cx, ENVELOPE_PREFLIGHT, &preflight.base, &c.node[0], 1);
+    struct result r;
+    struct node n;
+
+    (void)state;
+    node_start(&n);
+    struct peer *person = researcher(&n, c.researcher);
+    (void)peer_begin(person, SERVICE_ASK, request_of_one(1), LONG, &r);
+    peer_run(person, 50);
+    struct ipc_message m = next_call(&n, LONG);
+    CHECK_EQ_("preflight", m.code, SERVICE_PREFLIGHT);
+    CHECK_OK_(
+        "reply", cx,
+        ipc_send(cx, n.vault, IPC_VAULT,
+                 &(struct ipc_message){.kind = IPC_REPLY, .id = m.id, .body = packed}));
+    expect(&n, SERVICE_BEGIN, FAULT_REPLAY);
+    expect(&n, SERVICE_ABORT, FAULT_NONE);
+    expect(&n, SERVICE_BEGIN, FAULT_REPLAY); /* its step was still at work */
+    expect(&n, SERVICE_ABORT, FAULT_NONE);
+    expect(&n, SERVICE_BEGIN, FAULT_CONFLICT);
+    assert_true(peer_until(person, &r.done, 1, LONG));
+    CHECK_EQ_("any other fault ends it", r.fault, FAULT_CONFLICT);
+    expect(&n, SERVICE_ABORT, FAULT_NONE);
+    CHECK_EQ_("and nothing follows", next_call(&n, 700).kind, 0);
+    peer_free(person);
+    node_stop(&n);
+}
+
 /* An id that is none reaches nobody. */
 static void test_net__an_id_is_hex(void **state)
 {
@@ -530,6 +573,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_net__a_question_outlives_its_link),
+        cmocka_unit_test(test_net__a_left_session_is_cleared),
         cmocka_unit_test(test_net__an_id_is_hex),
         cmocka_unit_test(test_net__who_may_link),
         cmocka_unit_test(test_net__who_may_call_what),

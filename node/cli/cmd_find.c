@@ -6,6 +6,7 @@
 #include <locale.h>
 #include <string.h>
 
+#include "node/cli/counts.h"
 #include "node/cli/look.h"
 #include "node/cli/render.h"
 
@@ -21,8 +22,9 @@ enum {
 
 struct group { /* the sites that have one dataset under one codebook */
     const Cohortium__DatasetCard *card;
-    const char *sites; /* names, joined */
-    bool differs;      /* another site has another codebook of it */
+    const char *sites;           /* names, joined */
+    bool differs;                /* another site has another codebook of it */
+    struct dataset_count *count; /* NULL: it was not asked for */
 };
 
 static enum fault add_site(struct cx *cx, const char **sites, const char *name)
@@ -76,38 +78,80 @@ static void put_json_group(struct buffer *out, bool first, const struct group *g
     look_pair(out, false, "codebook",
               bytes_hex(out->cx, g->card->codebook.data, g->card->codebook.len));
     look_pair(out, false, "sites", g->sites);
-    buffer_printf(out, ",\"variables\":%u}", g->card->variables);
+    buffer_printf(out, ",\"variables\":%u", g->card->variables);
+    if (g->count != NULL) {
+        buffer_text(out, ",\"patients\":");
+        if (g->count->known)
+            put_json_number(out, g->count->patients);
+        else
+            buffer_text(out, "null");
+        look_pair(out, false, "not_counted", g->count->known ? "" : g->count->why);
+    }
+    buffer_text(out, "}");
+}
+
+static enum fault count_groups(struct cli *cli, const struct args *args, struct home *home,
+                               struct group *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        CX_NEW(cli->cx, list[i].count, 1);
+        TRY(dataset_count(cli, home, args, list[i].card->name, list[i].count));
+        if (!list[i].count->known)
+            (void)fprintf(cli->err, "%s: not counted: %s\n", list[i].card->name,
+                          list[i].count->why);
+    }
+    return FAULT_NONE;
+}
+
+enum { DATASET_COLUMNS = 5 };
+
+static enum fault fill_cells(struct cx *cx, const struct group *g, const char **cell,
+                             size_t columns)
+{
+    size_t n = 0;
+
+    cell[n++] = g->card->name;
+    cell[n++] = cx_printf(cx, "%u", g->card->variables);
+    if (g->count != NULL)
+        cell[n++] = g->count->known ? cx_printf(cx, "%.0f", g->count->patients) : "-";
+    cell[n++] = g->card->title;
+    cell[n++] = g->differs ? cx_printf(cx, "%s (codebooks differ)", g->sites) : g->sites;
+    for (size_t i = 0; i < columns; i++)
+        if (cell[i] == NULL)
+            return FAULT_MEMORY;
+    return FAULT_NONE;
 }
 
 static enum fault show_datasets(struct cli *cli, const struct args *args, struct home *home)
 {
-    static const char *const head[] = {"dataset", "variables", "title", "sites"};
+    static const char *const plain[] = {"dataset", "variables", "title", "sites"};
+    static const char *const counted[] = {"dataset", "variables", "patients", "title",
+                                          "sites"};
     static const bool numeric[] = {false, true, false, false};
+    static const bool numeric_counted[] = {false, true, true, false, false};
     struct buffer out = buffer_new(cli->cx, LOOK_OUT_MAX);
-    bool json = args_has(args, "--json");
+    bool json = args_has(args, "--json"), count = args_has(args, "--counts");
+    size_t columns = count ? COUNT(counted) : COUNT(plain), n;
     const char **cells;
     struct group *list;
-    size_t n;
 
     TRY(list_groups(home, false, &list, &n));
-    size_t n_cells = n * COUNT(head);
+    if (count)
+        TRY(count_groups(cli, args, home, list, n));
+    size_t n_cells = n * DATASET_COLUMNS;
     CX_NEW(cli->cx, cells, n_cells);
     buffer_text(&out, json ? "{\"cohortium\":1,\"datasets\":[" : "");
     for (size_t i = 0; i < n; i++) {
-        const char **cell = cells + i * COUNT(head);
-
         if (json)
             put_json_group(&out, i == 0, &list[i]);
-        cell[0] = list[i].card->name;
-        cell[1] = cx_printf(cli->cx, "%u", list[i].card->variables);
-        cell[2] = list[i].card->title;
-        cell[3] = list[i].differs
-                      ? cx_printf(cli->cx, "%s (codebooks differ)", list[i].sites)
-                      : list[i].sites;
-        if (cell[1] == NULL || cell[3] == NULL)
-            return FAULT_MEMORY;
+        TRY(fill_cells(cli->cx, &list[i], cells + i * columns, columns));
     }
-    struct grid grid = {COUNT(head), n, head, cells, numeric, terminal_width(cli->out)};
+    struct grid grid = {columns,
+                        n,
+                        count ? counted : plain,
+                        cells,
+                        count ? numeric_counted : numeric,
+                        terminal_width(cli->out)};
     if (json)
         buffer_text(&out, "]}\n");
     else if (n > 0)
@@ -419,6 +463,8 @@ enum fault run_datasets(struct cli *cli, const struct args *args)
 {
     struct pattern pattern;
 
+    if (args_has(args, "--search") && args_has(args, "--counts"))
+        return usage_fail(cli->cx, args, "--search and --counts exclude each other");
     if (!args_has(args, "--search"))
         return look(cli, args, 0, show_datasets);
     TRY(read_pattern(cli->cx, args, &pattern)); /* before anybody is called */

@@ -70,6 +70,9 @@ static const struct option options_datasets[] = {
     {"--search", "PATTERN",
      "variables of all sites whose name, label, unit or level holds the word, or fits "
      "'smok*'"},
+    {"--counts", NULL,
+     "how many patients each has: a question each, charged to the permit"},
+    {"--permit", "ID|TITLE", "for --counts (default: the profile's, or the only one)"},
     {NULL, NULL, NULL}};
 static const struct option options_receipts[] = {
     {"--last", "N", "the newest N (default 20; 0: all)"},
@@ -179,7 +182,7 @@ const struct command commands[] = {
      {options_json, options_home}},
     {"datasets",
      run_datasets,
-     "[--search PATTERN]",
+     "[--search PATTERN | --counts]",
      "what can be asked about",
      "cohortium datasets --search 'smok*'",
      {options_datasets, options_json, options_home}},

@@ -1,14 +1,13 @@
 """Backup and restore of real nodes: complete or not at all, verified, and no way to forget."""
 import contextlib
 import hashlib
-import json
 import os
 import shutil
 import signal
 import sqlite3
 import subprocess
 
-from lab import NODED, SITES, Checks, Lab, wait_for
+from lab import CLI, NODED, Checks, Lab, wait_for
 
 check = Checks()
 COHORT = ("--where", 'age >= 60 and sex == "female"')
@@ -174,4 +173,29 @@ with Lab(policy="cautious") as lab:
     a = lab.ask("count", "lung", *COHORT)
     check("the same question has the same answer", a.status == 0
           and a.json["items"] == first.json["items"], a.out + a.err)
+
+    # While questions go on, every copy is of one moment.
+    asked = subprocess.Popen([str(CLI), "run", "-", "--profile", "lab-test", "--keep-going",
+                              "--no-save"], env=lab.env, stdin=subprocess.PIPE, text=True,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    asked.stdin.write("".join(f"count lung --where 'age >= {40 + i}'\n" for i in range(40)))
+    asked.stdin.close()
+    for k in range(4):
+        a = backup(lab, 0, f"busy{k}")
+        b = restore(lab, f"busy{k}", lab.home / f"quiet{k}")
+        check(f"the backup of a busy node is whole ({k})", a.status == b.status == 0,
+              a.err + b.err)
+    check("and the questions went on", asked.wait(60) in (0, 3), asked.returncode)
+
+    lab.stop_node(2)
+    column = next((lab.node(2) / "data").glob("v*/age.col"))
+    column.chmod(0o600)
+    os.truncate(column, 8 << 30)
+    job = subprocess.Popen([str(NODED), "backup", "--dir", str(lab.node(2)), "--to",
+                            str(lab.home / "cut")], stderr=subprocess.PIPE, text=True)
+    check("a backup begins", wait_for(lambda: list(lab.home.glob("cut.partial-*/data/*")), 20))
+    job.send_signal(signal.SIGINT)
+    said = job.communicate(timeout=30)[1]
+    check("one that is interrupted says so and leaves nothing", job.returncode == 1
+          and "interrupted; nothing was written" in said and not list(lab.home.glob("cut*")), said)
 check.end()

@@ -34,7 +34,7 @@ struct manifest_memory { /* of one version */
 struct pull { /* one question that is out; the link's user */
     struct net *net;
     struct link *link; /* NULL: it is down */
-    uint64_t version;  /* that we said we hold */
+    uint64_t version;  /* that we said we hold; then our newest when it was offered */
     bool again;        /* something changed meanwhile: ask once more */
 };
 
@@ -115,6 +115,7 @@ static void pulled(void *user, enum fault fault, struct bytes body)
         pull_end(p, false, net->manifest->body->version);
         return;
     }
+    p->version = net->manifest->body->version; /* does the offer bring us on? */
     vault_call(net, IPC_OFFER, SERVICE_UNSET, packed, CX_NO_DEADLINE, offered, p);
 }
 

@@ -72,16 +72,19 @@ enum fault vault_load_policy(struct cx *cx, struct vault *v)
         fault = load_policy(own, v, fresh);
     }
     (void)pthread_mutex_lock(&v->lock);
-    v->policy = fault == FAULT_NONE ? fresh : NULL; /* an old one stays: sessions read it */
+    bool same = fault == FAULT_NONE && v->policy != NULL &&
+                bytes_equal(v->policy->packed, fresh->packed);
+    if (!same)
+        v->policy = fault == FAULT_NONE ? fresh : NULL; /* an old one stays: sessions read it */
     v->why_not[0] = '\0';
     if (fault != FAULT_NONE)
         (void)snprintf(v->why_not, sizeof v->why_not, "%s",
                        own != NULL ? cx_message(own) : "out of memory");
     (void)pthread_mutex_unlock(&v->lock);
-    if (fault != FAULT_NONE) {
+    if (fault != FAULT_NONE)
         (void)cx_fail(cx, fault, "%s", own != NULL ? cx_message(own) : "out of memory");
+    if (fault != FAULT_NONE || same)
         cx_free(&own);
-    }
     return fault;
 }
 

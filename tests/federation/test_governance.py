@@ -425,6 +425,8 @@ try:
     check("they answer again", patients(a) is not None, a.stdout + a.stderr)
     for name in nodes:
         must(f"the log of {name} is whole", NODED, "audit", "verify", "--dir", name)
+    check("no sanitizer has complained", not any(
+        w in log_of(n) for n in nodes for w in ("Sanitizer", "runtime error")))
 finally:
     for name in nodes:
         pid = home / name / "run" / "pid"

@@ -114,7 +114,7 @@ static void check_port(struct invocation *in, const char *listen)
                   cx_message(in->cx), in->folder));
 }
 
-/* This node's own id, as its key file says. */
+/* This node among the members, by its name. */
 static const Cohortium__Member *find_self(struct invocation *in, const struct manifest *m,
                                           const char *name)
 {

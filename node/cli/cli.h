@@ -98,6 +98,7 @@ command_run run_datasets, run_codebook, run_codebook_diff, run_sites, run_status
 command_run run_doctor;
 command_run run_collect, run_cancel, run_pending;
 command_run run_receipts, run_verify, run_replay, run_export;
+command_run run_permit_draft;
 command_run run_key_new, run_key_show;
 command_run run_profile_add, run_profile_list, run_profile_show;
 command_run run_lab_up, run_lab_down, run_lab_status;

@@ -271,7 +271,7 @@ static void check_permits(struct doctor *d)
 
     if (r->n_permits == 0)
         put(d, "permit", PROBLEM, "home knows a permit of yours",
-            "ask the sites' officers for one: `cohortiumd permit new`");
+            "write one with `cohortium permit draft` and ask the sites' officers to sign it");
     for (size_t i = 0; i < r->n_permits; i++) {
         const Cohortium__PermitCard *p = r->permits[i];
         int64_t left = (int64_t)p->not_after - now;

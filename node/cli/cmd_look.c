@@ -306,7 +306,8 @@ static enum fault show_status(struct cli *cli, const struct args *args, struct h
         buffer_printf(&out, "credential  %s, until %s\n", c.body->name, until);
     put_permits(&out, home, false);
     if (home->sites->n_permits == 0)
-        buffer_text(&out, "permit      none: ask the sites' officers for one\n");
+        buffer_text(&out, "permit      none: write one with `cohortium permit draft` and ask the sites' "
+                          "officers to sign it\n");
     if ((uint64_t)clock_utc_ms() > m->fresh_until)
         buffer_text(&out, "note: the manifest is due for renewal\n");
     return look_print(cli, &out);

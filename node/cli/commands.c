@@ -93,6 +93,18 @@ static const struct option options_replay[] = {
     {"--no-save", NULL, "keep no new receipt"},
     {"--progress", NULL, "tell on standard error which sites are waited for"},
     {NULL, NULL, NULL}};
+static const struct option options_permit_draft[] = {
+    {"--title", "TEXT", "the study's title"},
+    {"--purpose", "TEXT", "what the answers are for, in words, for the officers"},
+    {"--sites", "A,B,C", "the members to ask (default: all that hold data)"},
+    {"--variables", "A,B", "only these (default: all that are not hidden)"},
+    {"--analyses", "A,B", "only these, such as count,glm (default: all)"},
+    {"--with", "CARD,CARD", "other researchers, by their cards"},
+    {"--days", "N", "how long it is valid (default 365)"},
+    {"--budget", "N", "at most so many questions (default: no limit)"},
+    {"--by-site", NULL, "answers by site are asked for, too"},
+    {"-o", "FILE", "the file to write"},
+    {NULL, NULL, NULL}};
 static const struct option options_key_new[] = {
     {"--use", "USE", "researcher, officer or governance (default researcher)"},
     {"--name", "NAME", "whose key it is"},
@@ -240,6 +252,13 @@ const struct command commands[] = {
      "write a receipt as a Five Safes RO-Crate",
      "cohortium export last --ro-crate crate",
      {options_export, options_verify}},
+    {"permit draft",
+     run_permit_draft,
+     "DATASET --title TEXT --purpose TEXT -o FILE",
+     "write a permit for my study, for the officers to sign",
+     "cohortium permit draft lung --title \"lung survival\" --purpose \"...\" \\\n"
+     "      --variables age,sex,status --analyses count,glm -o lung.permit",
+     {options_permit_draft, options_home}},
     {"key new",
      run_key_new,
      "--use USE --name NAME -o FILE",

@@ -491,8 +491,9 @@ enum fault home_permit(struct home *home, struct cx *cx, const char *wanted,
             name);
     if (n == 0)
         return cx_fail(cx, FAULT_REFUSED,
-                       "no permit of yours covers %s: ask the sites' officers for one; "
-                       "`cohortium status` lists yours",
+                       "no permit of yours covers %s: write one with `cohortium permit "
+                       "draft` and ask the sites' officers to sign it; `cohortium status` "
+                       "lists yours",
                        dataset);
     return cx_fail(cx, FAULT_USAGE, "%zu permits fit (%s): choose one with --permit", n,
                    all == NULL ? "" : all);

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from lab import CLI, LUNG, NODED, SITES, Checks, wait_for
+from lab import CLI, LUNG, NODED, SITES, Checks, clock_off, wait_for, why_no_clock
 
 check = Checks()
 home = pathlib.Path(tempfile.mkdtemp(prefix="cohortium-governance-"))
@@ -19,7 +19,7 @@ env.pop("COHORTIUM_HOME", None)
 env.pop("COHORTIUM_NODE", None)
 
 
-def run(program, *words, timeout=120):
+def run(program, *words, timeout=120, env=env):
     return subprocess.run([str(program), *map(str, words)], capture_output=True, text=True,
                           timeout=timeout, env=env, cwd=home)
 
@@ -273,7 +273,21 @@ try:
     a = run(NODED, "permit", "list", "--dir", "cora")
     check("it stays revoked after a restart, with the reason", "REVOKED" in a.stdout
           and "the vote ended" in a.stdout, a.stdout)
-    narrow = make_permit("narrow", nodes, "--variable", "age")
+    refused("a researcher drafts no permit for what is not there", "ageing", CLI, "permit", "draft",
+            "lung", "--profile", "study", "--title", "narrow", "--purpose", "a test", "--variables",
+            "ageing", "-o", "narrow.permit")
+    out = must("a researcher drafts a narrower permit", CLI, "permit", "draft", "lung", "--profile",
+               "study", "--title", "narrow", "--purpose", "a test", "--variables", "age", "-o",
+               "narrow.permit")
+    check("which tells who must sign it", "anna, bert, cora, dora" in
+          ", ".join(sorted(w.strip(",\n") for w in out.split() if w.strip(",\n") in nodes)), out)
+    narrow = out.split()[1]
+    refused("a draft is not honoured", "0 of the members", NODED, "permit", "add", "--dir", "anna",
+            "narrow.permit")
+    for name in nodes:
+        quietly(NODED, "permit", "sign", "--dir", name, "--key", f"{name}.key", "narrow.permit")
+    for name in nodes:
+        quietly(NODED, "permit", "add", "--dir", name, "narrow.permit")
     check("all are linked once more", wait_for(lambda: linked("anna", nodes[1:]), 30))
     a = count(narrow, nodes, "--where", "age > 60")
     check("a narrower permit serves", patients(a) is not None, a.stdout + a.stderr)
@@ -423,6 +437,27 @@ try:
     check("linked", wait_for(lambda: linked("anna", ["cora", "dora"]), 30), status("anna"))
     a = count(narrow, rest, "--where", "age > 42")
     check("they answer again", patients(a) is not None, a.stdout + a.stderr)
+    receipts = sorted((home / "config/cohortium/profiles/study/receipts").glob("*.receipt"))
+    a = run(CLI, "verify", receipts[0], "--genesis", genesis)
+    check("a receipt of the first manifest verifies for good", a.returncode == 0,
+          a.stdout + a.stderr)
+    a = run(CLI, "verify", receipts[-1], "--genesis", genesis)
+    check("and so does one of the newest, with the whole chain", a.returncode == 0
+          and "version 8" in a.stdout, a.stdout + a.stderr)
+    if why_no_clock() is None:
+        stop("anna")
+        late = dict(env, **clock_off("+11d"))
+        run(NODED, "serve", "--background", "--dir", "anna", env=late)
+        check("past its end nothing is answered", "NOT READY" in status("anna")
+              and "was valid until" in status("anna"), status("anna"))
+        a = run(NODED, "consortium", "renew", "--dir", "anna", "--reason", "late", "-o",
+                "manifest.9", env=late)
+        sign("manifest.9", "g1", "g4", by="anna")
+        must("until the next one is there", NODED, "consortium", "publish", "--dir", "anna",
+             "manifest.9")
+        check("then it answers", "ready: it answers" in status("anna"), status("anna"))
+    else:
+        print(f"skipped the clock: {why_no_clock()}")
     for name in nodes:
         must(f"the log of {name} is whole", NODED, "audit", "verify", "--dir", name)
     check("no sanitizer has complained", not any(

@@ -24,16 +24,11 @@ static void wake(struct hub *hub)
     (void)n;
 }
 
-/* On an nng thread: queue, and no more. */
-static void op_ended(void *arg)
+static void queue_op(struct op *op)
 {
-    struct op *op = arg;
     struct hub *hub = op->hub;
     bool first;
 
-    op->result = nng_aio_result(op->aio);
-    op->count = op->result == 0 ? nng_aio_count(op->aio) : 0;
-    op->output = op->result == 0 ? nng_aio_get_output(op->aio, 0) : NULL;
     op->next = NULL;
     (void)pthread_mutex_lock(&hub->lock);
     first = hub->first == NULL;
@@ -45,6 +40,25 @@ static void op_ended(void *arg)
     (void)pthread_mutex_unlock(&hub->lock);
     if (first)
         wake(hub);
+}
+
+/* On an nng thread: queue, and no more. */
+static void op_ended(void *arg)
+{
+    struct op *op = arg;
+
+    op->result = nng_aio_result(op->aio);
+    op->count = op->result == 0 ? nng_aio_count(op->aio) : 0;
+    op->output = op->result == 0 ? nng_aio_get_output(op->aio, 0) : NULL;
+    queue_op(op);
+}
+
+void op_finish(struct op *op, int result, size_t count)
+{
+    op->result = result;
+    op->count = count;
+    op->output = NULL;
+    queue_op(op);
 }
 
 bool op_new(struct op *op, struct hub *hub, void (*done)(struct op *), void *owner)
@@ -132,6 +146,7 @@ static void tell_down(struct link *link)
 
     link->told = true;
     streams_end(link);
+    tunnels_end(link);
     if (link->counted)
         hub->counters.unauthenticated--;
     link->counted = false;
@@ -461,5 +476,8 @@ void hub_free(struct hub **hub_)
 
 struct hub_counters hub_counters(const struct hub *hub)
 {
-    return hub->counters;
+    struct hub_counters c = hub->counters;
+
+    c.tunnels = hub->n_tunnels;
+    return c;
 }

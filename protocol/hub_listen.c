@@ -19,36 +19,42 @@ static void address_of(nng_stream *stream, uint8_t address[16])
         memcpy(address, sa.s_in6.sa_addr, 8); /* whoever has a /64 has all of it */
 }
 
-/* A token bucket an address; the table is of fixed size, the one unused longest gives way.
- */
-static bool may_connect(struct hub *hub, nng_stream *stream)
+/* A token bucket each; the table is of fixed size, the one unused longest gives way. */
+bool bucket_take(struct bucket table[BUCKETS], const uint8_t who[16], double burst,
+                 double rate)
 {
     int64_t now = clock_mono_ms();
-    struct bucket *found = &hub->buckets[0];
-    uint8_t address[16];
+    struct bucket *found = &table[0];
 
-    address_of(stream, address);
     for (size_t i = 0; i < BUCKETS; i++) {
-        struct bucket *b = &hub->buckets[i];
+        struct bucket *b = &table[i];
 
-        if (b->used && memcmp(b->address, address, 16) == 0) {
+        if (b->used && memcmp(b->address, who, 16) == 0) {
             found = b;
             break;
         }
         if (found->used && (!b->used || b->at < found->at))
             found = b;
     }
-    if (!found->used || memcmp(found->address, address, 16) != 0) {
-        *found = (struct bucket){.at = now, .tokens = BUCKET_BURST, .used = true};
-        memcpy(found->address, address, 16);
+    if (!found->used || memcmp(found->address, who, 16) != 0) {
+        *found = (struct bucket){.at = now, .tokens = burst, .used = true};
+        memcpy(found->address, who, 16);
     }
-    found->tokens += (double)(now - found->at) * BUCKET_RATE / 1000;
-    found->tokens = found->tokens > BUCKET_BURST ? BUCKET_BURST : found->tokens;
+    found->tokens += (double)(now - found->at) * rate / 1000;
+    found->tokens = found->tokens > burst ? burst : found->tokens;
     found->at = now;
     if (found->tokens < 1)
         return false;
     found->tokens -= 1;
     return true;
+}
+
+static bool may_connect(struct hub *hub, nng_stream *stream)
+{
+    uint8_t address[16];
+
+    address_of(stream, address);
+    return bucket_take(hub->buckets, address, BUCKET_BURST, BUCKET_RATE);
 }
 
 void accept_next(struct hub *hub)
@@ -84,24 +90,33 @@ static void add_link(struct hub *hub, struct link *link)
     link_begin(link);
 }
 
-static void admit_stream(struct hub *hub, nng_stream *stream)
+/* A caller, through a stream of its own or a relay. */
+bool hub_accept(struct hub *hub, nng_stream *stream, struct tunnel *tunnel)
 {
     struct link *link;
     size_t ending = 0;
 
     for (struct link *l = hub->links; l != NULL; l = l->next)
         ending += l->state == LINK_CLOSED;
-    if (hub->freeing || !may_connect(hub, stream) ||
-        ending > 4 * LINK_UNAUTHENTICATED_MAX ||
-        (make_room(hub), link = link_new(hub, NULL, stream)) == NULL) {
-        hub->counters.refused++;
-        nng_stream_close(stream);
-        nng_stream_free(stream);
-        return;
-    }
+    if (hub->freeing || ending > 4 * LINK_UNAUTHENTICATED_MAX)
+        return false;
+    make_room(hub);
+    link = link_new(hub, NULL, stream, tunnel);
+    if (link == NULL)
+        return false;
     link->counted = true;
     hub->counters.unauthenticated++;
     add_link(hub, link);
+    return true;
+}
+
+static void admit_stream(struct hub *hub, nng_stream *stream)
+{
+    if (may_connect(hub, stream) && hub_accept(hub, stream, NULL))
+        return;
+    hub->counters.refused++;
+    nng_stream_close(stream);
+    nng_stream_free(stream);
 }
 
 static void accepted(struct op *op)

@@ -41,6 +41,10 @@ static void drop(struct link *link, const char *why)
     if (link->why[0] == '\0')
         (void)snprintf(link->why, sizeof link->why, "%s", why);
     link->state = LINK_CLOSED;
+    if (link->tunnel != NULL) {
+        tunnel_shut(link->tunnel);
+        return;
+    }
     nng_stream_close(link->stream);
     if (link->rx.busy)
         nng_aio_cancel(link->rx.aio);
@@ -102,6 +106,10 @@ static void start_send(struct link *link)
     nng_iov iov = {.iov_buf = (void *)(link->tx_p + link->tx_at),
                    .iov_len = link->tx_n - link->tx_at};
 
+    if (link->tunnel != NULL) {
+        tunnel_write(link->tunnel, &link->tx, iov.iov_buf, iov.iov_len);
+        return;
+    }
     if (nng_aio_set_iov(link->tx.aio, 1, &iov) != 0) {
         link_drop(link, "out of memory");
         return;
@@ -160,13 +168,16 @@ static size_t fill_plain(struct link *link, uint8_t *p)
     if (link->pong_due)
         n += put_frame(p + n, FRAME_PONG, 0, 0, bytes_of(link->pong, sizeof link->pong));
     link->pong_due = false;
-    return n + streams_fill(link, p + n, PLAIN_MAX - n);
+    /* Own calls and what is carried for others share the way. */
+    n += streams_fill(link, p + n, (PLAIN_MAX - n) / (tunnels_wait(link) ? 2 : 1));
+    return n + tunnels_fill(link, p + n, PLAIN_MAX - n);
 }
 
 static bool has_words(const struct link *link)
 {
     return link->n_control > 0 ||
-           (link->state == LINK_UP && (link->pong_due || streams_wait(link)));
+           (link->state == LINK_UP &&
+            (link->pong_due || streams_wait(link) || tunnels_wait(link)));
 }
 
 bool link_is_idle(const struct link *link)
@@ -232,6 +243,10 @@ static void start_receive(struct link *link)
                    .iov_len = link->rx_size - link->rx_n};
     int64_t left = hub_dead_ms(link->hub);
 
+    if (link->tunnel != NULL) { /* link_tick looks after its time */
+        tunnel_read(link->tunnel, &link->rx, iov.iov_buf, iov.iov_len);
+        return;
+    }
     if (link->state == LINK_HANDSHAKE) {
         left = link->deadline - clock_mono_ms();
         left = left < 1 ? 1 : left;
@@ -303,6 +318,14 @@ static bool handle_frame(struct link *link, unsigned type, unsigned flags, uint3
         return body.n == sizeof link->pong;
     case FRAME_GOAWAY:
         return goaway(link, flags, body);
+    case FRAME_RELAY_OPEN:
+        return tunnel_open(link, stream, flags != 0, body);
+    case FRAME_RELAY_DATA:
+        return tunnel_data(link, stream, body);
+    case FRAME_RELAY_WINDOW:
+        return tunnel_window(link, stream, body);
+    case FRAME_RELAY_CLOSE:
+        return tunnel_close(link, stream, body);
     default:
         return false;
     }
@@ -366,6 +389,11 @@ static void handle_received(struct link *link)
     memmove(link->rx_p, link->rx_p + at, link->rx_n);
 }
 
+const char *link_place(const struct link *link)
+{
+    return link->tunnel != NULL ? "the other end of the relay" : dial_place(link->dial);
+}
+
 static void receive_failed(struct link *link, int result)
 {
     bool late = result == NNG_ETIMEDOUT;
@@ -375,16 +403,15 @@ static void receive_failed(struct link *link, int result)
     else if (link->dial == NULL)
         link_drop(link, "the handshake did not end");
     else if (late)
-        link_drop(link, "no answer from %s within %d s",
-                  endpoint_words(link->dial->endpoint), LINK_HANDSHAKE_MS / 1000);
+        link_drop(link, "no answer from %s within %d s", link_place(link),
+                  LINK_HANDSHAKE_MS / 1000);
     else if (link->said_hello)
-        link_drop(link, "the node at %s did not accept our key",
-                  endpoint_words(link->dial->endpoint));
+        link_drop(link, "the node at %s did not accept our key", link_place(link));
     else
         link_drop(link,
                   "the node at %s hung up: it has another key than we hold for it, "
                   "belongs to another consortium, or is overloaded",
-                  endpoint_words(link->dial->endpoint));
+                  link_place(link));
 }
 
 static void received(struct op *op)
@@ -413,7 +440,8 @@ static void received(struct op *op)
 
 /* ---- Beginning and time ---- */
 
-struct link *link_new(struct hub *hub, struct dial *dial, nng_stream *stream)
+struct link *link_new(struct hub *hub, struct dial *dial, nng_stream *stream,
+                      struct tunnel *tunnel)
 {
     struct link *link = calloc(1, sizeof *link);
     struct noise_setup setup = {.protocol = noise_name,
@@ -428,7 +456,8 @@ struct link *link_new(struct hub *hub, struct dial *dial, nng_stream *stream)
     link->dial = dial;
     link->stream = stream;
     link->out_end = &link->out;
-    link->next_stream = dial != NULL ? 1 : 2;
+    link->tunnels_end = &link->tunnels;
+    link->next_stream = link->next_tunnel = dial != NULL ? 1 : 2;
     link->rx_size = HANDSHAKE_ROOM;
     link->rx_p = malloc(link->rx_size);
     link->handshake_p = malloc((dial != NULL ? dial->n_hello : 0) + 2 + 128);
@@ -439,6 +468,9 @@ struct link *link_new(struct hub *hub, struct dial *dial, nng_stream *stream)
         link_free(link);
         return NULL;
     }
+    link->tunnel = tunnel;
+    if (tunnel != NULL)
+        tunnel->inner = link;
     if (dial != NULL) {
         memcpy(link->peer.noise_key, dial->key, 32);
         memcpy(link->peer.id, dial->id, 32);
@@ -458,6 +490,8 @@ void link_free(struct link *link)
 {
     op_free(&link->rx);
     op_free(&link->tx);
+    if (link->tunnel != NULL)
+        tunnel_release(link->tunnel);
     if (link->stream != NULL)
         nng_stream_free(link->stream);
     noise_free(&link->noise);
@@ -480,6 +514,7 @@ void link_tick(struct link *link, int64_t now)
     if (link->state != LINK_UP)
         return;
     streams_tick(link, now);
+    tunnels_tick(link, now);
     if (now - link->heard >= dead_ms)
         link_drop(link, "the peer is silent");
     else if (link->tx.busy && now - link->tx_since >= dead_ms)
@@ -489,7 +524,7 @@ void link_tick(struct link *link, int64_t now)
         link_control(link, FRAME_PING, 0, 0, bytes_of(body, sizeof body));
     }
     if (link->state == LINK_UP && link->draining && link->n_calls == 0 &&
-        link->n_open == 0 && link_is_idle(link) &&
+        link->n_open == 0 && link->tunnels == NULL && link_is_idle(link) &&
         (link->goaway_received || now - link->drain_since >= LINK_HANDSHAKE_MS))
         link_drop(link, "another link of this pair stays");
 }
@@ -502,6 +537,12 @@ const struct link_peer *link_peer(const struct link *link)
 bool link_is_ours(const struct link *link)
 {
     return link->dial != NULL;
+}
+
+const struct link_peer *link_relay(const struct link *link)
+{
+    return link->tunnel != NULL && link->tunnel->over != NULL ? &link->tunnel->over->peer
+                                                              : NULL;
 }
 
 void *link_user(struct link *link)

@@ -1,8 +1,8 @@
 /*
  * link.h - one encrypted, multiplexed link per pair of peers, over nng's byte streams.
  *
- *   TCP -> u16 length + Noise message -> frames: type u8, flags u8, stream u32, length u32,
- *   body; numbers are big endian
+ *   TCP, or a stream that another link carries -> u16 length + Noise message -> frames:
+ * type u8, flags u8, stream u32, length u32, body; numbers are big endian
  *
  * A hub owns all links of a process. nng's callbacks only queue; everything here happens,
  * and every callback of yours runs, on the one thread that calls hub_run. A call is one
@@ -81,6 +81,10 @@ struct hub_setup {
      */
     int64_t ping_ms, dead_ms, rekey_ms;
     uint64_t rekey_bytes;
+    /* Carries links between nodes that cannot reach each other, and asks nodes to carry its
+     * own: one hop, the handshake inside is with the far node, the relay sees ids, sizes
+     * and times. */
+    bool relay;
 };
 
 CHECKED enum fault hub_new(struct cx *cx, const struct hub_setup *setup, struct hub **ret);
@@ -97,6 +101,11 @@ int hub_port(const struct hub *hub);
 CHECKED enum fault hub_dial(struct cx *cx, struct hub *hub, const char *endpoint,
                             const uint8_t remote_noise_key[32], const uint8_t remote_id[32],
                             struct bytes hello, bool keep);
+/* The same over several endpoints in turn, and, where the hub relays, through a linked node
+ * when none answers. n 0: through relays only. */
+CHECKED enum fault hub_reach(struct cx *cx, struct hub *hub, const char *const *endpoints,
+                             size_t n, const uint8_t remote_noise_key[32],
+                             const uint8_t remote_id[32], struct bytes hello, bool keep);
 void hub_set_own_id(struct hub *hub, const uint8_t id[32]);
 /* Ends the dialling of a node, and its links with it. */
 void hub_forget(struct hub *hub, const uint8_t remote_id[32]);
@@ -109,6 +118,8 @@ struct link *hub_find(struct hub *hub, const uint8_t remote_id[32]);
 void hub_each(struct hub *hub, void (*see)(void *user, struct link *link), void *user);
 const struct link_peer *link_peer(const struct link *link);
 bool link_is_ours(const struct link *link); /* this side dialled */
+/* The node that carries this link; NULL: none, it is direct. Until `down` has run. */
+const struct link_peer *link_relay(const struct link *link);
 void *link_user(struct link *link);
 void link_set_user(struct link *link, void *user);
 void link_close(struct link *link, const char *why);
@@ -151,5 +162,7 @@ void hub_stop(struct hub *hub);
 struct hub_counters {
     size_t links, unauthenticated, receive_bytes;
     uint64_t accepted, refused, faults, accept_errors;
+    size_t tunnels;         /* ends of relayed streams */
+    uint64_t relayed_bytes; /* carried for others so far */
 };
 struct hub_counters hub_counters(const struct hub *hub);

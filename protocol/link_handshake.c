@@ -53,7 +53,9 @@ static void settle_double(struct link *link)
         oldest = other; /* the newest stand first */
         if (link->peer.researcher || other->draining)
             continue;
-        if ((other->dial != NULL) == (link->dial != NULL))
+        if ((other->tunnel == NULL) != (link->tunnel == NULL))
+            link_drain(other->tunnel != NULL ? other : link); /* the direct one stays */
+        else if ((other->dial != NULL) == (link->dial != NULL))
             link_drain(other);
         else if ((memcmp(hub->id, link->peer.id, 32) < 0) == (link->dial != NULL))
             link_drain(other); /* this one's initiator has the smaller id */
@@ -93,9 +95,18 @@ static bool come_up(struct link *link)
     if (link->dial == NULL)
         link_control(link, FRAME_WELCOME, 0, 0, bytes_of(NULL, 0));
     settle_double(link);
+    if (link->tunnel == NULL && !link->peer.researcher)
+        dials_nudge(link->hub);
     if (link->hub->setup.up != NULL)
         link->hub->setup.up(link->hub->setup.user, link);
     return true;
+}
+
+/* Through a relay come nodes only, and none but the one that the relay named. */
+static bool is_as_relayed(const struct link *link)
+{
+    return link->tunnel == NULL ||
+           (!link->peer.researcher && memcmp(link->peer.id, link->tunnel->far, 32) == 0);
 }
 
 /* The acceptor has message 3: the peer's key and hello are authentic. Is it somebody? */
@@ -114,7 +125,8 @@ static void admit(struct link *link, struct bytes hello)
     if (hub->counters.links >= LINKS_MAX || hub->setup.admit == NULL ||
         !hub->setup.admit(hub->setup.user, &link->peer) ||
         (hub->has_id && memcmp(link->peer.id, hub->id, 32) == 0) ||
-        (link->peer.researcher && hub->counters.links >= LINKS_MAX / 2)) {
+        (link->peer.researcher && hub->counters.links >= LINKS_MAX / 2) ||
+        !is_as_relayed(link)) {
         hub->counters.refused++;
         link_drop(link, "the peer's key is not known here");
         return;
@@ -129,7 +141,7 @@ static void handshake_failed(struct link *link)
         link_drop(link,
                   "the node at %s is not the one whose key we hold, or belongs to "
                   "another consortium",
-                  endpoint_words(link->dial->endpoint));
+                  link_place(link));
     else
         link_drop(link, "handshake: %s", cx_message(link->hub->cx));
 }

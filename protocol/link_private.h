@@ -42,7 +42,18 @@ enum {
     LINKS_OF_RESEARCHER_MAX = 16,
     WHY_MAX = 240,
     LINGER_MS = 200,
-    WATCHDOG_MS = 2000
+    WATCHDOG_MS = 2000,
+    ENDPOINTS_OF_DIAL_MAX = 8,
+    /* Relayed streams: an end of one is a struct tunnel. */
+    TUNNEL_WINDOW = 256 * 1024,       /* bytes of one that are on their way, each way */
+    TUNNEL_GRANT = TUNNEL_WINDOW / 4, /* the least that is granted at once */
+    TUNNELS_OF_NODE_MAX = 256,        /* ends on all links of one node */
+    TUNNELS_MAX = 4096,
+    TUNNEL_BYTES_OF_NODE_MAX = 8 * 1024 * 1024, /* held here of what one node sent */
+    TUNNEL_BYTES_MAX = 64 * 1024 * 1024,
+    TUNNEL_OPENS_BURST = 128, /* streams that one node begins at once, then a second */
+    TUNNEL_OPENS_RATE = 8,
+    TUNNEL_CLOSING_MS = 5000 /* what waits may still leave so long after the end */
 };
 
 enum frame {
@@ -54,10 +65,15 @@ enum frame {
     FRAME_WINDOW = 6,   /* u32: so many more bytes may come */
     FRAME_PING = 7,     /* 8 bytes, given back in PONG */
     FRAME_PONG = 8,
-    FRAME_GOAWAY = 9,  /* a sentence */
-    FRAME_WELCOME = 10 /* the acceptor admits the dialler; first frame of a link */
+    FRAME_GOAWAY = 9,   /* a sentence */
+    FRAME_WELCOME = 10, /* the acceptor admits the dialler; first frame of a link */
+    /* Bytes of another link that this one carries; the stream is the relayed one's. */
+    FRAME_RELAY_OPEN = 11,   /* 32 bytes: carry this to whom; FLAG_FROM: it comes from */
+    FRAME_RELAY_DATA = 12,   /* bytes */
+    FRAME_RELAY_WINDOW = 13, /* u32: so many more bytes may come */
+    FRAME_RELAY_CLOSE = 14   /* a sentence */
 };
-enum { FLAG_LAST = 1, FLAG_DRAIN = 1 }; /* of OPEN, REPLY, DATA; of GOAWAY */
+enum { FLAG_LAST = 1, FLAG_DRAIN = 1, FLAG_FROM = 1 }; /* of OPEN, REPLY, DATA; of GOAWAY */
 
 struct op {
     struct hub *hub;
@@ -118,6 +134,35 @@ struct served {
     size_t n_progress;
 };
 
+struct queue { /* bytes that wait */
+    uint8_t *p;
+    size_t at, n, size;
+};
+
+/* One end of a relayed stream on the link that carries it. At a relay it has another end;
+ * at an endpoint it carries a link of its own, as nng's stream does elsewhere. */
+struct tunnel {
+    struct tunnel *next;
+    struct link *over; /* that carries it; NULL: it is cut */
+    uint32_t stream;
+    uint8_t far[32];      /* whom it leads to, or at a relay's far end whom it comes from */
+    bool relays, closing; /* closing: what waits leaves, then CLOSE */
+    bool open_due;
+    int64_t closing_since;
+    const char *why;      /* of CLOSE; a constant */
+    struct tunnel *other; /* at a relay */
+    struct link *inner;   /* at an endpoint; NULL once it is freed */
+    struct queue out, in;
+    uint32_t credit; /* an endpoint may send so much */
+    uint32_t expect; /* so much may come */
+    uint32_t taken;  /* of what came, read and not yet granted anew */
+    uint32_t grant_due;
+    struct op *rx, *tx; /* of inner, while they wait */
+    uint8_t *rx_p;
+    const uint8_t *tx_p;
+    size_t rx_n, tx_n;
+};
+
 enum link_state { LINK_HANDSHAKE, LINK_UP, LINK_LINGER, LINK_CLOSED };
 
 struct dial;
@@ -133,7 +178,8 @@ struct link {
     uint8_t *hello;
     void *user;
     char why[WHY_MAX];
-    nng_stream *stream;
+    nng_stream *stream;    /* or */
+    struct tunnel *tunnel; /* through a relay */
     struct noise *noise;
     struct op rx, tx;
     uint8_t *rx_p, *handshake_p, *tx_room;
@@ -148,6 +194,9 @@ struct link {
     struct call *calls;
     struct served *served;
     struct outgoing *out, **out_end;
+    struct tunnel *tunnels, **tunnels_end; /* that this link carries */
+    size_t n_tunnels;
+    uint32_t next_tunnel, last_tunnel; /* ours; the peer's */
     bool pong_due, progress_due;
     uint8_t pong[8], control[CONTROL_MAX];
     size_t n_control;
@@ -156,7 +205,9 @@ struct link {
 struct dial {
     struct dial *next;
     struct hub *hub;
-    char *endpoint;
+    char *endpoints[ENDPOINTS_OF_DIAL_MAX];
+    size_t n_endpoints;
+    size_t at; /* what is tried next: an endpoint, or a relay after all of them */
     uint8_t key[32], id[32];
     uint8_t *hello;
     size_t n_hello;
@@ -165,6 +216,8 @@ struct dial {
     nng_stream_dialer *dialer;
     struct link *link; /* of this attempt, until it is freed */
     int64_t backoff, due;
+    int64_t linked;     /* when the peer was last seen linked, or the dial was made */
+    int64_t direct_due; /* when a direct way is tried again while a relay carries */
 };
 
 struct timer {
@@ -182,7 +235,7 @@ struct watch {
     void *user;
 };
 
-struct bucket { /* connections of one address */
+struct bucket { /* connections of one address, or relayed streams that one node begins */
     uint8_t address[16];
     int64_t at; /* of the last look, ms */
     double tokens;
@@ -212,7 +265,8 @@ struct hub {
     struct op accept;
     int port;
     int64_t accept_due; /* 0: not backing off */
-    struct bucket buckets[BUCKETS];
+    struct bucket buckets[BUCKETS], openers[BUCKETS];
+    size_t n_tunnels, tunnel_bytes; /* bytes: held for others */
     struct hub_counters counters;
 };
 
@@ -220,11 +274,14 @@ struct hub {
 CHECKED bool op_new(struct op *op, struct hub *hub, void (*done)(struct op *), void *owner);
 void op_free(struct op *op);
 void op_begin(struct op *op, int64_t timeout_ms);
+void op_finish(struct op *op, int result, size_t count); /* without nng */
 int64_t hub_ping_ms(const struct hub *hub);
 int64_t hub_dead_ms(const struct hub *hub);
 
 /* link.c */
-struct link *link_new(struct hub *hub, struct dial *dial, nng_stream *stream);
+/* One of stream and tunnel; still the caller's when NULL comes back. */
+struct link *link_new(struct hub *hub, struct dial *dial, nng_stream *stream,
+                      struct tunnel *tunnel);
 void link_begin(struct link *link);
 /* Closes now, without a word to the peer; the loop does the rest. The first reason stays.
  */
@@ -234,6 +291,8 @@ void link_drain(struct link *link);
 void link_flush(struct link *link);
 void link_tick(struct link *link, int64_t now);
 bool link_is_idle(const struct link *link);
+const char *
+link_place(const struct link *link); /* where its dialler reaches for, in words */
 void link_send(struct link *link, const uint8_t *p,
                size_t n); /* p stays until it is sent */
 void link_frames(struct link *link, struct bytes plain);
@@ -284,8 +343,37 @@ struct outgoing *out_new(struct link *link, enum frame first, uint32_t stream,
 void out_remove(struct link *link, uint32_t stream);
 size_t out_head(const struct outgoing *out, uint8_t *p); /* of OPEN or REPLY */
 
+/* link_tunnel.c: the frames return false when the peer broke the protocol. */
+bool tunnel_open(struct link *link, uint32_t stream, bool from, struct bytes body);
+bool tunnel_data(struct link *link, uint32_t stream, struct bytes body);
+bool tunnel_window(struct link *link, uint32_t stream, struct bytes body);
+bool tunnel_close(struct link *link, uint32_t stream, struct bytes body);
+size_t tunnels_fill(struct link *link, uint8_t *p, size_t room);
+bool tunnels_wait(const struct link *link);
+void tunnels_tick(struct link *link, int64_t now);
+void tunnels_end(struct link *link); /* the link is down: what it carries is cut */
+/* A new stream over a link to a node that the link's peer is linked with; NULL without
+ * room. */
+struct tunnel *tunnel_to(struct link *over, const uint8_t far[32]);
+
+/* tunnel.c: one end as a stream of bytes for the link inside; the ops end as nng's do. */
+struct tunnel *tunnel_new(struct link *over, uint32_t stream, const uint8_t far[32]);
+void tunnel_unlink(struct tunnel *tunnel); /* over carries it no more; frees what is left */
+void tunnel_write(struct tunnel *tunnel, struct op *op, const uint8_t *p, size_t n);
+void tunnel_read(struct tunnel *tunnel, struct op *op, uint8_t *p, size_t n);
+void tunnel_push(struct tunnel *tunnel);    /* room came free */
+void tunnel_pull(struct tunnel *tunnel);    /* bytes came */
+void tunnel_shut(struct tunnel *tunnel);    /* the link inside is closed */
+void tunnel_release(struct tunnel *tunnel); /* the link inside is freed */
+bool queue_put(struct queue *queue, struct bytes bytes);
+void queue_take(struct queue *queue, uint8_t *p, size_t n); /* n of those that wait */
+void queue_free(struct queue *queue);
+
 /* hub_listen.c */
 void accept_next(struct hub *hub);
+bool bucket_take(struct bucket table[BUCKETS], const uint8_t who[16], double burst,
+                 double rate);
+bool hub_accept(struct hub *hub, nng_stream *stream, struct tunnel *tunnel);
 
 /* hub_dial.c */
 void dial_failed(struct dial *dial, const char *format, ...)
@@ -296,3 +384,12 @@ int64_t dial_next_due(const struct dial *dial);
 bool dial_reap(struct dial *dial); /* true: freed */
 void dial_stop(struct dial *dial);
 const char *endpoint_words(const char *endpoint); /* without tcp:// */
+const char *dial_place(const struct dial *dial);  /* what is tried now, for people */
+void dials_nudge(struct hub *hub); /* a direct link came up: it may be a relay */
+
+/* hub_relay.c */
+struct link *hub_direct(struct hub *hub, const uint8_t id[32]);
+/* The k-th relay to ask for a way to the dial's peer; NULL: no more. */
+struct link *relay_choose(const struct dial *dial, size_t k);
+int64_t
+relay_after_ms(const struct dial *dial); /* unlinked for so long, a relay is asked */

@@ -6,7 +6,7 @@
  *
  * The coordinator carries envelopes and cannot make any: every vault checks what it gets.
  * One exchange a round. When a site fails, the session is aborted everywhere and the site
- * named.
+ * named. When only its link fails, the call is made again (coordinate_again.c).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +78,8 @@ void ask_fail(struct ask *a, enum fault fault, const char *text, size_t site)
     if (a->failed)
         return;
     a->failed = true;
+    for (size_t i = 0; i < a->n; i++)
+        part_forget_again(&a->parts[i]);
     for (size_t i = 0; a->phase >= BEGINNING && i < a->n; i++)
         site_call(a->net, a->parts[i].who, SERVICE_ABORT,
                   bytes_of(a->request.envelope.digest, DIGEST_BYTES),
@@ -130,11 +132,13 @@ static void part_failed(struct ask *a, size_t i, enum fault fault, struct bytes 
 
 static void take_reply(struct ask *a, size_t i, struct bytes body);
 
-static void call_ended(void *user, enum fault fault, struct bytes body)
+void part_call_ended(void *user, enum fault fault, struct bytes body)
 {
     struct part *p = user;
     struct ask *a = p->ask;
 
+    if (part_waits_again(p, fault, body))
+        return;
     p->waiting = false;
     a->waiting--;
     if (!a->failed && ask_is_given_up(a))
@@ -155,12 +159,16 @@ static void call_ended(void *user, enum fault fault, struct bytes body)
 /* Calls one site; `waiting` is counted before, because done may run at once. */
 static void call_one(struct ask *a, size_t i, enum service service, struct bytes body)
 {
-    a->parts[i].waiting = true;
-    a->parts[i].charged = a->parts[i].charged || service == SERVICE_STEP ||
-                          (service == SERVICE_BEGIN && a->request.body->question->by_site);
+    struct part *p = &a->parts[i];
+
+    p->waiting = true;
+    p->charged = p->charged || service == SERVICE_STEP ||
+                 (service == SERVICE_BEGIN && a->request.body->question->by_site);
+    p->service = service;
+    p->body = body;
+    p->again_until = 0;
     a->waiting++;
-    site_call(a->net, a->parts[i].who, service, body, a->deadline, call_ended,
-              &a->parts[i]);
+    site_call(a->net, p->who, service, body, a->deadline, part_call_ended, p);
 }
 
 /* Calls all (or those that `wanted` says) with one body; holds the ask meanwhile. */

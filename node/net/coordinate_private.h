@@ -12,7 +12,11 @@ struct part { /* one site of a question */
     size_t i;
     const Cohortium__Member *who;
     bool waiting;
-    bool charged; /* it was told to do what it charges for */
+    bool charged;         /* it was told to do what it charges for */
+    enum service service; /* of the newest call */
+    struct bytes body;
+    int64_t again_until; /* its link was lost: it is made again up to then; 0: it was not */
+    uint64_t timer;
     struct bytes preflight, accept, vector;
     Cohortium__Answer *answer;
 };
@@ -65,6 +69,11 @@ struct ask *ask_named(struct net *net, const uint8_t who[32], const char *id,
 void ask_cancel(struct ask *a);
 /* coordinate_progress.c: tells who waits how far each site is; nothing data-dependent. */
 void ask_progress(struct ask *a);
+/* coordinate_again.c: a call whose link was lost is made again. True: it will be. */
+bool part_waits_again(struct part *p, enum fault fault, struct bytes body);
+void part_forget_again(struct part *p); /* no more */
+/* coordinate.c: a call is over, or has failed for good. */
+void part_call_ended(void *user, enum fault fault, struct bytes body);
 
 /* coordinate_receipt.c: what all sites have said, packed for the researcher. */
 CHECKED enum fault ask_receipt(struct ask *a, struct bytes *ret);

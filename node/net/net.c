@@ -9,6 +9,8 @@
 #include "node/log.h"
 #include "protocol/base/clock.h"
 
+enum { WAYS_MAX = 8 }; /* endpoints of one member that are tried */
+
 struct pending {
     struct pending *next;
     struct net *net;
@@ -179,6 +181,15 @@ static void control_ready(void *user, int fd, short revents)
 
 /* ---- calls to members ---- */
 
+const Cohortium__Member *site_relay(struct net *net, const Cohortium__Member *site)
+{
+    const struct link *link =
+        member_same(site, net->self) ? NULL : hub_find(net->hub, site->node_id.data);
+    const struct link_peer *relay = link != NULL ? link_relay(link) : NULL;
+
+    return relay != NULL ? manifest_find(net->manifest, relay->id) : NULL;
+}
+
 bool site_is_linked(struct net *net, const Cohortium__Member *site)
 {
     return member_same(site, net->self) || hub_find(net->hub, site->node_id.data) != NULL;
@@ -290,7 +301,12 @@ static void link_up(void *user, struct link *link)
     const struct link_peer *peer = link_peer(link);
     struct admitted *a;
 
-    log_notice("linked with %s", peer_name(net, link));
+    const struct link_peer *relay = link_relay(link);
+    const Cohortium__Member *by =
+        relay != NULL ? manifest_find(net->manifest, relay->id) : NULL;
+
+    log_notice("linked with %s%s%s", peer_name(net, link), by != NULL ? " through " : "",
+               by != NULL ? by->name : "");
     if (!peer->researcher) {
         neighbour_up(net, link);
         sites_report(net);
@@ -393,25 +409,35 @@ static void serve(void *user, struct link *link, enum service service, struct by
 
 /* ---- start ---- */
 
+/* Endpoints that are tried: none of a member that only dials. */
+static size_t ways(const Cohortium__Member *m)
+{
+    return m->outbound_only ? 0 : m->n_endpoints < WAYS_MAX ? m->n_endpoints : WAYS_MAX;
+}
+
 static bool is_dialled_alike(const struct manifest *old, const Cohortium__Member *m)
 {
     const Cohortium__Member *before =
         old != NULL ? manifest_find(old, m->node_id.data) : NULL;
 
-    return before != NULL && before->n_endpoints > 0 && !before->outbound_only &&
-           strcmp(before->endpoints[0], m->endpoints[0]) == 0 &&
-           bytes_equal(PB_BYTES(before->noise_key), PB_BYTES(m->noise_key));
+    if (before == NULL || ways(before) != ways(m) ||
+        !bytes_equal(PB_BYTES(before->noise_key), PB_BYTES(m->noise_key)))
+        return false;
+    for (size_t i = 0; i < ways(m); i++)
+        if (strcmp(before->endpoints[i], m->endpoints[i]) != 0)
+            return false;
+    return true;
 }
 
+/* All are dialled, and through a relay who has no address or does not answer there. */
 enum fault net_dial(struct cx *cx, struct net *net, const struct manifest *old)
 {
     for (size_t i = 0; i < net->manifest->body->n_members; i++) {
         const Cohortium__Member *m = net->manifest->body->members[i];
 
-        if (!member_same(m, net->self) && !m->outbound_only && m->n_endpoints > 0 &&
-            !is_dialled_alike(old, m))
-            TRY(hub_dial(cx, net->hub, m->endpoints[0], m->noise_key.data, m->node_id.data,
-                         (struct bytes){0}, true));
+        if (!member_same(m, net->self) && !is_dialled_alike(old, m))
+            TRY(hub_reach(cx, net->hub, (const char *const *)m->endpoints, ways(m),
+                          m->noise_key.data, m->node_id.data, (struct bytes){0}, true));
     }
     return FAULT_NONE;
 }
@@ -459,6 +485,7 @@ static enum fault start(struct cx *cx, struct net *net, const struct net_setup *
         .down = link_down,
         .failed = neighbour_failed,
         .serve = serve,
+        .relay = true, /* for every member: whoever both are linked with */
     };
     TRY(hub_new(cx, &hub, &net->hub));
     hub_set_own_id(net->hub, net->self->node_id.data);

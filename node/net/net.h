@@ -54,6 +54,7 @@ enum {
     NET_RESEARCHER_MAX =
         128 * 1024, /* bytes that a researcher may say at once: a request */
     NET_LINK_WAIT_MS = 5000,
+    NET_AGAIN_MS = 12000, /* a lost link is waited for so long, amid a question */
     NET_TICK_MS = 100
 };
 
@@ -76,6 +77,8 @@ CHECKED enum fault vault_tell(struct cx *cx, struct net *net,
 void site_call(struct net *net, const Cohortium__Member *site, enum service service,
                struct bytes body, int64_t deadline, call_done *done, void *user);
 bool site_is_linked(struct net *net, const Cohortium__Member *site);
+/* The member through which it is linked; NULL: directly, or not at all. */
+const Cohortium__Member *site_relay(struct net *net, const Cohortium__Member *site);
 
 /* A researcher's question; answers `served`. */
 void coordinate(struct net *net, struct bytes request, struct served *served);

@@ -83,6 +83,14 @@ static Cohortium__Site *site_of(struct cx *cx, const Cohortium__Member *m)
     return s;
 }
 
+static const char *through(struct cx *cx, struct net *net, const Cohortium__Member *m)
+{
+    const Cohortium__Member *relay = site_relay(net, m);
+    const char *text = relay != NULL ? cx_printf(cx, "through %s", relay->name) : "";
+
+    return text != NULL ? text : "";
+}
+
 /* Own site's answer is there: ask the others. */
 static void own_done(void *user, enum fault fault, struct bytes body)
 {
@@ -122,7 +130,8 @@ static void own_done(void *user, enum fault fault, struct bytes body)
         list[own->n_sites++] = s;
         bool linked = site_is_linked(net, m->members[i]);
         s->state = (char *)(linked ? "linked" : "down");
-        s->detail = (char *)(linked ? "" : "no link at present");
+        s->detail =
+            (char *)(linked ? through(l->cx, net, m->members[i]) : "no link at present");
         if (!linked)
             continue;
         all[i] = (struct one){l, s, clock_utc_ms()};
@@ -258,10 +267,12 @@ void sites_report(struct net *net)
         s->state = (char *)(member_same(m->members[i], net->self) ? "this"
                             : linked                              ? "linked"
                                                                   : "down");
-        if (!linked)
-            s->detail = m->members[i]->n_endpoints > 0
-                            ? m->members[i]->endpoints[0]
-                            : (char *)"it dials us; it has not yet";
+        if (linked)
+            s->detail = (char *)through(cx, net, m->members[i]);
+        else if (m->members[i]->n_endpoints > 0 && !m->members[i]->outbound_only)
+            s->detail = m->members[i]->endpoints[0];
+        else
+            s->detail = (char *)"it dials us, or a member that relays; it has not yet";
         if (neighbour_tell(net, cx, s) != FAULT_NONE)
             return;
         r.sites[r.n_sites++] = s;

@@ -360,21 +360,41 @@ static enum fault step(struct cx *cx, struct vault *v, struct session *s,
     return FAULT_NONE;
 }
 
+/* The very same step again gives the very same bytes; anything else goes on. */
+static enum fault step_once(struct cx *cx, struct vault *v, struct session *s,
+                            const Cohortium__StepCall *call,
+                            const uint8_t digest[DIGEST_BYTES], struct bytes *ret)
+{
+    Cohortium__StepReply reply = COHORTIUM__STEP_REPLY__INIT;
+
+    if (session_is_again(s, digest)) {
+        TRY(session_stands(cx, v, s));
+        return session_again(cx, s, ret);
+    }
+    TRY(step(cx, v, s, call, &reply));
+    TRY(pb_pack(cx, &reply.base, ret));
+    session_keep(s, digest, *ret);
+    return FAULT_NONE;
+}
+
 enum fault vault_step(struct cx *cx, struct vault *v, struct bytes body, struct bytes *ret)
 {
     Cohortium__StepCall *call;
-    Cohortium__StepReply reply = COHORTIUM__STEP_REPLY__INIT;
     struct session *s;
+    uint8_t digest[DIGEST_BYTES];
 
     TRY(pb_unpack(cx, &cohortium__step_call__descriptor, body, CALL_MAX, &call));
     if (call->request.len != DIGEST_BYTES)
         return cx_fail(cx, FAULT_FORMAT, "a step names its session by 32 bytes");
+    digest_of(body, digest);
+    if (answer_again(cx, v, digest, ret) == FAULT_NONE)
+        return FAULT_NONE;
     TRY(session_find(cx, v, call->request.data, &s));
-    enum fault fault = step(cx, v, s, call, &reply);
-    if (fault == FAULT_NONE)
-        fault = pb_pack(cx, &reply.base, ret);
-    else
+    enum fault fault = step_once(cx, v, s, call, digest, ret);
+    if (fault != FAULT_NONE)
         s->over = true; /* a session with a fault is never taken up again */
+    else if (s->over)
+        session_leave_answer(v, s);
     session_unlock(v, s);
     return fault;
 }

@@ -61,6 +61,7 @@ struct session {
     struct release *release;        /* ours, before and after adoption */
     struct bytes held;              /* body given before; no other is proposed or adopted */
     Cohortium__Answer *answer;      /* home's, logged before its proposal leaves */
+    struct step_reply last;         /* to the newest step, for the very same step again */
 };
 
 /* Expected input of the next round, for home's proposal and everybody's check. */
@@ -85,6 +86,17 @@ CHECKED enum fault bysite_votes(struct vault *v, struct session *s, struct votes
 void bysite_learn(struct session *s, const struct tally *pooled);
 CHECKED enum fault session_start(struct cx *cx, struct vault *v, struct session *s,
                                  ProtobufCBinaryData *accepts, size_t n);
+
+/* session_again.c: a step whose answer was lost with a link. call: digest of the step. */
+bool session_is_again(const struct session *s, const uint8_t call[DIGEST_BYTES]);
+CHECKED enum fault session_again(struct cx *cx, const struct session *s, struct bytes *ret);
+void session_keep(struct session *s, const uint8_t call[DIGEST_BYTES], struct bytes reply);
+/* The last answer of a session that ends with it; answer_again finds it (FAULT_MISSING). */
+void session_leave_answer(struct vault *v, struct session *s);
+CHECKED enum fault answer_again(struct cx *cx, struct vault *v,
+                                const uint8_t call[DIGEST_BYTES], struct bytes *ret);
+void answers_purge(struct vault *v, int64_t now_mono);
+void reply_free(struct step_reply *reply);
 
 /* sessions.c: the table. find locks it (unlock with session_unlock). */
 CHECKED enum fault session_new(struct cx *cx, struct vault *v, struct session **ret);

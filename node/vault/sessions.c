@@ -11,6 +11,7 @@ static void session_free(struct session *s)
     mask_free(&s->mask);
     if (s->secret != NULL)
         sodium_free(s->secret);
+    reply_free(&s->last);
     dataset_release(&s->o.dataset);
     (void)pthread_mutex_destroy(&s->lock);
     struct cx *cx = s->cx;
@@ -102,7 +103,8 @@ enum fault session_find(struct cx *cx, struct vault *v, const uint8_t request[32
         }
     (void)pthread_mutex_unlock(&v->sessions_lock);
     if (busy)
-        return cx_fail(cx, FAULT_CONFLICT, "two steps of one session at once");
+        return cx_fail(cx, FAULT_UNAVAILABLE,
+                       "a step of this session is still at work; ask for it again");
     if (found == NULL)
         return cx_fail(cx, FAULT_MISSING, "no such session: it ended, or this node restarted");
     found->touched_ms = clock_mono_ms();
@@ -293,9 +295,12 @@ void vault_abort(struct vault *v, struct bytes request_digest)
 void sessions_purge(struct vault *v, int64_t now_mono)
 {
     sweep(v, is_idle, &now_mono, false);
+    answers_purge(v, now_mono);
 }
 
 void sessions_free(struct vault *v)
 {
     sweep(v, is_any, NULL, true);
+    for (size_t i = 0; i < LAST_ANSWERS; i++)
+        reply_free(&v->last[i]);
 }

@@ -39,6 +39,14 @@ struct policy_now { /* the policy in force; immutable once made */
 
 struct session;
 
+struct step_reply { /* malloc memory; holds boxes and signatures, nothing that is secret */
+    uint8_t call[DIGEST_BYTES]; /* digest of the step that it answers */
+    uint8_t *p;
+    size_t n;
+    int64_t kept_ms;
+};
+enum { LAST_ANSWERS = 32 };
+
 struct vault {
     const char *folder;
     int folder_fd, data_fd;
@@ -65,6 +73,7 @@ struct vault {
     bool restored;                      /* and not yet compared (restored.h) */
     pthread_mutex_t sessions_lock;
     struct session *sessions[SESSIONS_MAX];
+    struct step_reply last[LAST_ANSWERS]; /* of sessions that ended; under sessions_lock */
     int64_t started_at;
     uint64_t questions, released;       /* since start, for status */
 };

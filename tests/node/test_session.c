@@ -70,6 +70,12 @@ static void check_papers(struct play *p)
 
 /* ---- honest: testing ---- */
 
+static void another_step(struct play *p, size_t victim, Cohortium__StepCall *call)
+{
+    (void)victim;
+    call->proposal = PB_DATA(p->request);
+}
+
 static void test_session__count_is_the_pooled_number(void **state)
 {
     struct play p, q;
@@ -89,7 +95,13 @@ static void test_session__count_is_the_pooled_number(void **state)
 
         assert_non_null(e);
         assert_string_equal(e->record->decision, "released");
-        CHECK_EQ_("session is over", play_step(&p, i, NULL), FAULT_MISSING);
+        struct bytes body = play_body(&p, i);
+        CHECK_EQ_("the last answer, lost on its way, once more", play_step(&p, i, NULL),
+                  FAULT_NONE);
+        CHECK_("to the byte", bytes_equal(body, play_body(&p, i)));
+        CHECK_EQ_("which is no further record",
+                  vaults_newest(&t, p.cx, i, "question")->index, e->index);
+        CHECK_EQ_("session is over", play_step(&p, i, another_step), FAULT_MISSING);
     }
 
     /* Asked again: the same bytes, one more leaf, nothing else. */

@@ -293,7 +293,43 @@ static void test_session__begun_again(void **state)
     play_free(&p);
 }
 
+/* A vector that was lost with a link is given again, and never made again. */
 static void test_session__the_same_step_twice(void **state)
+{
+    struct play p;
+    (void)state;
+
+    ask(&p, "age >= 30");
+    play_start(&p);
+    for (uint32_t round = 0; round < 3; round++) {
+        play_to(&p, round);
+        CHECK_EQ_("once", play_step(&p, VICTIM, NULL), FAULT_NONE);
+        struct bytes vector = p.vector[VICTIM];
+        uint64_t charges = vaults_count(&t, VICTIM, TABLE_CHARGES);
+        uint64_t ledger = vaults_count(&t, VICTIM, TABLE_LEDGER);
+        for (size_t i = 0; i < 3; i++) {
+            CHECK_EQ_("again", play_step(&p, VICTIM, NULL), FAULT_NONE);
+            CHECK_("the very same bytes", bytes_equal(vector, p.vector[VICTIM]));
+        }
+        CHECK_EQ_("no further charge", vaults_count(&t, VICTIM, TABLE_CHARGES), charges);
+        CHECK_EQ_("no further region", vaults_count(&t, VICTIM, TABLE_LEDGER), ledger);
+        CHECK_EQ_("step", play_step(&p, LIAR, NULL), FAULT_NONE);
+        CHECK_EQ_("step", play_step(&p, HOME, NULL), FAULT_NONE);
+        p.round++;
+    }
+    play_finish(&p);
+    play_free(&p);
+}
+
+static void one_vector_less(struct play *p, size_t victim, Cohortium__StepCall *call)
+{
+    (void)p;
+    (void)victim;
+    call->n_vectors--;
+}
+
+/* What differs from the step before is another step, and out of turn. */
+static void test_session__another_step_twice(void **state)
 {
     struct play p;
     (void)state;
@@ -302,7 +338,7 @@ static void test_session__the_same_step_twice(void **state)
     play_start(&p);
     play_to(&p, 2);
     CHECK_EQ_("once", play_step(&p, VICTIM, NULL), FAULT_NONE);
-    CHECK_EQ_("twice", play_step(&p, VICTIM, NULL), FAULT_CONFLICT);
+    CHECK_EQ_("another", play_step(&p, VICTIM, one_vector_less), FAULT_CONFLICT);
     CHECK_EQ_("and then it is over", play_step(&p, VICTIM, NULL), FAULT_MISSING);
     check_count(TABLE_ANSWERS, 0);
     play_forget(&p);
@@ -443,6 +479,7 @@ int main(void)
         UNDER(cautious, test_session__a_policy_of_yesterday),
         UNDER(testing, test_session__begun_again),
         UNDER(testing, test_session__the_same_step_twice),
+        UNDER(testing, test_session__another_step_twice),
         UNDER(testing, test_session__no_more_than_there_is_room_for),
         UNDER(testing, test_session__aborted_at_work),
         UNDER(testing, test_session__left_alone),

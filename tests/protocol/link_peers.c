@@ -143,7 +143,8 @@ struct peer *peer_new(uint8_t first, int64_t ping_ms, int64_t dead_ms)
                               .failed = failed,
                               .serve = serve,
                               .ping_ms = ping_ms,
-                              .dead_ms = dead_ms};
+                              .dead_ms = dead_ms,
+                              .relay = true};
 
     assert_non_null(peer);
     randombytes_buf(peer->secret, 32);
@@ -209,6 +210,13 @@ void peer_dial(struct peer *peer, const struct peer *other, int port, bool keep)
     CHECK_OK_("dial", peer->cx,
               hub_dial(peer->cx, peer->hub, endpoint, other->key, other->id,
                        bytes_of(peer->id, 32), keep));
+}
+
+void peer_reach(struct peer *peer, const struct peer *other)
+{
+    CHECK_OK_("reach", peer->cx,
+              hub_reach(peer->cx, peer->hub, NULL, 0, other->key, other->id,
+                        bytes_of(peer->id, 32), true));
 }
 
 struct waiting {

@@ -55,6 +55,8 @@ void peer_start(struct peer *peer);
 void peer_stop(struct peer *peer); /* ends the thread, not the hub */
 void peer_free(struct peer *peer);
 void peer_dial(struct peer *peer, const struct peer *other, int port, bool keep);
+/* Keeps a link up through relays alone. */
+void peer_reach(struct peer *peer, const struct peer *other);
 
 /* Runs the loop until *value >= want; false after ms. */
 bool peer_until(struct peer *peer, const atomic_int *value, int want, int64_t ms);

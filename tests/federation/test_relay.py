@@ -21,13 +21,13 @@ import time
 from lab import CLI, LUNG, NODED, SITES, Checks, is_gone, wait_for
 
 INSIDE = "in namespaces of its own"
-MARKER = b"zebrafinch"  # the dataset; no path and no relay's file holds the word
+MARKER = b"zebrafinch"  # in a question's note: no path and no relay's file holds the word
 DATA = ["north", "south", "west"]
 RELAYS = ["east", "centre"]
 ADDRESS = {name: f"10.77.0.{i + 1}" for i, name in enumerate(DATA + RELAYS)}
 PORT = 7011
-GLM = ["glm", MARKER.decode(), "status ~ sex + ph_ecog", "--family", "binomial",
-       "--sites", ",".join(DATA), "--profile", "study", "--json"]
+GLM = ["glm", "lung", "status ~ sex + ph_ecog", "--family", "binomial", "--note",
+       MARKER.decode(), "--sites", ",".join(DATA), "--profile", "study", "--json"]
 check = Checks()
 
 
@@ -87,6 +87,8 @@ class Wire(threading.Thread):
             self.seen += self.socket.recv(65536)
 
 
+if INSIDE not in sys.argv:
+    re_run()
 home = pathlib.Path(tempfile.mkdtemp(prefix="cohortium-relay-"))
 env = dict(os.environ, HOME=str(home), XDG_CONFIG_HOME=str(home / "config"))
 SECRET = ("--passphrase-file", home / "secret")
@@ -163,8 +165,6 @@ def kill(name):
 def found():
     """Keys, cards, one manifest, nodes; those that relay hold neither data nor codebook."""
     (home / "secret").write_text("correct horse battery\n")
-    (home / "book.yaml").write_text(
-        (LUNG / "lung.yaml").read_text().replace("dataset: lung", f"dataset: {MARKER.decode()}"))
     must("governance", CLI, "key", "new", "--use", "governance", "--name", "g", "-o", "g.key",
          *SECRET)
     for name in ADDRESS:
@@ -196,15 +196,15 @@ def equip():
         must("policy", NODED, "policy", "sign", "--dir", name, *key, "policy.yaml", "-o",
              f"{name}.policy")
         must("policy", NODED, "policy", "apply", "--dir", name, f"{name}.policy")
-        must("codebook", NODED, "codebook", "sign", *key, "book.yaml", "-o", f"{name}.book")
+        must("codebook", NODED, "codebook", "sign", *key, LUNG / "lung.yaml", "-o", f"{name}.book")
         must("codebook", NODED, "codebook", "add", "--dir", name, f"{name}.book")
-        must("data", NODED, "data", "import", "--dir", name, MARKER.decode(), file)
+        must("data", NODED, "data", "import", "--dir", name, "lung", file)
     must("researcher", CLI, "key", "new", "--use", "researcher", "--name", "ada", "-o",
          "ada.key", *SECRET)
     issued = must("credential", NODED, "researcher", "issue", "--dir", "north", "ada.key.card",
                   "-o", "ada.credential")
     must("permit", NODED, "permit", "new", "--title", "relays", "--purpose", "a test",
-         "--dataset", MARKER.decode(), "--researcher", "ada.key.card", "--member", "all",
+         "--dataset", "lung", "--researcher", "ada.key.card", "--member", "all",
          "--manifest", "manifest", "-o", "permit")
     for name in DATA:
         must("permit", NODED, "permit", "sign", "--key", f"{name}.key", *SECRET, "permit")
@@ -255,7 +255,7 @@ def test_regression(wire):
     check("a whole regression runs", a.returncode == 0 and "ph_ecog" in a.stdout,
           a.stdout + a.stderr)
     check("the relay carried it", len(wire.seen) > 20000, len(wire.seen))
-    check("what its cable carries does not tell the dataset", MARKER not in wire.seen)
+    check("what its cable carries does not tell the note", MARKER not in wire.seen)
     return a.stdout
 
 
@@ -277,37 +277,43 @@ def charges(name):
         return db.execute("SELECT count(*) FROM permit_charge").fetchone()[0]
 
 
-def freeze_amid_rounds(question):
-    """Asks, and stops south's vault once it has charged: its first vector is due then."""
+def freeze_amid_rounds(ages):
+    """Asks, with south's vault let run a moment at a time, until it has charged: its first
+    vector is due then. Where it was too quick all the same, another question is asked."""
     vault = child("south", "vault-process")
-    before = charges("south")
-    asked = Asked(*question)
-    began = time.monotonic()
-    while charges("south") == before and time.monotonic() - began < 60 \
-            and asked.process.poll() is None:
-        pass
-    os.kill(vault, signal.SIGSTOP)
-    return asked, vault
+    for age in ages:
+        before = charges("south")
+        os.kill(vault, signal.SIGSTOP)
+        asked = Asked(*GLM, "--where", f"age >= {age}")
+        while charges("south") == before and asked.process.poll() is None:
+            os.kill(vault, signal.SIGCONT)
+            time.sleep(0.001)
+            os.kill(vault, signal.SIGSTOP)
+        try:
+            asked.process.wait(1)
+        except subprocess.TimeoutExpired:
+            return age, asked, vault
+        os.kill(vault, signal.SIGCONT)
+    raise SystemExit("no question was caught amid its rounds")
 
 
-def amid_a_fit(question, what, change, answered):
-    """Stops a vault amid the rounds, changes the network, goes on."""
-    lines = len(log("north").splitlines())
-    asked, vault = freeze_amid_rounds(question)
-    time.sleep(0.5)
-    check(f"{what}: it is under way", asked.process.poll() is None)
+def amid_a_fit(ages, what, change, answered):
+    """Stops a vault amid the rounds, changes the network, goes on; tells what home said."""
+    age, asked, vault = freeze_amid_rounds(ages)
+    lines, spent = len(log("north").splitlines()), charges("south")
     change()
     os.kill(vault, signal.SIGCONT)
     a = asked.end()
     check(f"{what}: {'it is answered' if answered else 'it fails, and the site is named'}",
           (a.returncode == 0 and "ph_ecog" in a.stdout) if answered
           else (a.returncode == 1 and re.search("south|west", a.stderr)), a.stdout + a.stderr)
-    return "\n".join(log("north").splitlines()[lines:])
+    check(f"{what}: it was charged once", charges("south") == spent, (spent, charges("south")))
+    return age, "\n".join(log("north").splitlines()[lines:])
 
 
 def look_into_memory():
     own = memory_holds(child("north", "net-process"), MARKER)
-    check("amid a question home's net process holds the dataset's name", own)
+    check("amid a question home's net process holds the note", own)
     for relay in RELAYS:
         for role in ("net-process", "vault-process"):
             check(f"the {role} of {relay} does not", not memory_holds(child(relay, role), MARKER))
@@ -326,39 +332,39 @@ def test_failover(wires):
     check("the second relay is linked", wait_for(
         lambda: sites().get(RELAYS[1], {}).get("state") == "linked", 20), sites())
     used = relay_of("south")
-    spent = charges("south")
 
     def die():
         look_into_memory()
         kill(used)
         wait_for(lambda: f"linked with south through {other(used)}" in log("north"), 10)
 
-    said = amid_a_fit([*GLM, "--where", "age >= 55"], "a relay killed amid a fit", die, True)
+    age, said = amid_a_fit((50, 55, 60), "a relay killed amid a fit", die, True)
     check("home saw the link go and went on", "amid a question the link with south was lost"
           in said and f"through {other(used)}" in said, said)
     check("both go through the other relay now",
           wait_for(lambda: is_linked_through([other(used)]), 20), sites())
-    a = ask(*GLM, "--where", "age >= 55")
-    check("asked again it is the same", a.returncode == 0, a.stderr)
-    check("it was charged once", charges("south") == spent + 1, (spent, charges("south")))
+    spent = charges("south")
+    a = ask(*GLM, "--where", f"age >= {age}")
+    check("asked again it is given again, at no charge",
+          a.returncode == 0 and charges("south") == spent, a.stderr)
     for name in DATA:
         done = run(NODED, "audit", "verify", "--dir", name)
         check(f"the log of {name} is whole", done.returncode == 0, done.stderr)
     for name, wire in wires.items():
-        check(f"the cable of {name} never told the dataset", MARKER not in wire.seen)
+        check(f"the cable of {name} never told the note", MARKER not in wire.seen)
     check("a cable tells what is not encrypted", says_plainly(wires[other(used)], other(used)))
 
-    amid_a_fit([*GLM, "--where", "age >= 50"], "the last relay killed amid a fit",
-               lambda: kill(other(used)), False)
+    age, _ = amid_a_fit((65, 70, 75), "the last relay killed amid a fit",
+                        lambda: kill(other(used)), False)
     began = time.monotonic()
-    a = ask(*GLM, "--where", "age >= 60", "--deadline", "20")
+    a = ask(*GLM, "--where", "sex == \"female\"", "--deadline", "20")
     check("without any relay the question fails and says who is down",
           a.returncode == 1 and re.search("(south|west) is down", a.stderr)
           and time.monotonic() - began < 25, a.stderr)
     serve(used)
     check("a relay that comes back is used again",
           wait_for(lambda: is_linked_through([used]), 45), sites())
-    a = ask(*GLM, "--where", "age >= 50")
+    a = ask(*GLM, "--where", f"age >= {age}")
     check("and the question that failed is answered", a.returncode == 0, a.stdout + a.stderr)
 
 
@@ -383,14 +389,8 @@ def main():
         for name in ADDRESS:
             if (home / name / "run" / "pid").exists():
                 run(NODED, "stop", "--dir", name)
-        if "--keep" not in sys.argv:
-            shutil.rmtree(home, ignore_errors=True)
-        else:
-            print(home)
+        shutil.rmtree(home, ignore_errors=True)
     check.end()
 
 
-if INSIDE in sys.argv:
-    main()
-else:
-    re_run()
+main()

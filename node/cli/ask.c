@@ -102,6 +102,9 @@ static enum fault make_request(struct home *home, struct cx *cx,
     double seconds;
 
     TRY(ask_check_place(cx, asking));
+    if (asking->save && !args_has(args, "--save") && !args_has(args, "--no-save") &&
+        !args_has(args, "--dry-run"))
+        TRY(receipts_check(cx, &home->profile));
     TRY(args_number(cx, args, "--deadline", 1, ASK_DEADLINE_MAX_S, ASK_DEADLINE_S,
                     &seconds));
     sent->deadline_ms = (int64_t)(seconds * 1000);

@@ -127,9 +127,13 @@ static enum fault make_request(struct replay *r, const struct args *args)
 {
     const Cohortium__Request *then = r->then.request.body;
     const char *wanted = args_get(args, "--permit");
+    struct asking asking = {.args = args, .save = true};
     Cohortium__Request *request;
     double seconds;
 
+    TRY(ask_check_place(r->cx, &asking));
+    if (!args_has(args, "--save") && !args_has(args, "--no-save"))
+        TRY(receipts_check(r->cx, &r->home->profile));
     TRY(args_number(r->cx, args, "--deadline", 1, ASK_DEADLINE_MAX_S, ASK_DEADLINE_S,
                     &seconds));
     if (wanted != NULL) {

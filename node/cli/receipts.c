@@ -188,6 +188,25 @@ enum fault receipts_keep(struct cx *cx, const struct profile *p, const uint8_t d
     return receipts_rotate(cx, p, RECEIPTS_MAX, RECEIPTS_BYTES_MAX);
 }
 
+enum fault receipts_check(struct cx *cx, const struct profile *p)
+{
+    const char *folder = folder_of(cx, p);
+    struct stat s;
+
+    if (folder == NULL)
+        return FAULT_MEMORY;
+    if (stat(folder, &s) != 0 && errno == ENOENT)
+        TRY(folder_make(cx, folder));
+    bool there = stat(folder, &s) == 0;
+    if (there && S_ISDIR(s.st_mode) && access(folder, W_OK | X_OK) == 0)
+        return FAULT_NONE;
+    return cx_fail(cx, FAULT_IO,
+                   "no receipt can be kept in %s: %s; nothing was asked (--no-save asks "
+                   "without one)",
+                   folder,
+                   there && !S_ISDIR(s.st_mode) ? "it is no folder" : strerror(errno));
+}
+
 /* ---- finding one ---- */
 
 static bool is_named(const struct kept *k, const char *word)

@@ -29,6 +29,9 @@ CHECKED enum fault receipts_keep(struct cx *cx, const struct profile *p,
                                  const uint8_t digest[32], struct bytes packed,
                                  bool rejected, bool many, const char **ret_path);
 
+/* An answer is charged: that its receipt cannot be kept must be known before. FAULT_IO. */
+CHECKED enum fault receipts_check(struct cx *cx, const struct profile *p);
+
 struct kept {
     const char *name; /* of the file */
     const char *id;

@@ -202,6 +202,18 @@ def keeping(lab):
               a.out + a.err)
     a = lab.cohortium("verify", "0000000", "--profile", "lab-test")
     check("an id that none has is told", a.status == 1 and "0000000" in a.err, a.err)
+    folder.rename(lab.home / "aside")
+    folder.touch()
+    charged = lab.charges(0)
+    for words in (["count", "lung", "--where", "age >= 75"], ["replay", lab.home / "aside" / os.path.basename(one["path"])]):
+        a = lab.ask(*words)
+        check(f"where no receipt can be kept, {words[0]} asks nothing", a.status == 1
+              and "it is no folder" in a.err and "nothing was asked" in a.err
+              and lab.charges(0) == charged, a.out + a.err)
+    folder.unlink()
+    (lab.home / "aside").rename(folder)
+    a = lab.ask("replay", "last", "--save", one["path"])
+    check("a replay overwrites no receipt", a.status == 2 and "exists already" in a.err, a.err)
     (folder / "20200101T000000000Z-aaaa00000000.receipt").write_text("x")
     (folder / "20200101T000000000Z-aaaa00000001.receipt").write_text("x")
     (folder / "notes.receipt").write_text("x")

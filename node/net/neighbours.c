@@ -140,9 +140,11 @@ void neighbour_up(struct net *net, const struct link *link)
     n->linked = true;
     n->ours = link_is_ours(link);
     n->since = clock_utc_ms();
-    *(n->ours ? &n->dialled : &n->was_dialled) = n->since;
-    if (n->ours)
-        n->failure[0] = '\0';
+    if (link_relay(link) == NULL) { /* else neither has reached the other itself */
+        *(n->ours ? &n->dialled : &n->was_dialled) = n->since;
+        if (n->ours)
+            n->failure[0] = '\0';
+    }
     hub_cancel_timer(net->hub, net->look_timer);
     net->look_timer = 0;
     plan_look(net, FIRST_LOOK_MS);

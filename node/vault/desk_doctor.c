@@ -183,7 +183,8 @@ static void check_member(struct desk *d, const Cohortium__Site *s)
         return;
     }
     desk_finding(d, FINDING_WELL,
-                 cx_printf(d->cx, "%s is linked since %s; %s", s->name, when(d->cx, s->since),
+                 cx_printf(d->cx, "%s is linked%s%s since %s; %s", s->name,
+                           s->detail[0] != '\0' ? " " : "", s->detail, when(d->cx, s->since),
                            ways(d->cx, s)),
                  "");
     check_clock(d, s);

@@ -251,6 +251,10 @@ def test_regression(wire):
           wait_for(lambda: is_linked_through(RELAYS[:1]), 20), sites())
     s = run(NODED, "status", "--dir", "north").stdout
     check("and status says so", f"through {RELAYS[0]}" in s, s)
+    d = run(*in_net_of("north", NODED, "doctor", "--dir", "north")).stdout
+    check("and doctor, which reaches nobody but the relay itself",
+          f"ok       south is linked through {RELAYS[0]} since" in d
+          and "this node last dialled it: not since" in d, d)
     a = ask(*GLM)
     check("a whole regression runs", a.returncode == 0 and "ph_ecog" in a.stdout,
           a.stdout + a.stderr)

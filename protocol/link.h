@@ -37,13 +37,22 @@ enum service { /* what a call asks for; the reply's form follows from it */
                                           LaterReply */
                SERVICE_COLLECT = 7,    /* researcher -> home: LaterCall -> LaterReply */
                SERVICE_PENDING = 8,    /* researcher -> home: nothing -> LaterReply */
+               SERVICE_WITNESS = 9,    /* researcher -> home: WitnessCall -> WitnessReply */
                SERVICE_PREFLIGHT = 10, /* node -> node: packed Envelope(Request) -> packed
                                           Envelope(Preflight) */
                SERVICE_BEGIN = 11,     /* BeginCall -> BeginReply */
                SERVICE_STEP = 12,      /* StepCall -> StepReply */
                SERVICE_ABORT = 13,     /* digest of a request's body -> empty */
                SERVICE_MANIFEST = 14,  /* ManifestCall -> ManifestReply */
-               SERVICE_DRAWER = 20     /* net -> own vault: LaterStore -> LaterReply */
+               SERVICE_DRAWER = 20,    /* net -> own vault: LaterStore -> LaterReply */
+               SERVICE_ADD_CHECKPOINT =
+                   15, /* AddCheckpointCall of the caller's log -> AddCheckpointReply */
+               SERVICE_PROVE = 16, /* ProveCall -> ProveReply */
+               SERVICE_HELD = 17,  /* HeldCall -> HeldReply */
+               /* Only between a node's net and its vault; none of them is served on a link. */
+               SERVICE_ROUND = 100,      /* RoundCall -> RoundReply */
+               SERVICE_ROUND_DONE = 101, /* RoundDoneCall -> RoundDoneReply */
+               SERVICE_PEER_HOLDS = 102  /* PeerHolds -> empty */
 };
 
 struct hub;

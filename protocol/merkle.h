@@ -1,12 +1,12 @@
 /*
- * merkle.h - RFC 6962 trees: hashes, proofs, and C2SP checkpoints.
+ * merkle.h - RFC 6962 trees: hashes and proofs. Their signed heads: checkpoint.h.
  *
  * Storage is the caller's: a function that gives the hash of a complete subtree. Leaf hash =
  * SHA-256(0x00 || leaf), node = SHA-256(0x01 || left || right).
  */
 #pragma once
 
-#include "protocol/keys.h"
+#include "protocol/checkpoint.h"
 
 enum { MERKLE_PATH_MAX = 64 };
 
@@ -36,15 +36,3 @@ CHECKED bool merkle_inclusion_holds(const uint8_t leaf_hash[32], uint64_t index,
 CHECKED bool merkle_consistency_holds(uint64_t size1, uint64_t size2, const uint8_t root1[32],
                                       const uint8_t root2[32], const uint8_t (*path)[32],
                                       size_t n);
-
-/* Checkpoint: C2SP tlog-checkpoint in a signed note, Ed25519 (0x01).
- *   origin "\n" size "\n" base64(root) "\n" "\n" "— " name " " base64(key hash || signature) "\n"
- * origin = name = "cohortium/<consortium hex 16>/<member name>". */
-CHECKED enum fault checkpoint_sign(struct cx *cx, const char *origin, uint64_t size,
-                                   const uint8_t root[32], const struct keys *keys,
-                                   const char **ret_note);
-CHECKED enum fault checkpoint_verify(struct cx *cx, const char *note, const char *origin,
-                                     const uint8_t key[32], uint64_t *ret_size,
-                                     uint8_t ret_root[32]);
-const char *checkpoint_origin(struct cx *cx, const uint8_t consortium[32],
-                              const char *member);

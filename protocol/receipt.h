@@ -32,6 +32,12 @@ struct receipt_facts { /* what is proved, for people; all in cx */
     bool exact_for_testing;
     const Cohortium__Permit *permit;
     const struct receipt_site *sites; /* in the order of the question's sites */
+    /* At least WITNESSES_MIN other members have cosigned a checkpoint of each site's log
+     * that the decision is under; else `unwitnessed` names a site for which they have not. */
+    bool witnessed;
+    const char *unwitnessed;
+    size_t n_witnesses;
+    const char **witnesses; /* names of all who cosigned, sorted */
     size_t n_statements;
     const char **statements; /* "the request is signed by ...", in order checked */
 };
@@ -43,10 +49,17 @@ struct receipt_facts { /* what is proved, for people; all in cx */
  * release: question equals the request's, digest, participants, versions, signed by every
  * participant; each leaf: kind, request, question and release digests, inclusion,
  * checkpoint signature. The first thing that is wrong is named: FAULT_DENIED with a
- * sentence. A dry run has no release (FAULT_INVALID).
+ * sentence. A dry run has no release (FAULT_INVALID). Cosignatures of others beside a
+ * checkpoint's own are counted last; that there are none is a fact, not a fault.
  */
 CHECKED enum fault receipt_verify(struct cx *cx, const Cohortium__Receipt *receipt,
                                   const uint8_t *genesis, struct receipt_facts *ret);
+/* "witnessed by hospital_b, hospital_c" or "unwitnessed: ..."; NULL without memory. */
+const char *receipt_witness_words(struct cx *cx, const struct receipt_facts *facts);
+/* Puts newer proofs in the place of those of the same record (LogProof without it), in a copy
+ * of the list. Believed by nobody before receipt_verify. */
+CHECKED enum fault receipt_take_proofs(struct cx *cx, Cohortium__Receipt *receipt,
+                                       Cohortium__LogProof *const *claimed, size_t n);
 CHECKED enum fault receipt_write(struct cx *cx, struct bytes packed, const char *path);
 CHECKED enum fault receipt_read(struct cx *cx, const char *path, struct bytes *ret_packed);
 

@@ -4,6 +4,7 @@
  *   receipt.c         digests; the file
  *   receipt_verify.c  who asked what, by whose leave: manifests, request, permits,
  * preflights receipt_answer.c  what was answered: ACCEPTs, releases, log records
+ *   receipt_witness.c  who else has seen the logs
  */
 #pragma once
 
@@ -58,3 +59,5 @@ CHECKED enum fault receipt_check_stamp(struct check *k, const char *part,
 
 /* receipt_answer.c, when all else holds. */
 CHECKED enum fault receipt_check_answer(struct check *k);
+/* receipt_witness.c, after it: never a fault but for memory. */
+CHECKED enum fault receipt_check_witnesses(struct check *k);

@@ -296,6 +296,7 @@ enum fault receipt_verify(struct cx *cx, const Cohortium__Receipt *receipt,
     TRY(check_permits(&k));
     TRY(check_preflights(&k));
     TRY(receipt_check_answer(&k));
+    TRY(receipt_check_witnesses(&k));
     *ret = facts;
     return FAULT_NONE;
 }

@@ -13,6 +13,7 @@
 enum {
     ANY = 0xffff,
     SMALL = 64 * 1024,
+    NOTE = 16 * 1024,         /* a checkpoint and a proof */
     MEDIUM = 128 * 1024,      /* an envelope of one request */
     STATUS = 2 * 1024 * 1024, /* a line for each of a thousand members */
     LARGE = LINK_MESSAGE_MAX,
@@ -29,6 +30,8 @@ static const struct {
     {IPC_VAULT, IPC_FAIL, ANY, SMALL},
     {IPC_VAULT, IPC_MANIFEST, 0, LARGE},
     {IPC_VAULT, IPC_REVOKED, 0, SMALL},
+    {IPC_VAULT, IPC_GREW, 0, 0},
+    {IPC_VAULT, IPC_ASK_PEERS, 0, 8},
     {IPC_NET, IPC_CALL, SERVICE_CATALOG, SMALL},
     {IPC_NET, IPC_CALL, SERVICE_CODEBOOK, SMALL},
     {IPC_NET, IPC_CALL, SERVICE_SITES, SMALL},
@@ -37,6 +40,12 @@ static const struct {
     {IPC_NET, IPC_CALL, SERVICE_STEP, LARGE},
     {IPC_NET, IPC_CALL, SERVICE_ABORT, SMALL},
     {IPC_NET, IPC_CALL, SERVICE_DRAWER, LARGE},
+    {IPC_NET, IPC_CALL, SERVICE_ADD_CHECKPOINT, NOTE},
+    {IPC_NET, IPC_CALL, SERVICE_PROVE, SMALL},
+    {IPC_NET, IPC_CALL, SERVICE_HELD, SMALL},
+    {IPC_NET, IPC_CALL, SERVICE_ROUND, SMALL},
+    {IPC_NET, IPC_CALL, SERVICE_ROUND_DONE, STATUS},
+    {IPC_NET, IPC_CALL, SERVICE_PEER_HOLDS, STATUS},
     {IPC_NET, IPC_ADMIT, 0, SMALL},
     {IPC_NET, IPC_LINKS, 0, STATUS},
     {IPC_NET, IPC_OFFER, 0, LARGE},

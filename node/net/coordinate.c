@@ -132,6 +132,15 @@ static void part_failed(struct ask *a, size_t i, enum fault fault, struct bytes 
 
 static void take_reply(struct ask *a, size_t i, struct bytes body);
 
+void ask_called(struct ask *a)
+{
+    a->waiting--;
+    if (!a->failed && a->waiting == 0)
+        next(a);
+    else
+        ask_settle(a);
+}
+
 void part_call_ended(void *user, enum fault fault, struct bytes body)
 {
     struct part *p = user;
@@ -140,7 +149,6 @@ void part_call_ended(void *user, enum fault fault, struct bytes body)
     if (part_waits_again(p, fault, body))
         return;
     p->waiting = false;
-    a->waiting--;
     if (!a->failed && ask_is_given_up(a))
         ask_fail(a, FAULT_CANCELLED, ask_cancelled, a->n);
     if (!a->failed && fault == FAULT_REPLAY && a->phase == BEGINNING &&
@@ -150,10 +158,7 @@ void part_call_ended(void *user, enum fault fault, struct bytes body)
         part_failed(a, p->i, fault, body);
     else if (!a->failed)
         take_reply(a, p->i, body);
-    if (!a->failed && a->waiting == 0)
-        next(a);
-    else
-        ask_settle(a);
+    ask_called(a);
 }
 
 /* Calls one site; `waiting` is counted before, because done may run at once. */
@@ -212,6 +217,8 @@ static void take_begin(struct ask *a, size_t i, struct bytes body)
     }
     p->accept = PB_BYTES(r->accept);
     p->answer = r->answer;
+    if (p->answer != NULL)
+        part_prove(a, i);
 }
 
 static void take_step(struct ask *a, size_t i, struct bytes body)
@@ -240,6 +247,8 @@ static void take_step(struct ask *a, size_t i, struct bytes body)
         pb_unpack(a->cx, &cohortium__answer__descriptor, packed, LINK_MESSAGE_MAX,
                   &p->answer) != FAULT_NONE)
         ask_fail(a, FAULT_MEMORY, "out of memory for this question", a->n);
+    else
+        part_prove(a, i);
 }
 
 /* The most that a site has to say in a phase: nothing is kept beyond it. */
@@ -299,6 +308,7 @@ static enum fault gather_complaints(struct ask *a, Cohortium__Trouble *t)
         TRY(envelope_open(a->cx, ENVELOPE_PREFLIGHT, a->parts[i].preflight, &e));
         TRY(pb_unpack(a->cx, &cohortium__preflight__descriptor, e.body,
                       envelope_bound(ENVELOPE_PREFLIGHT), &p));
+        a->held = a->held || policy_holds(p->policy);
         Cohortium__Complaint **list;
         CX_NEW(a->cx, list, t->n_complaints + p->n_complaints);
         if (t->n_complaints > 0)
@@ -497,8 +507,10 @@ static void next(struct ask *a)
         } else if (answers > 0 &&
                    !a->rerun) { /* some vault lacks the answer: run it for all */
             a->rerun = true;
-            for (size_t i = 0; i < a->n; i++)
+            for (size_t i = 0; i < a->n; i++) {
                 a->parts[i].answer = NULL;
+                a->parts[i].proven = false;
+            }
             after_preflight(a);
         } else if (answers > 0) {
             ask_fail(a, FAULT_CONFLICT, "the sites do not agree on whether to begin", a->n);

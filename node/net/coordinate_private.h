@@ -19,6 +19,7 @@ struct part { /* one site of a question */
     uint64_t timer;
     struct bytes preflight, accept, vector;
     Cohortium__Answer *answer;
+    bool proven; /* its record's cosigned proof was asked for */
 };
 
 struct ask {
@@ -36,6 +37,7 @@ struct ask {
     struct part *parts;
     enum phase phase;
     bool rerun, failed, linking;
+    bool held;  /* some policy holds answers to a quantum: there is time for cosignatures */
     bool clear; /* a site says that the session runs already */
     unsigned clears;
     uint32_t rounds, rounds_max;
@@ -77,3 +79,11 @@ void part_call_ended(void *user, enum fault fault, struct bytes body);
 
 /* coordinate_receipt.c: what all sites have said, packed for the researcher. */
 CHECKED enum fault ask_receipt(struct ask *a, struct bytes *ret);
+/* coordinate_witness.c. A site has answered: its record is wanted under a cosigned checkpoint,
+ * where there is time for that. Counts in a->waiting. */
+void part_prove(struct ask *a, size_t i);
+/* Whether a site's policy holds answers. */
+bool policy_holds(const Cohortium__Policy *policy);
+
+/* coordinate.c: a call of a part is back; goes on when it was the last. */
+void ask_called(struct ask *a);

@@ -159,6 +159,10 @@ static void vault_ready(void *user, int fd, short revents)
             ok = gossip_adopt(cx, net, m.body) == FAULT_NONE;
         else if (m.kind == IPC_REVOKED)
             end_researcher(net, m.body);
+        else if (m.kind == IPC_GREW)
+            witness_grew(net);
+        else if (m.kind == IPC_ASK_PEERS)
+            witness_ask_peers(net, m.body);
         else if (m.kind != IPC_HELLO)
             finish_call(net, &m);
         free(memory);
@@ -312,6 +316,7 @@ static void link_up(void *user, struct link *link)
         sites_report(net);
         gossip_link_up(net, link);
         later_linked(net);
+        witness_grew(net);
         return;
     }
     if ((a = malloc(sizeof *a)) == NULL) {
@@ -401,6 +406,26 @@ static void serve(void *user, struct link *link, enum service service, struct by
             break;
         later_serve(net, link, service, body, served);
         return;
+    case SERVICE_WITNESS:
+        if (!researcher)
+            break;
+        witness_serve(net, body, served);
+        return;
+    case SERVICE_ADD_CHECKPOINT:
+        if (researcher)
+            break;
+        witness_add(net, link_peer(link)->id, body, served);
+        return;
+    case SERVICE_PROVE:
+        if (researcher)
+            break;
+        witness_prove(net, body, forward_done, served);
+        return;
+    case SERVICE_HELD:
+        if (researcher)
+            break;
+        vault_call(net, IPC_CALL, service, body, CX_NO_DEADLINE, forward_done, served);
+        return;
     default:
         break;
     }
@@ -489,6 +514,7 @@ static enum fault start(struct cx *cx, struct net *net, const struct net_setup *
     };
     TRY(hub_new(cx, &hub, &net->hub));
     hub_set_own_id(net->hub, net->self->node_id.data);
+    TRY(witness_new(cx, net));
     TRY(hub_watch(cx, net->hub, net->vault_fd, POLLIN, vault_ready, net));
     TRY(hub_watch(cx, net->hub, net->control_fd, POLLIN, control_ready, net));
     if (setup->listen != NULL)
@@ -522,6 +548,7 @@ enum fault net_run(struct cx *cx, const struct net_setup *setup)
      */
     net.closing = true;
     asks_end(&net);
+    witness_end(&net);
     while (net.pending != NULL)
         end_call(&net, net.pending, FAULT_UNAVAILABLE, (struct bytes){0});
     if (net.hub != NULL)

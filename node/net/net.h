@@ -40,6 +40,7 @@ struct net {
         bool some, asked, linked; /* something waits; the vault is asked; a link came up */
         size_t running;
     } later;
+    struct witness *witness;
     bool failed, closing;
     struct neighbour *neighbours; /* what is known of each member's link (neighbours.c) */
     size_t looking;               /* members that were asked how they are */
@@ -94,6 +95,23 @@ void later_linked(struct net *net);
 void sites_serve(struct net *net, struct bytes credential, struct served *served);
 /* A codebook from our own vault, else from the first linked member that has it. */
 void codebook_serve(struct net *net, struct bytes call, struct served *served);
+/* witness.c. The log has grown: peers see it soon; or now. */
+CHECKED enum fault witness_new(struct cx *cx, struct net *net);
+void witness_grew(struct net *net);
+void witness_now(struct net *net);
+/* A member shows a checkpoint of its log to our vault. */
+void witness_add(struct net *net, const uint8_t caller[32], struct bytes call,
+                 struct served *served);
+/* ProveCall at our vault, or at any member's: done gets a ProveReply, perhaps late. */
+void witness_prove(struct net *net, struct bytes call, call_done *done, void *user);
+void witness_prove_at(struct net *net, const Cohortium__Member *site, struct bytes call,
+                      call_done *done, void *user);
+/* All linked members are asked; the vault gets their answers as PeerHolds. */
+void witness_ask_peers(struct net *net, struct bytes number);
+void witness_end(struct net *net);
+/* witness_gather.c: a researcher's WITNESS call. */
+void witness_serve(struct net *net, struct bytes call, struct served *served);
+
 /* Tells the vault how the links stand (for status). */
 void sites_report(struct net *net);
 

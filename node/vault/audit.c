@@ -2,11 +2,19 @@
 #include "node/vault/audit_private.h"
 
 #include <sodium.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "protocol/base/clock.h"
 
 enum { SALT = 16, LISTED_AT_FIRST = 64 };
+
+static _Atomic uint64_t appended;
+
+uint64_t audit_appended(void)
+{
+    return appended;
+}
 
 void audit_details_hash(struct bytes salt, const char *details, uint8_t ret[32])
 {
@@ -153,6 +161,7 @@ enum fault audit_append(struct cx *cx, sqlite3 *sql, Cohortium__LogRecord *recor
     TRY(put_leaf(cx, sql, index, leaf, hash, details, bytes_of(salt, sizeof salt)));
     TRY(put_nodes(cx, sql, index, hash));
     *ret_index = index;
+    appended++;
     return FAULT_NONE;
 }
 

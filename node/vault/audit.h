@@ -27,6 +27,22 @@ CHECKED enum fault audit_checkpoint(struct cx *cx, sqlite3 *sql, const struct ke
 CHECKED enum fault audit_verify(struct cx *cx, sqlite3 *sql, const uint8_t key[32],
                                 const char *origin, uint64_t *ret_size,
                                 uint8_t ret_root[32]);
+/* The root that the leaves themselves give, whatever is stored above them, at each wanted
+ * size
+ * (`at`, smallest first; there: the log has so many) and in the end. */
+struct audit_at {
+    uint64_t size;
+    bool there;
+    uint8_t root[32], signed_root[32]; /* the second is the caller's, and: */
+    const char *signed_note;
+};
+CHECKED enum fault audit_of_leaves(struct cx *cx, sqlite3 *sql, struct audit_at *at,
+                                   size_t n, uint64_t *ret_size, uint8_t ret_root[32]);
+CHECKED enum fault audit_size(struct cx *cx, sqlite3 *sql, uint64_t *ret);
+/* merkle_store over the log's tables; user is the sqlite3. */
+struct merkle_store audit_store(sqlite3 *sql);
+/* Records that this process has appended, to any log: a hint that one has grown. */
+uint64_t audit_appended(void);
 struct audit_entry {
     uint64_t index;
     const Cohortium__LogRecord *record;

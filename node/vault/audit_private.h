@@ -10,5 +10,3 @@ void audit_details_hash(struct bytes salt, const char *details, uint8_t ret[32])
  */
 CHECKED enum fault audit_node(struct cx *cx, void *user, unsigned level, uint64_t index,
                               uint8_t ret[32]);
-struct merkle_store audit_store(sqlite3 *sql);
-CHECKED enum fault audit_size(struct cx *cx, sqlite3 *sql, uint64_t *ret);

@@ -55,8 +55,26 @@ static const char version_4[] =
     " try_at INTEGER NOT NULL DEFAULT 0, down INTEGER NOT NULL DEFAULT 0,"
     " trouble BLOB, receipt BLOB, UNIQUE(issuer, request));";
 
+/* What is held of other members' logs, what they hold of ours, and who has asked (names, for
+ * the report; the log has digests). */
+static const char version_5[] =
+    "CREATE TABLE IF NOT EXISTS peer_checkpoint(origin BLOB NOT NULL, size INTEGER NOT NULL,"
+    " root BLOB NOT NULL, note TEXT NOT NULL, made_at INTEGER NOT NULL,"
+    " seen_at INTEGER NOT NULL, PRIMARY KEY(origin, size)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS contradiction(row INTEGER PRIMARY KEY, origin BLOB NOT NULL,"
+    " held TEXT NOT NULL, shown TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL,"
+    " last_at INTEGER NOT NULL, UNIQUE(origin, shown));"
+    "CREATE TABLE IF NOT EXISTS cosignature(size INTEGER NOT NULL, peer BLOB NOT NULL,"
+    " line TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY(size, peer)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS peer_knows(peer BLOB PRIMARY KEY, size INTEGER NOT NULL)"
+    " WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS own_note(note TEXT PRIMARY KEY, peer BLOB NOT NULL)"
+    " WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS person(subject BLOB PRIMARY KEY, name TEXT NOT NULL,"
+    " home TEXT NOT NULL) WITHOUT ROWID;";
+
 /* upgrades[v] takes a file of version v to v + 1. */
-static const char *const upgrades[] = {version_1, version_2, version_3, version_4};
+static const char *const upgrades[] = {version_1, version_2, version_3, version_4, version_5};
 
 static enum fault read_version(struct cx *cx, sqlite3 *sql, int64_t *ret)
 {

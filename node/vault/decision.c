@@ -4,10 +4,11 @@
 
 #include "analyses/formula.h"
 #include "node/vault/ledger.h"
+#include "node/vault/people.h"
 #include "node/vault/vault.h"
 #include "protocol/base/clock.h"
 
-enum { WORDS_MAX = 4096 };
+enum { WORDS_MAX = 4096, NOTE_SHOWN = 200 };
 
 struct work {
     struct vault *v;
@@ -38,6 +39,7 @@ static enum fault write_decision(struct cx *cx, sqlite3 *sql, void *user)
     int64_t now = clock_utc_ms();
 
     TRY(note_ledger(cx, sql, w));
+    TRY(people_note(cx, sql, &w->d->opened->request.who));
     TRY(audit_append(cx, sql, w->record, w->d->details, &w->index));
     /* Proved here, so that the checkpoint is kept: without one a cut tail would not show.
      */
@@ -112,6 +114,18 @@ static const char *question_words(struct cx *cx, const struct opened *o)
     return words != NULL ? words : "a question too long to write here";
 }
 
+/* What the researcher wrote for the log; it may have been long. */
+static const char *note_words(struct cx *cx, const Cohortium__Request *r)
+{
+    size_t n = strlen(r->note);
+
+    if (n == 0)
+        return "";
+    for (n = n < NOTE_SHOWN ? n : NOTE_SHOWN; n > 0 && ((uint8_t)r->note[n] & 0xc0) == 0x80;)
+        n--;
+    return cx_printf(cx, "; note: %.*s%s", (int)n, r->note, r->note[n] != '\0' ? "..." : "");
+}
+
 enum fault decision_record(struct cx *cx, struct vault *v, const struct decision *d,
                            Cohortium__Answer **ret)
 {
@@ -123,7 +137,11 @@ enum fault decision_record(struct cx *cx, struct vault *v, const struct decision
     struct bytes envelope = d->release_envelope;
     Cohortium__Answer *answer;
 
-    full.details = cx_printf(cx, "%s; %s", question_words(cx, d->opened), d->details);
+    const char *note = note_words(cx, r->body);
+    if (note == NULL)
+        return FAULT_MEMORY;
+    full.details =
+        cx_printf(cx, "%s; %s%s", question_words(cx, d->opened), d->details, note);
     if (full.details == NULL)
         return FAULT_MEMORY;
     digest_of(d->release_body, outcome);

@@ -1,6 +1,8 @@
 /* desk.c - the table of admin commands, and the ones about the node itself. */
 #include "node/vault/desk.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
@@ -33,6 +35,10 @@ static const struct {
     {"audit show", desk_audit_show},
     {"audit explain", desk_audit_explain},
     {"audit accept-restore", desk_audit_accept_restore},
+    {"audit prove", desk_audit_prove},
+    {"audit witnesses", desk_audit_witnesses},
+    {"audit export", desk_audit_export},
+    {"audit report", desk_audit_report},
     {"status", desk_status},
     {"ready", desk_ready},
     {"doctor", desk_doctor},
@@ -46,6 +52,19 @@ enum fault desk_word(struct desk *d, size_t i, const char *what, const char **re
     if (i >= d->call->n_arguments || d->call->arguments[i][0] == '\0')
         return cx_fail(d->cx, FAULT_USAGE, "%s: expected %s", d->call->command, what);
     *ret = d->call->arguments[i];
+    return FAULT_NONE;
+}
+
+enum fault desk_count(struct desk *d, size_t i, const char *what, uint64_t *ret)
+{
+    const char *word = NULL;
+    char *end;
+
+    TRY(desk_word(d, i, what, &word));
+    errno = 0;
+    *ret = strtoull(word, &end, 10);
+    if (errno != 0 || *end != '\0' || word[0] < '0' || word[0] > '9')
+        return cx_fail(d->cx, FAULT_USAGE, "%s: expected %s", d->call->command, what);
     return FAULT_NONE;
 }
 
@@ -210,8 +229,12 @@ enum fault desk_status(struct desk *d)
                   (unsigned long long)v->questions, (unsigned long long)v->released,
                   sessions_count(v));
     TRY(put_notices(d));
+    bool witnessed;
+    TRY(desk_put_witnesses(d, &witnessed));
     TRY(put_datasets(d));
-    return put_peers(d);
+    TRY(put_peers(d));
+    size_t against;
+    return desk_put_contradictions(d, &against);
 }
 
 /* Both processes run: net has told how its links stand. Not whether the node may answer. */
@@ -248,19 +271,6 @@ static enum fault check_disk(struct desk *d)
     return FAULT_NONE;
 }
 
-struct log_state {
-    struct vault *v;
-    uint64_t size;
-    uint8_t root[32];
-};
-
-static enum fault verify_log(struct cx *cx, sqlite3 *sql, void *user)
-{
-    struct log_state *s = user;
-
-    return audit_verify(cx, sql, s->v->self->signing_key.data, s->v->origin, &s->size, s->root);
-}
-
 /* Datasets that do not answer: found damaged now or when the node started. */
 static enum fault count_withdrawn(struct desk *d, size_t *ret)
 {
@@ -277,7 +287,6 @@ static enum fault count_withdrawn(struct desk *d, size_t *ret)
 enum fault desk_doctor(struct desk *d)
 {
     struct vault *v = d->v;
-    struct log_state log = {.v = v};
     size_t withdrawn = 0;
     int64_t now = clock_utc_ms();
 
@@ -297,10 +306,7 @@ enum fault desk_doctor(struct desk *d)
     check(d, fault == FAULT_NONE && withdrawn == 0, "every data file is as it was imported",
           fault != FAULT_NONE ? cx_message(d->cx)
                               : "see `cohortiumd data list`; import the dataset again");
-    fault = db_read(d->cx, v->db, verify_log, &log);
-    check(d, fault == FAULT_NONE,
-          cx_printf(d->cx, "the log of %llu records is whole", (unsigned long long)log.size),
-          cx_message(d->cx));
+    TRY(desk_check_log(d));
     TRY(check_disk(d));
     return desk_check_members(d);
 }

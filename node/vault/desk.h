@@ -23,6 +23,7 @@ typedef enum fault desk_command(struct desk *d);
 /* The i-th word, or a FAULT_USAGE that names it. */
 CHECKED enum fault desk_word(struct desk *d, size_t i, const char *what, const char **ret);
 CHECKED enum fault desk_blob(struct desk *d, size_t i, const char *what, struct bytes *ret);
+CHECKED enum fault desk_count(struct desk *d, size_t i, const char *what, uint64_t *ret);
 CHECKED enum fault desk_give(struct desk *d, struct bytes blob);
 /* The i-th word, one line that says why. */
 CHECKED enum fault desk_reason(struct desk *d, size_t i, const char **ret);
@@ -36,7 +37,8 @@ desk_command desk_permit_add, desk_permit_list, desk_permit_show, desk_permit_re
 desk_command desk_researcher_issue, desk_researcher_list, desk_researcher_revoke;
 desk_command desk_codebook_add, desk_codebook_show;
 desk_command desk_data_begin, desk_data_publish, desk_data_list, desk_data_drop;
-desk_command desk_audit_verify, desk_audit_show, desk_audit_explain;
+desk_command desk_audit_verify, desk_audit_show, desk_audit_explain, desk_audit_prove,
+    desk_audit_witnesses, desk_audit_export, desk_audit_report;
 desk_command desk_audit_accept_restore;
 desk_command desk_status, desk_ready, desk_doctor, desk_manifest;
 desk_command desk_manifest_publish, desk_manifest_thaw;
@@ -47,3 +49,9 @@ enum finding { FINDING_WELL, FINDING_NOTE, FINDING_PROBLEM };
 void desk_finding(struct desk *d, enum finding finding, const char *what, const char *remedy);
 CHECKED enum fault desk_check_papers(struct desk *d);
 CHECKED enum fault desk_check_members(struct desk *d);
+
+/* desk_audit.c, for status and doctor: "witnessed by ..." in a line. */
+CHECKED enum fault desk_put_witnesses(struct desk *d, bool *ret_witnessed);
+/* One line for each member whose log contradicts itself. */
+CHECKED enum fault desk_put_contradictions(struct desk *d, size_t *ret_n);
+CHECKED enum fault desk_check_log(struct desk *d);

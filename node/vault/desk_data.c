@@ -1,4 +1,4 @@
-/* desk_data.c - imports are published, datasets listed and dropped; the log shown. */
+/* desk_data.c - imports are published, datasets listed and dropped. */
 #include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -8,8 +8,6 @@
 
 #include "node/vault/desk.h"
 #include "protocol/base/clock.h"
-
-enum { SHOW_STANDARD = 20, SHOW_MAX = 10000 };
 
 /* Hands the importer what it needs: codebook, this node's patient key, a new staging folder. */
 enum fault desk_data_begin(struct desk *d)
@@ -46,19 +44,6 @@ static enum fault log_it(struct cx *cx, sqlite3 *sql, void *user)
     return audit_append(cx, sql, a->record, a->details, &index);
 }
 
-static enum fault parse_count(struct desk *d, size_t i, const char *what, uint64_t *ret)
-{
-    const char *word;
-    char *end;
-
-    TRY(desk_word(d, i, what, &word));
-    errno = 0;
-    *ret = strtoull(word, &end, 10);
-    if (errno != 0 || *end != '\0' || end == word)
-        return cx_fail(d->cx, FAULT_USAGE, "%s: expected %s", d->call->command, what);
-    return FAULT_NONE;
-}
-
 enum fault desk_data_publish(struct desk *d)
 {
     const char *staging, *name;
@@ -70,8 +55,8 @@ enum fault desk_data_publish(struct desk *d)
 
     TRY(desk_word(d, 0, "a staging folder", &staging));
     TRY(desk_word(d, 1, "a dataset's name", &name));
-    TRY(parse_count(d, 2, "a number of rows", &rows));
-    TRY(parse_count(d, 3, "a number of patients", &patients));
+    TRY(desk_count(d, 2, "a number of rows", &rows));
+    TRY(desk_count(d, 3, "a number of patients", &patients));
     if (strncmp(staging, "staging-", 8) != 0 || strchr(staging, '/') != NULL)
         return cx_fail(d->cx, FAULT_DENIED, "`%.60s` is no staging folder", staging);
     TRY(store_codebook(d->cx, d->v->store, name, NULL, &codebook));
@@ -118,85 +103,5 @@ enum fault desk_data_drop(struct desk *d)
     a.details = cx_printf(d->cx, "%s dropped: %s", name, reason);
     TRY(store_drop(d->cx, d->v->store, name, log_it, &a));
     buffer_printf(&d->text, "%s is dropped; the ledger of its patients stays\n", name);
-    return FAULT_NONE;
-}
-
-/* ---- the log ---- */
-
-struct look {
-    struct vault *v;
-    uint64_t size, most;
-    uint8_t root[32];
-    const char *kind, *note, *reference;
-    struct audit_entry *list, one;
-    size_t n;
-};
-
-static enum fault verify(struct cx *cx, sqlite3 *sql, void *user)
-{
-    struct look *l = user;
-
-    TRY(audit_verify(cx, sql, l->v->self->signing_key.data, l->v->origin, &l->size, l->root));
-    return audit_checkpoint(cx, sql, l->v->signing, l->v->origin, &l->note);
-}
-
-enum fault desk_audit_verify(struct desk *d)
-{
-    struct look l = {.v = d->v};
-
-    TRY(db_read(d->cx, d->v->db, verify, &l));
-    buffer_printf(&d->text, "the log is whole: %llu records, root %s\n\n%s",
-                  (unsigned long long)l.size, bytes_hex(d->cx, l.root, sizeof l.root), l.note);
-    return FAULT_NONE;
-}
-
-static enum fault list(struct cx *cx, sqlite3 *sql, void *user)
-{
-    struct look *l = user;
-
-    return audit_list(cx, sql, l->kind, l->most, &l->list, &l->n);
-}
-
-static void put_entry(struct desk *d, const struct audit_entry *e)
-{
-    char at[32];
-
-    buffer_printf(&d->text, "%6llu  %s  %-10s %-12s %s%s%s\n", (unsigned long long)e->index,
-                  clock_format((int64_t)e->record->time, at, sizeof at), e->record->kind,
-                  e->record->decision,
-                  e->record->who.len > 0 ? bytes_hex(d->cx, e->record->who.data, 4) : "",
-                  e->record->who.len > 0 ? "  " : "", e->details);
-}
-
-enum fault desk_audit_show(struct desk *d)
-{
-    struct look l = {.v = d->v, .most = SHOW_STANDARD};
-
-    if (d->call->n_arguments > 0)
-        TRY(parse_count(d, 0, "how many records", &l.most));
-    if (l.most > SHOW_MAX)
-        l.most = SHOW_MAX;
-    if (d->call->n_arguments > 1)
-        l.kind = d->call->arguments[1];
-    TRY(db_read(d->cx, d->v->db, list, &l));
-    for (size_t i = l.n; i-- > 0;)
-        put_entry(d, &l.list[i]);
-    return FAULT_NONE;
-}
-
-static enum fault find(struct cx *cx, sqlite3 *sql, void *user)
-{
-    struct look *l = user;
-
-    return audit_find_reference(cx, sql, l->reference, &l->one);
-}
-
-enum fault desk_audit_explain(struct desk *d)
-{
-    struct look l = {.v = d->v};
-
-    TRY(desk_word(d, 0, "the reference of an answer that was not released", &l.reference));
-    TRY(db_read(d->cx, d->v->db, find, &l));
-    put_entry(d, &l.one);
     return FAULT_NONE;
 }

@@ -112,7 +112,9 @@ enum fault vault_policy(struct cx *cx, struct vault *v, const struct policy_now 
     TRY(restored_judge(cx, v));
     reload_policy(cx, v);
     (void)pthread_mutex_lock(&v->lock);
-    if (v->policy == NULL)
+    if (v->log_trouble[0] != '\0') /* the ledger is as old as the log: nothing is safe */
+        fault = cx_fail(cx, FAULT_REFUSED, "%s", v->log_trouble);
+    else if (v->policy == NULL)
         fault = cx_fail(cx, FAULT_REFUSED, "%s", v->why_not);
     else if (now + CLOCK_SKEW_MS < (int64_t)v->policy->numbers.not_before)
         fault = cx_fail(cx, FAULT_REFUSED,
@@ -213,6 +215,8 @@ enum fault vault_open(struct cx *cx, struct vault *v, const char *folder,
                         .lock = PTHREAD_MUTEX_INITIALIZER,
                         .manifest_lock = PTHREAD_MUTEX_INITIALIZER,
                         .sessions_lock = PTHREAD_MUTEX_INITIALIZER,
+                        .asking = {.turn = PTHREAD_MUTEX_INITIALIZER,
+                                   .heard = PTHREAD_COND_INITIALIZER},
                         .started_at = clock_utc_ms()};
     return open_parts(cx, v, passphrase);
 }

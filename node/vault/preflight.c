@@ -173,7 +173,7 @@ static enum fault log_complaints(struct cx *cx, struct vault *v, const struct op
     record.permit = o->request.body->permit;
     const char *details = buffer_string(&text);
     TRY(text.fault);
-    return vault_log(cx, v, &record, details);
+    return vault_log_asked(cx, v, &record, details, &o->request.who);
 }
 
 enum fault vault_preflight(struct cx *cx, struct vault *v, struct bytes request,

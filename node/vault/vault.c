@@ -13,6 +13,7 @@
 
 #include "node/ipc.h"
 #include "node/log.h"
+#include "node/vault/witness.h"
 #include "protocol/base/clock.h"
 
 enum {
@@ -40,6 +41,7 @@ struct queue {
     pthread_cond_t some;
     struct job *first, **last;
     size_t n, bytes, clients;
+    uint64_t appended; /* records in the log when net heard of it last */
     bool closing;
 };
 
@@ -121,6 +123,18 @@ static enum fault serve(struct cx *cx, struct vault *v, const struct ipc_message
         return vault_sites(cx, v, m->body, ret);
     case SERVICE_DRAWER:
         return vault_later(cx, v, m->body, ret);
+    case SERVICE_ADD_CHECKPOINT:
+        return vault_add_checkpoint(cx, v, m->body, ret);
+    case SERVICE_PROVE:
+        return vault_prove(cx, v, m->body, ret);
+    case SERVICE_HELD:
+        return vault_held(cx, v, m->body, ret);
+    case SERVICE_ROUND:
+        return vault_round(cx, v, m->body, ret);
+    case SERVICE_ROUND_DONE:
+        return vault_round_done(cx, v, m->body, ret);
+    case SERVICE_PEER_HOLDS:
+        return vault_peer_holds(cx, v, m->body);
     default:
         return cx_fail(cx, FAULT_INVALID, "no such service");
     }
@@ -237,6 +251,20 @@ static void refuse_job(struct cx *spare, struct queue *q, const struct job *job)
     }
 }
 
+/* After a job: if records came in, peers are to see the log. */
+static void tell_growth(struct cx *cx, struct queue *q)
+{
+    uint64_t now = audit_appended();
+    bool grew;
+
+    (void)pthread_mutex_lock(&q->lock);
+    grew = now != q->appended;
+    q->appended = now;
+    (void)pthread_mutex_unlock(&q->lock);
+    if (grew)
+        tell_net(q, cx, IPC_GREW, (struct bytes){0});
+}
+
 static void *worker(void *user)
 {
     struct queue *q = user;
@@ -271,6 +299,8 @@ static void *worker(void *user)
             q->clients--;
             (void)pthread_mutex_unlock(&q->lock);
         }
+        if (cx != NULL)
+            tell_growth(cx, q);
         cx_free(&cx);
         free(job->memory);
         free(job);
@@ -379,10 +409,17 @@ static enum fault loop(struct cx *cx, struct queue *q, const struct vault_setup 
 
 /* ---- start ---- */
 
+/* On a log that does not fit nothing is built: the node runs, answers nothing and shows its
+ * peers what is there. */
 static enum fault log_start(struct cx *cx, struct vault *v)
 {
     Cohortium__LogRecord record = COHORTIUM__LOG_RECORD__INIT;
 
+    uint64_t size;
+    uint8_t root[DIGEST_BYTES];
+
+    if (witness_check_log(cx, v, &size, root) == FAULT_CONFLICT)
+        return FAULT_NONE;
     record.kind = (char *)"start";
     record.decision = (char *)"done";
     return vault_log(cx, v, &record, "the vault started: cohortiumd " COHORTIUM_VERSION);

@@ -10,6 +10,7 @@
  *   charge.c     what a question costs, and that its id is new
  *   later.c      questions that wait until every site can answer
  *   catalog.c    what this site has, for peers and researchers
+ *   witness.h    others' logs here, ours at others
  *   desk.c       the officers' and operators' commands (admin socket)
  *
  * A job belongs to one worker from first byte to answer. Shared: manifest and policy (replaced
@@ -47,6 +48,16 @@ struct step_reply { /* malloc memory; holds boxes and signatures, nothing that i
 };
 enum { LAST_ANSWERS = 32 };
 
+enum { ASKED_MAX = 1000 };
+struct asking { /* what peers hold of our log, while somebody waits for it; under `lock` */
+    pthread_mutex_t turn; /* one who waits at a time */
+    pthread_cond_t heard;
+    uint64_t id;
+    bool waiting, last; /* last: `linked` is known */
+    size_t n, linked;
+    struct bytes list[ASKED_MAX]; /* packed PeerHolds, malloc memory */
+};
+
 struct vault {
     const char *folder;
     int folder_fd, data_fd;
@@ -71,6 +82,11 @@ struct vault {
     int64_t policy_again;               /* when to try a policy that did not hold, monotonic */
     struct bytes links;                 /* newest IPC_LINKS, malloc memory */
     bool restored;                      /* and not yet compared (restored.h) */
+    char log_trouble[1024];             /* why nothing may be built on the log; "": nothing */
+    bool log_damaged;                   /* it is then shown as its leaves are now: */
+    uint64_t damaged_size;
+    uint8_t damaged_root[32];
+    struct asking asking;
     pthread_mutex_t sessions_lock;
     struct session *sessions[SESSIONS_MAX];
     struct step_reply last[LAST_ANSWERS]; /* of sessions that ended; under sessions_lock */
@@ -110,7 +126,8 @@ CHECKED enum fault vault_thaw(struct cx *cx, struct vault *v, const char *reason
 
 /* (Re)reads the policy in force, judges it at now; sets policy or why_not. */
 CHECKED enum fault vault_load_policy(struct cx *cx, struct vault *v);
-/* A copy of the pointer, or FAULT_REFUSED with why_not. */
+/* A copy of the pointer, or FAULT_REFUSED with log_trouble or why_not: no policy lets a node
+ * answer whose log does not hold. */
 CHECKED enum fault vault_policy(struct cx *cx, struct vault *v, const struct policy_now **ret);
 /* FAULT_CONFLICT: the clock stands before the node's own log, which goes on all the same: the
  * stamps of a question are what a wrong clock fails at. */
@@ -118,9 +135,17 @@ CHECKED enum fault vault_clock(struct cx *cx, struct vault *v);
 /* A fault unless manifest, disk and policy let this node answer. */
 CHECKED enum fault vault_is_ready(struct cx *cx, struct vault *v);
 
-/* One log record on its own. */
+/* Nothing may be built on this node's log: it answers nothing from here on. */
+void vault_log_trouble(struct vault *v, const char *text);
+/* Peers are to see the log; without a net nothing happens. */
+void vault_show_log(struct cx *cx, struct vault *v);
+
+/* One log record on its own; asked: of a request of this person, whose name is kept. */
 CHECKED enum fault vault_log(struct cx *cx, struct vault *v, Cohortium__LogRecord *record,
                              const char *details);
+CHECKED enum fault vault_log_asked(struct cx *cx, struct vault *v,
+                                   Cohortium__LogRecord *record, const char *details,
+                                   const struct credential *who);
 CHECKED enum fault vault_find_permit(struct cx *cx, struct vault *v, const uint8_t id[16],
                                      struct bytes *ret_packed);
 /* FAULT_DENIED: an officer has taken this permit back here. */

@@ -120,7 +120,7 @@ static inline bool is_next(const struct ipc_message *m)
 }
 
 /* What net asks of the vault next; kind 0 when it asks nothing for ms. Reports of links
- * pass unseen. */
+ * and rounds of checkpoints, which peers that link begin, pass unseen. */
 static inline struct ipc_message next_call(struct node *n, int64_t ms)
 {
     int64_t until = clock_mono_ms() + ms;
@@ -136,7 +136,8 @@ static inline struct ipc_message next_call(struct node *n, int64_t ms)
             free(memory);
             if (is_next(&m))
                 answer(n, m.id, FAULT_DENIED);
-            else if (m.kind != IPC_LINKS)
+            else if (m.kind != IPC_LINKS &&
+                     !(m.kind == IPC_CALL && m.code == SERVICE_ROUND))
                 return m;
         }
         struct pollfd p = {.fd = n->vault, .events = POLLIN};

@@ -27,9 +27,11 @@ static int tear_down(void **state)
 /* Everything that the table does not name is denied: kinds, codes, directions, sizes. */
 static void test_ipc__what_may_pass(void **state)
 {
-    static const unsigned calls[] = {SERVICE_CATALOG,   SERVICE_CODEBOOK, SERVICE_SITES,
-                                     SERVICE_PREFLIGHT, SERVICE_BEGIN,    SERVICE_STEP,
-                                     SERVICE_ABORT,     SERVICE_DRAWER};
+    static const unsigned calls[] = {
+        SERVICE_CATALOG,   SERVICE_CODEBOOK, SERVICE_SITES, SERVICE_PREFLIGHT,
+        SERVICE_BEGIN,     SERVICE_STEP,     SERVICE_ABORT, SERVICE_ADD_CHECKPOINT,
+        SERVICE_PROVE,     SERVICE_HELD,     SERVICE_ROUND, SERVICE_ROUND_DONE,
+        SERVICE_PEER_HOLDS, SERVICE_DRAWER};
     size_t allowed = 0;
 
     (void)state;
@@ -50,6 +52,13 @@ static void test_ipc__what_may_pass(void **state)
     assert_false(ipc_is_allowed(IPC_NET, IPC_MANIFEST, 0, 100));
     assert_false(ipc_is_allowed(IPC_NET, IPC_REVOKED, 0, 32));
     assert_false(ipc_is_allowed(IPC_VAULT, IPC_OFFER, 0, 100));
+    assert_true(ipc_is_allowed(IPC_VAULT, IPC_GREW, 0, 0));
+    assert_true(ipc_is_allowed(IPC_VAULT, IPC_ASK_PEERS, 0, 0));
+    assert_false(ipc_is_allowed(IPC_VAULT, IPC_GREW, 0, 1)); /* nothing of the log in it */
+    assert_false(ipc_is_allowed(IPC_VAULT, IPC_ASK_PEERS, 0, 9));
+    assert_false(ipc_is_allowed(IPC_NET, IPC_GREW, 0, 0));
+    assert_false(ipc_is_allowed(IPC_NET, IPC_CALL, SERVICE_WITNESS, 100));
+    assert_false(ipc_is_allowed(IPC_NET, IPC_CALL, SERVICE_ADD_CHECKPOINT, 17 * 1024));
     assert_false(ipc_is_allowed(IPC_VAULT, IPC_CALL, SERVICE_STEP, 100));
     assert_false(ipc_is_allowed(IPC_NET, IPC_REPLY, 0, 100));
     assert_false(ipc_is_allowed(IPC_NET, IPC_CALL, SERVICE_STEP, LINK_MESSAGE_MAX + 1u));

@@ -104,6 +104,12 @@ enum fault answer_make(struct cx *cx, const struct codebook *cb,
     a.cohort = cohort_words(cx, cb, q->cohort);
     a.exact_for_testing = facts->exact_for_testing;
     a.by_site = facts->release == NULL;
+    a.witnessed = facts->witnessed;
+    a.witnesses = facts->witnesses;
+    a.n_witnesses = facts->n_witnesses;
+    a.witness_words = receipt_witness_words(cx, facts);
+    if (a.witness_words == NULL)
+        return FAULT_MEMORY;
     TRY(fill_sites(cx, facts->manifest, q, &a, &order));
     if (a.by_site && facts->n_sites != q->n_sites)
         return cx_fail(cx, FAULT_FORMAT, "the receipt holds %zu answers of %zu sites",

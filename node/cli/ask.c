@@ -8,6 +8,7 @@
 
 #include "node/cli/receipts.h"
 #include "node/cli/render.h"
+#include "node/cli/witness.h"
 
 /* ---- the request ---- */
 
@@ -286,6 +287,8 @@ static enum fault print_answer(struct cli *cli, struct cx *cx, const struct aski
         TRY(render_text(a, &out));
     if (asking->csv && a->exact_for_testing && !asking->many)
         (void)fputs("cohortium: exact for testing\n", cli->err);
+    if (asking->csv && !a->witnessed && !asking->many)
+        (void)fprintf(cli->err, "cohortium: %s\n", a->witness_words);
     if (fwrite(out.p, 1, out.n, cli->out) != out.n)
         return cx_fail(cx, FAULT_IO, "standard output could not be written");
     if (released)
@@ -307,7 +310,11 @@ enum fault ask_show(struct cli *cli, struct home *home, struct cx *cx,
     if (sent->request->dry_run)
         return dry_run_show(cli, home, cx, asking, sent, receipt);
     TRY(ask_verify(home, cx, asking, sent, packed, receipt, &facts));
+    if (!facts.witnessed && asking->unwitnessed == NULL)
+        (void)witness_refresh(home, cx, receipt, &facts, &packed);
     TRY(ask_keep(home, cx, asking, sent, packed, false, &kept));
+    if (!facts.witnessed && asking->unwitnessed != NULL)
+        TRY(unwitnessed_add(cli->cx, asking->unwitnessed, kept));
     TRY(answer_make(cx, sent->cb, &facts, &answer));
     answer.receipt = kept;
     return print_answer(cli, cx, asking, &answer);

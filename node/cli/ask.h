@@ -25,12 +25,14 @@ CHECKED enum fault question_try(struct cx *cx, const struct codebook *cb,
 CHECKED enum fault family_parse(struct cx *cx, const char *family, const char *link,
                                 const char **ret_family, const char **ret_link);
 
+struct unwitnessed;
 struct asking {
     const struct args *args;
     const char *permit; /* when args name none; may be NULL */
     bool json, csv;
     bool many; /* one of a file: receipts are not fsynced, errors in JSON too */
     bool save;
+    struct unwitnessed *unwitnessed; /* of a file: asked about at its end; else NULL: now */
 };
 /* Prints the answer to cli->out. FAULT_REFUSED for NOT_RELEASED, too. Everything made on
  * the way lives in cx, which holds the message after a failure. */

@@ -4,6 +4,7 @@
 
 #include "node/cli/ask.h"
 #include "node/cli/render.h"
+#include "node/cli/witness.h"
 #include "protocol/base/clock.h"
 
 enum { LINE_MAX_BYTES = 128 * 1024, QUESTION_MEMORY = 1 << 30 };
@@ -93,6 +94,7 @@ struct batch {
     bool json, csv, keep_going, timing;
     size_t asked, failed;
     enum fault worst; /* the last failure, for the exit status */
+    struct unwitnessed unwitnessed;
 };
 
 static bool is_question(const struct command *c)
@@ -146,6 +148,7 @@ static enum fault ask_line(struct batch *b, struct cx *cx, char **words, int n,
                             .json = b->json || args_has(&args, "--json"),
                             .csv = b->csv || args_has(&args, "--csv"),
                             .many = true,
+                            .unwitnessed = &b->unwitnessed,
                             .save = !args_has(b->args, "--no-save")};
     *ret_json = asking.json;
     int64_t begin = clock_mono_us();
@@ -232,8 +235,10 @@ enum fault run_file(struct cli *cli, const struct args *args)
     if (b.in == NULL)
         return cx_fail(cli->cx, FAULT_IO, "%s: %s", b.file, strerror(errno));
     enum fault fault = home_open(cli, args, &home);
-    if (fault == FAULT_NONE)
+    if (fault == FAULT_NONE) {
         fault = run_lines(&b);
+        unwitnessed_settle(cli, &home, &b.unwitnessed, b.asked);
+    }
     home_close(&home);
     if (!standard)
         (void)fclose(b.in);

@@ -11,6 +11,7 @@
 #include "node/cli/ask_private.h"
 #include "node/cli/receipts.h"
 #include "node/cli/render.h"
+#include "node/cli/witness.h"
 #include "node/cli/words.h"
 #include "node/data/decimal.h"
 
@@ -199,6 +200,8 @@ static enum fault ask_again(struct replay *r, const struct args *args)
                   &receipt));
     r->new = receipt;
     TRY(ask_verify(r->home, r->cx, &asking, &r->sent, packed, receipt, &r->now));
+    if (!r->now.witnessed)
+        (void)witness_refresh(r->home, r->cx, receipt, &r->now, &packed);
     TRY(ask_keep(r->home, r->cx, &asking, &r->sent, packed, false, &r->kept));
     r->answered = true;
     return FAULT_NONE;

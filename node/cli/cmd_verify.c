@@ -1,10 +1,11 @@
-/* cmd_verify.c - a receipt, checked offline. */
+/* cmd_verify.c - a receipt, checked offline; --online fetches cosignatures first. */
 #include <math.h>
 #include <string.h>
 
 #include "node/cli/cli.h"
 #include "node/cli/receipts.h"
 #include "node/cli/render.h"
+#include "node/cli/witness.h"
 #include "node/cli/words.h"
 #include "node/data/decimal.h"
 #include "protocol/base/clock.h"
@@ -152,9 +153,9 @@ static void put_json(struct buffer *out, const struct receipt_facts *f,
     put_json_text(out, q->dataset);
     buffer_printf(out,
                   ",\"released\":%s,\"exact_for_testing\":%s,\"genesis_pinned\":%s,"
-                  "\"answered_at\":\"%s\",\"genesis\":",
+                  "\"witnessed\":%s,\"answered_at\":\"%s\",\"genesis\":",
                   released ? "true" : "false", f->exact_for_testing ? "true" : "false",
-                  pinned ? "true" : "false",
+                  pinned ? "true" : "false", f->witnessed ? "true" : "false",
                   clock_format(f->answered_at, when, sizeof when));
     put_json_text(out, bytes_hex(out->cx, f->manifest->consortium, DIGEST_BYTES));
     buffer_text(out, ",\"sites\":[");
@@ -234,6 +235,19 @@ enum fault receipt_open(struct cx *cx, const struct args *args, struct opened *r
     return another_consortium(cx, args, ret);
 }
 
+/* Newer proofs through the home node, kept in the file. */
+static enum fault go_online(struct cli *cli, const struct args *args, struct opened *o)
+{
+    struct home home = {0};
+    enum fault fault = home_open(cli, args, &home);
+
+    if (fault == FAULT_NONE &&
+        witness_refresh(&home, cli->cx, o->receipt, &o->facts, &o->packed))
+        fault = receipt_write(cli->cx, o->packed, o->path);
+    home_close(&home);
+    return fault;
+}
+
 enum fault run_verify(struct cli *cli, const struct args *args)
 {
     struct cx *cx = cli->cx;
@@ -248,6 +262,8 @@ enum fault run_verify(struct cli *cli, const struct args *args)
             tell_wrong(cli, fault);
         return fault;
     }
+    if (args_has(args, "--online") && !o.facts.witnessed)
+        TRY(go_online(cli, args, &o));
     if (json)
         put_json(&out, &o.facts, o.receipt, o.pinned);
     else

@@ -83,6 +83,11 @@ static const struct option options_verify[] = {
      "the consortium's digest (default: the profile's, if there is one)"},
     {"--profile", "NAME", "whose genesis digest and receipts to use"},
     {NULL, NULL, NULL}};
+static const struct option options_online[] = {
+    {"--online", NULL,
+     "if it is unwitnessed, ask the home node for cosignatures and keep them in FILE"},
+    {"--passphrase-file", "FILE", "the key's passphrase, for --online"},
+    {NULL, NULL, NULL}};
 static const struct option options_export[] = {
     {"--ro-crate", "DIR", "the folder to write; it must be new or empty"},
     {NULL, NULL, NULL}};
@@ -239,7 +244,7 @@ const struct command commands[] = {
      "FILE|ID|last",
      "check a receipt, offline",
      "cohortium verify answer.receipt --genesis 3b1f...",
-     {options_verify, options_json}},
+     {options_verify, options_online, options_json}},
     {"replay",
      run_replay,
      "FILE|ID|last",

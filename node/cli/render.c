@@ -292,6 +292,8 @@ enum fault render_text(const struct answer *a, struct buffer *out)
         buffer_text(out, withheld_line);
     if (released && !a->exact_for_testing)
         buffer_text(out, rounded_line);
+    if (a->witness_words != NULL)
+        buffer_printf(out, "%s\n", a->witness_words);
     if (a->receipt != NULL)
         buffer_printf(out, "receipt: %s\n", a->receipt);
     return out->fault;

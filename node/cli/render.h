@@ -4,7 +4,7 @@
  * --json, version 1:
  *   {"cohortium":1, "analysis", "dataset", "cohort", "released", "exact_for_testing",
  *    "sites":[...], "items":{name: scalar | array | matrix}, "withheld":{name:[indexes]},
- *    "notes":[...], "receipt": path | null}
+ *    "notes":[...], "witnessed", "witnesses":[...], "receipt": path | null}
  *   null stands where a value is withheld or not defined; indexes count row by row from 0.
  *   By site: "by_site":[{"site", "released", "items", "withheld", "notes"}] and no "items".
  *   Not released: "reference", no "items".
@@ -32,7 +32,11 @@ struct answer {
     const char **sites; /* names, in order */
     size_t n_shown;
     struct shown *shown;
-    const char *receipt; /* path or NULL */
+    bool witnessed; /* by at least two institutions beside each site */
+    size_t n_witnesses;
+    const char *const *witnesses;
+    const char *witness_words; /* in a line; NULL: not said */
+    const char *receipt;       /* path or NULL */
 };
 
 CHECKED enum fault render_text(const struct answer *a, struct buffer *out);

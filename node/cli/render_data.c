@@ -147,7 +147,12 @@ enum fault render_json(const struct answer *a, struct buffer *out)
     } else if (a->n_shown == 1) {
         put_json_shown(out, &a->shown[0]);
     }
-    buffer_text(out, ",\"receipt\":");
+    buffer_printf(out, ",\"witnessed\":%s,\"witnesses\":[", a->witnessed ? "true" : "false");
+    for (size_t i = 0; i < a->n_witnesses; i++) {
+        buffer_text(out, i > 0 ? "," : "");
+        put_json_text(out, a->witnesses[i]);
+    }
+    buffer_text(out, "],\"receipt\":");
     if (a->receipt != NULL)
         put_json_text(out, a->receipt);
     else

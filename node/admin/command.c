@@ -233,7 +233,10 @@ const struct admin_command admin_commands[] = {
     {"researcher revoke", admin_researcher_revoke, "--reason TEXT NAME|KEY",
      "end a researcher's credentials",
      "reason:", "example: cohortiumd researcher revoke --reason \"left the hospital\" ada"},
-    {"audit verify", admin_audit_verify, "[--dir FOLDER]", "recompute the whole log", "",
+    {"audit verify", admin_audit_verify, "[--dir FOLDER]",
+     "recompute the whole log, and ask peers what they hold of it", "",
+     "The tree is rebuilt from the records; then every linked peer is asked for the checkpoints\n"
+     "of this log that it has cosigned. What does not fit is named, and by whom it is held.\n\n"
      "example: cohortiumd audit verify"},
     {"audit show", admin_audit_show, "[--last N] [--kind KIND]", "the newest records",
      "last: kind:", "example: cohortiumd audit show --last 50"},
@@ -246,6 +249,24 @@ const struct admin_command admin_commands[] = {
      "after\n"
      "the backup are forgotten. The reason stays in the log.\n\n"
      "example: cohortiumd audit accept-restore --reason \"the others' nodes are gone\""},
+    {"audit witnesses", admin_audit_witnesses, "[--dir FOLDER]",
+     "who has cosigned this log, what is held of others', contradictions", "",
+     "example: cohortiumd audit witnesses"},
+    {"audit prove", admin_audit_prove, "[-o FILE] NUMBER | REFERENCE",
+     "one record with its proof and the cosigned checkpoint, as a text file", "out:",
+     "The form is that of c2sp.org/tlog-proof: the record itself (a packed LogRecord) stands in\n"
+     "the line `extra`. Anybody who has the members' keys can check it without this node.\n\n"
+     "example: cohortiumd audit prove 57 -o record57.tlog-proof"},
+    {"audit export", admin_audit_export, "FILE | -", "the whole log as JSON lines", "",
+     "Every record with its leaf and hash; the last line is a signed checkpoint of them. Details\n"
+     "of records are for officers: the file must not go to researchers.\n\n"
+     "example: cohortiumd audit export log.jsonl"},
+    {"audit report", admin_audit_report, "[--from DAY] [--to DAY] [--html] [-o FILE]",
+     "a page to print: who asked what, why, under which permit; decision, budget",
+     "from: to: html out:",
+     "Days are UTC and both included; without them the last 30 days. For officers: what it says\n"
+     "must not go back to researchers.\n\n"
+     "example: cohortiumd audit report --from 2026-11-01 --to 2026-11-30 --html -o november.html"},
 };
 const size_t admin_command_count = COUNT(admin_commands);
 

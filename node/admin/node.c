@@ -1,4 +1,4 @@
-/* node.c - init, serve, status, doctor, and the log. */
+/* node.c - init, serve, status, doctor. */
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -11,8 +11,6 @@
 #include "node/admin/supervisor.h"
 #include "node/folder.h"
 #include "node/sandbox.h"
-
-enum { RECORDS_MAX = 10000, RECORDS = 20 };
 
 /* What can be wrong is found before a passphrase is typed twice. */
 static enum fault check_init(struct invocation *in, const char *name, const char *listen)
@@ -138,61 +136,4 @@ enum fault admin_status(struct invocation *in)
 {
     TRY(need_words(in, 0, 0, "no further word"));
     return ask_node(in, "status", NULL, 0, NULL, 0, NULL);
-}
-
-enum fault admin_audit_verify(struct invocation *in)
-{
-    struct admin_reply reply;
-
-    TRY(need_words(in, 0, 0, "no further word"));
-    TRY(ask_node(in, "audit verify", NULL, 0, NULL, 0, &reply));
-    const char *note = strstr(reply.text, "\n\n");
-    if (note == NULL) {
-        (void)fputs(reply.text, stdout);
-        return FAULT_NONE;
-    }
-    (void)printf(
-        "%.*s\n\nThe signed checkpoint; kept elsewhere, it shows later that nothing before "
-        "it was changed:%s",
-        (int)(note - reply.text), reply.text, note);
-    return FAULT_NONE;
-}
-
-/* "    12  2026-..." begins a record; what a record says in several lines is set in. */
-static void print_records(const char *text)
-{
-    while (*text != '\0') {
-        size_t n = strcspn(text, "\n"), blanks = strspn(text, " ");
-        size_t digits = strspn(text + blanks, "0123456789");
-        bool begins = digits > 0 && strncmp(text + blanks + digits, "  2", 3) == 0;
-
-        if (n > 0)
-            (void)printf("%s%.*s\n", begins ? "" : "            ", (int)n, text);
-        text += n + (text[n] == '\n');
-    }
-}
-
-enum fault admin_audit_show(struct invocation *in)
-{
-    struct admin_reply reply;
-    long last;
-    const char *kind = option(in, "kind");
-
-    TRY(need_words(in, 0, 0, "no further word"));
-    TRY(whole_option(in, "last", 1, RECORDS_MAX, RECORDS, &last));
-    const char *words[] = {cx_printf(in->cx, "%ld", last), kind};
-    TRY(ask_node(in, "audit show", words, kind != NULL ? 2 : 1, NULL, 0, &reply));
-    print_records(reply.text);
-    if (reply.text[0] == '\0')
-        (void)fprintf(
-            stderr,
-            "no record%s%s; `cohortiumd audit show` lists the newest of all kinds\n",
-            kind != NULL ? " of kind " : "", kind != NULL ? kind : "");
-    return FAULT_NONE;
-}
-
-enum fault admin_audit_explain(struct invocation *in)
-{
-    TRY(need_words(in, 1, 1, "the reference printed with the answer"));
-    return ask_node(in, "audit explain", in->words, 1, NULL, 0, NULL);
 }

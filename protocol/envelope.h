@@ -84,7 +84,9 @@ CHECKED enum fault stamp_fill(struct cx *cx, Cohortium__Stamp *stamp,
                               const struct manifest *manifest, const uint8_t issuer[32],
                               const uint8_t *request_id, int64_t ttl_ms);
 /* Consortium, version, window (skew +-120 s, at most 24 h), audience (own must be there
- * unless NULL), id lengths. `now` is UTC ms. FAULT_DENIED, FAULT_EXPIRED, FAULT_FORMAT. */
+ * unless NULL), id lengths. `now` is UTC ms. FAULT_DENIED, FAULT_EXPIRED, FAULT_FORMAT.
+ * Any older version counts as long as the message lives, because whoever signed it is judged by
+ * `manifest`; a newer one does not: the receiver has yet to learn who may sign. */
 CHECKED enum fault stamp_check(struct cx *cx, const Cohortium__Stamp *stamp,
                                const struct manifest *manifest, const uint8_t *own_node,
                                int64_t now);

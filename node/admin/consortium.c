@@ -398,6 +398,9 @@ static void show_body(struct invocation *in, const Cohortium__Manifest *m, const
         "to be renewed by %s; %u of its %zu governance keys sign the next version\n",
         clock_format((int64_t)m->fresh_until, until, sizeof until),
         m->governance->threshold, m->governance->n_keys);
+    for (size_t i = 0; i < m->governance->n_keys; i++)
+        (void)printf("  governance key       %s\n",
+                     bytes_hex(in->cx, m->governance->keys[i].data, 8));
     (void)printf("a permit needs officers of %u member%s, beside those of each site\n",
                  m->permit_signatures, m->permit_signatures == 1 ? "" : "s");
     for (size_t i = 0; i < m->n_members; i++) {

@@ -80,6 +80,19 @@ static void receipt(struct cx *cx, struct bytes in)
         FUZZ_CHECK(facts.manifest != NULL && facts.n_sites > 0);
 }
 
+/* What a peer sends for a manifest: nobody's signature is believed by its claims. */
+static void offer(struct cx *cx, struct bytes in)
+{
+    Cohortium__ManifestReply *r;
+    struct manifest_claim claim;
+
+    if (pb_unpack(cx, &cohortium__manifest_reply__descriptor, in, BOUND, &r) != FAULT_NONE)
+        return;
+    for (size_t i = 0; i < r->n_manifests; i++)
+        if (manifest_claims(cx, PB_BYTES(r->manifests[i]), &claim) == FAULT_NONE)
+            FUZZ_CHECK(claim.version >= 1 && claim.version <= MANIFEST_CHAIN_MAX);
+}
+
 static void ipc(struct cx *cx, enum ipc_side sender, struct bytes in)
 {
     struct ipc_reader reader = {.sender = sender};
@@ -116,6 +129,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         checkpoint(cx, in);
     else if (choice == 65)
         receipt(cx, in);
+    else if (choice == 68)
+        offer(cx, in);
     else if (choice == 66 || choice == 67)
         ipc(cx, choice == 66 ? IPC_NET : IPC_VAULT, in);
     return 0;

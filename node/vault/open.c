@@ -105,11 +105,11 @@ static void reload_policy(struct cx *cx, struct vault *v)
 
 enum fault vault_policy(struct cx *cx, struct vault *v, const struct policy_now **ret)
 {
+    const struct policy_now *policy = NULL;
     int64_t now = clock_utc_ms();
     enum fault fault = FAULT_NONE;
     char text[32];
 
-    TRY(restored_judge(cx, v));
     reload_policy(cx, v);
     (void)pthread_mutex_lock(&v->lock);
     if (v->log_trouble[0] != '\0') /* the ledger is as old as the log: nothing is safe */
@@ -126,9 +126,12 @@ enum fault vault_policy(struct cx *cx, struct vault *v, const struct policy_now 
                         "policy apply`",
                         clock_format((int64_t)v->policy->numbers.not_after, text, sizeof text));
     else
-        *ret = v->policy;
+        policy = v->policy;
     (void)pthread_mutex_unlock(&v->lock);
-    return fault;
+    TRY(fault); /* what is worse comes first */
+    TRY(restored_judge(cx, v));
+    *ret = policy;
+    return FAULT_NONE;
 }
 
 struct last_time {

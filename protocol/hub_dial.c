@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "protocol/base/clock.h"
+#include "protocol/endpoint.h"
 #include "protocol/link_private.h"
 
 enum {
@@ -23,7 +24,9 @@ enum {
 
 const char *endpoint_words(const char *endpoint)
 {
-    return strncmp(endpoint, "tcp://", 6) == 0 ? endpoint + 6 : endpoint;
+    const char *place = endpoint_place(endpoint);
+
+    return place != NULL ? place : endpoint;
 }
 
 /* Full jitter: anything from now to the backoff, which doubles. */
@@ -147,6 +150,7 @@ static void start_link(struct dial *dial, nng_stream *stream, struct tunnel *tun
         dial_failed(dial, "no memory for a link");
         return;
     }
+    dial->link->ws = stream != NULL && endpoint_is_ws(dial->endpoints[dial->at]);
     dial->link->next = hub->links;
     hub->links = dial->link;
     link_begin(dial->link);
@@ -193,6 +197,17 @@ static void dial_endpoint(struct dial *dial)
         return;
     }
     (void)nng_stream_dialer_set_bool(dial->dialer, NNG_OPT_TCP_NODELAY, true);
+    if (endpoint_is_ws(endpoint) &&
+        ((bad = nng_stream_dialer_set_size(dial->dialer, NNG_OPT_WS_RECVMAXFRAME,
+                                           WS_FRAME_MAX)) != 0 ||
+         (bad = nng_stream_dialer_set_size(dial->dialer, NNG_OPT_WS_SENDMAXFRAME,
+                                           WS_FRAME_MAX)) != 0)) {
+        nng_stream_dialer_free(dial->dialer);
+        dial->dialer = NULL;
+        dial_failed(dial, "cannot dial %s: %s", endpoint_words(endpoint),
+                    nng_strerror(bad));
+        return;
+    }
     op_begin(&dial->op, LINK_HANDSHAKE_MS);
     nng_stream_dialer_dial(dial->dialer, dial->op.aio);
 }
@@ -294,10 +309,12 @@ static enum fault check_dial(struct cx *cx, const struct hub *hub,
         return cx_fail(cx, FAULT_BOUND, "%zu endpoints of one node, at most %d", n,
                        ENDPOINTS_OF_DIAL_MAX);
     for (size_t i = 0; i < n; i++)
-        if (endpoint_words(endpoints[i]) == endpoints[i] ||
-            strchr(endpoint_words(endpoints[i]), ':') == NULL)
+        if (endpoint_place(endpoints[i]) == NULL ||
+            strchr(endpoint_place(endpoints[i]), ':') == NULL)
             return cx_fail(cx, FAULT_INVALID,
-                           "cannot dial %.100s: expected tcp://HOST:PORT", endpoints[i]);
+                           "cannot dial %.100s: expected tcp://HOST:PORT or "
+                           "ws://HOST:PORT",
+                           endpoints[i]);
     if (hello.n > HELLO_MAX)
         return cx_fail(cx, FAULT_BOUND, "a hello of %zu bytes, at most %d", hello.n,
                        HELLO_MAX);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "protocol/base/clock.h"
+#include "protocol/endpoint.h"
 #include "protocol/link_private.h"
 
 enum { ACCEPT_BACKOFF_MS = 75 };
@@ -105,6 +106,7 @@ bool hub_accept(struct hub *hub, nng_stream *stream, struct tunnel *tunnel)
     if (link == NULL)
         return false;
     link->counted = true;
+    link->ws = stream != NULL && hub->ws;
     hub->counters.unauthenticated++;
     add_link(hub, link);
     return true;
@@ -138,14 +140,27 @@ static void accepted(struct op *op)
     hub->accept_due = clock_mono_ms() + ACCEPT_BACKOFF_MS;
 }
 
+/* A caller that is not known yet makes nng hold no more than one frame. */
+static int bound_frames(nng_stream_listener *l)
+{
+    int bad = nng_stream_listener_set_size(l, NNG_OPT_WS_RECVMAXFRAME, WS_FRAME_MAX);
+
+    return bad != 0
+               ? bad
+               : nng_stream_listener_set_size(l, NNG_OPT_WS_SENDMAXFRAME, WS_FRAME_MAX);
+}
+
 enum fault hub_listen(struct cx *cx, struct hub *hub, const char *endpoint)
 {
-    const char *colon = strrchr(endpoint, ':');
+    const char *place = endpoint_place(endpoint);
+    const char *colon = place != NULL ? strrchr(place, ':') : NULL;
     int bad;
 
-    if (strncmp(endpoint, "tcp://", 6) != 0 || colon == NULL || colon < endpoint + 6)
+    if (colon == NULL)
         return cx_fail(cx, FAULT_INVALID,
-                       "cannot listen at %.100s: expected tcp://ADDRESS:PORT", endpoint);
+                       "cannot listen at %.100s: expected tcp://ADDRESS:PORT or "
+                       "ws://ADDRESS:PORT",
+                       endpoint);
     if (hub->listener != NULL)
         return cx_fail(cx, FAULT_INVALID, "this process listens already");
     bad = nng_stream_listener_alloc(&hub->listener, endpoint);
@@ -153,7 +168,10 @@ enum fault hub_listen(struct cx *cx, struct hub *hub, const char *endpoint)
         return cx_fail(cx, FAULT_INVALID, "cannot listen at %.100s: %s", endpoint,
                        nng_strerror(bad));
     (void)nng_stream_listener_set_bool(hub->listener, NNG_OPT_TCP_NODELAY, true);
-    bad = nng_stream_listener_listen(hub->listener);
+    hub->ws = endpoint_is_ws(endpoint);
+    bad = hub->ws ? bound_frames(hub->listener) : 0;
+    if (bad == 0)
+        bad = nng_stream_listener_listen(hub->listener);
     if (bad == 0)
         bad =
             nng_stream_listener_get_int(hub->listener, NNG_OPT_TCP_BOUND_PORT, &hub->port);

@@ -106,6 +106,9 @@ static void start_send(struct link *link)
     nng_iov iov = {.iov_buf = (void *)(link->tx_p + link->tx_at),
                    .iov_len = link->tx_n - link->tx_at};
 
+    /* nng 1.5.2 was seen to close where one send took several frames. */
+    if (link->ws && iov.iov_len > WS_FRAME_MAX)
+        iov.iov_len = WS_FRAME_MAX;
     if (link->tunnel != NULL) {
         tunnel_write(link->tunnel, &link->tx, iov.iov_buf, iov.iov_len);
         return;

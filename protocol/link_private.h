@@ -44,6 +44,7 @@ enum {
     LINGER_MS = 200,
     WATCHDOG_MS = 2000,
     ENDPOINTS_OF_DIAL_MAX = 8,
+    WS_FRAME_MAX = 64 * 1024, /* of ws:// carriers */
     /* Relayed streams: an end of one is a struct tunnel. */
     TUNNEL_WINDOW = 256 * 1024,       /* bytes of one that are on their way, each way */
     TUNNEL_GRANT = TUNNEL_WINDOW / 4, /* the least that is granted at once */
@@ -173,6 +174,7 @@ struct link {
     struct dial *dial; /* NULL: the peer dialled */
     enum link_state state;
     bool was_up, told, counted, draining, goaway_sent, goaway_received, said_hello;
+    bool ws;          /* a send is one frame of the carrier's */
     bool welcome_due; /* the next message holds the WELCOME and no more */
     struct link_peer peer;
     uint8_t *hello;
@@ -247,9 +249,9 @@ struct hub {
     struct hub_setup setup;
     uint8_t *prologue;
     uint8_t id[32];
-    bool has_id, freeing, running;
-    struct cx *cx;        /* for sentences of faults only */
-    pthread_mutex_t lock; /* guards first and last */
+    bool has_id, freeing, running, ws; /* ws: the listener's carrier */
+    struct cx *cx;                     /* for sentences of faults only */
+    pthread_mutex_t lock;              /* guards first and last */
     struct op *first, *last;
     int wake; /* eventfd */
     atomic_bool stop;
@@ -383,7 +385,7 @@ void dial_tick(struct dial *dial, int64_t now);
 int64_t dial_next_due(const struct dial *dial);
 bool dial_reap(struct dial *dial); /* true: freed */
 void dial_stop(struct dial *dial);
-const char *endpoint_words(const char *endpoint); /* without tcp:// */
+const char *endpoint_words(const char *endpoint); /* without its scheme */
 const char *dial_place(const struct dial *dial);  /* what is tried now, for people */
 void dials_nudge(struct hub *hub); /* a direct link came up: it may be a relay */
 

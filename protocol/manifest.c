@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "protocol/base/clock.h"
+#include "protocol/endpoint.h"
 
 enum {
     GOVERNANCE_MAX = 1000,
@@ -28,14 +29,13 @@ static bool line_is_valid(const char *text, size_t least, size_t most)
 
 /* ---- endpoints ---- */
 
-/* Splits "tcp://host:port" or "tcp://[v6]:port" into host (without brackets). */
+/* Splits "tcp://host:port" or "ws://[v6]:port" into host (without brackets). */
 static bool endpoint_split(const char *endpoint, char *host, size_t size, bool *ret_v6)
 {
-    const char *p, *end, *port;
+    const char *p = endpoint_place(endpoint), *end, *port;
 
-    if (strlen(endpoint) > ENDPOINT_MAX || strncmp(endpoint, "tcp://", 6) != 0)
+    if (p == NULL || strlen(endpoint) > ENDPOINT_MAX)
         return false;
-    p = endpoint + 6;
     *ret_v6 = *p == '[';
     if (*ret_v6) {
         end = strchr(++p, ']');
@@ -168,7 +168,8 @@ static enum fault check_endpoints(struct cx *cx, const Cohortium__Member *m, boo
         if (!endpoint_is_valid(m->endpoints[i]))
             return cx_fail(
                 cx, FAULT_FORMAT,
-                "member %s: \"%.80s\" is not an endpoint: expected tcp://host:port",
+                "member %s: \"%.80s\" is not an endpoint: expected tcp://host:port "
+                "or ws://host:port",
                 m->name, m->endpoints[i]);
         if (lab && !endpoint_is_loopback(m->endpoints[i]))
             return cx_fail(cx, FAULT_FORMAT,

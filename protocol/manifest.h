@@ -55,7 +55,8 @@ const Cohortium__Member *manifest_find_noise(const struct manifest *m, const uin
 /* Whether both are the same node, perhaps in two versions of the manifest. */
 bool member_same(const Cohortium__Member *a, const Cohortium__Member *b);
 bool manifest_is_lab(const struct manifest *m);
-/* Whether an endpoint is "tcp://127.x.y.z:port", "tcp://[::1]:port" or "tcp://localhost:port". */
+/* Whether an endpoint is "tcp://127.x.y.z:port", "tcp://[::1]:port" or
+ * "tcp://localhost:port", or the same with ws://. */
 bool endpoint_is_loopback(const char *endpoint);
 
 /* The genesis digest as 6 words-like groups of hex for people: "1a2b-3c4d-...". */

@@ -9,24 +9,22 @@
 #include <unistd.h>
 
 #include "protocol/base/clock.h"
+#include "protocol/endpoint.h"
 
 enum {
     NAMES_MS = 15000, /* after that, further names are not looked up */
     ADDRESSES_MAX = 4 /* of one name that are tried, at once */
 };
 
-static const char scheme[] = "tcp://";
-
-/* "tcp://HOST:PORT" or "tcp://[V6]:PORT". */
+/* "tcp://HOST:PORT" or "ws://[V6]:PORT". */
 static enum fault split(struct cx *cx, const char *endpoint, const char **ret_host,
                         const char **ret_port)
 {
-    const char *colon = strrchr(endpoint, ':');
+    const char *first = endpoint_place(endpoint);
+    const char *colon = first != NULL ? strrchr(first, ':') : NULL;
 
-    if (strncmp(endpoint, scheme, sizeof scheme - 1) != 0 || colon == NULL ||
-        colon < endpoint + sizeof scheme || colon[1] == '\0')
-        return cx_fail(cx, FAULT_FORMAT, "expected tcp://HOST:PORT");
-    const char *first = endpoint + sizeof scheme - 1;
+    if (colon == NULL || colon == first || colon[1] == '\0')
+        return cx_fail(cx, FAULT_FORMAT, "expected tcp://HOST:PORT or ws://HOST:PORT");
     size_t n = (size_t)(colon - first);
     if (n >= 2 && first[0] == '[' && first[n - 1] == ']') {
         first++;
@@ -70,7 +68,7 @@ static size_t begin(struct cx *cx, struct probe *p, struct pollfd fds[ADDRESSES_
     size_t begun = 0;
 
     if (split(cx, p->endpoint, &host, &port) != FAULT_NONE) {
-        p->why = "expected tcp://HOST:PORT";
+        p->why = "expected tcp://HOST:PORT or ws://HOST:PORT";
         return 0;
     }
     int bad = getaddrinfo(host, port, &hints, &found);

@@ -9,19 +9,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "protocol/endpoint.h"
+
 enum { HOST_MAX = 256, PORT_MAX_TEXT = 8 };
 
-static const char SCHEME[] = "tcp://";
-
-/* "tcp://HOST:PORT" or "tcp://[V6]:PORT"; "*" or nothing for HOST: any. */
+/* "tcp://HOST:PORT" or "ws://[V6]:PORT"; "*" or nothing for HOST: any. */
 static bool split(const char *endpoint, char host[HOST_MAX], char port[PORT_MAX_TEXT])
 {
-    const char *colon = strrchr(endpoint, ':');
+    const char *first = endpoint_place(endpoint);
+    const char *colon = first != NULL ? strrchr(first, ':') : NULL;
 
-    if (strncmp(endpoint, SCHEME, sizeof SCHEME - 1) != 0 || colon == NULL ||
-        colon < endpoint + sizeof SCHEME - 1)
+    if (colon == NULL)
         return false;
-    const char *first = endpoint + sizeof SCHEME - 1;
     size_t n = (size_t)(colon - first);
     if (n >= 2 && first[0] == '[' && first[n - 1] == ']') {
         first++;
@@ -61,7 +60,7 @@ enum fault listen_check(struct cx *cx, const char *folder, const char *endpoint)
         return cx_fail(
             cx, FAULT_FORMAT,
             "%s/node.yaml: cannot listen at `%.100s`: expected tcp://ADDRESS:PORT, "
-            "such as tcp://0.0.0.0:7011",
+            "such as tcp://0.0.0.0:7011, or ws://ADDRESS:PORT",
             folder, endpoint);
     int bad = getaddrinfo(host[0] != '\0' ? host : NULL, port, &hints, &found);
     if (bad != 0)

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocol/endpoint.h"
+
 struct option_help {
     const char *command; /* NULL: of every command that has it and no line of its own */
     const char *name, *value, *help;
@@ -351,16 +353,18 @@ enum fault options_parse(struct invocation *in)
 
 enum fault endpoint_check(struct cx *cx, const char *option_name, const char *text)
 {
-    const char *colon = strrchr(text, ':');
+    const char *place = endpoint_place(text);
+    const char *colon = place != NULL ? strrchr(place, ':') : NULL;
     bool listens = strcmp(option_name, "--listen") == 0;
     char *end;
 
-    if (strncmp(text, "tcp://", 6) != 0 || colon == NULL || colon < text + 6 ||
-        (colon == text + 6 && !listens))
-        return cx_fail(cx, FAULT_USAGE, "%s %.100s: expected tcp://HOST:PORT, such as %s",
+    if (colon == NULL || (colon == place && !listens))
+        return cx_fail(cx, FAULT_USAGE,
+                       "%s %.100s: expected tcp://HOST:PORT (or ws://HOST:PORT, where a "
+                       "proxy needs it), such as %s",
                        option_name, text,
                        listens ? "tcp://0.0.0.0:7011" : "tcp://node.hospital-a.org:7011");
-    if (!listens && strncmp(text, "tcp://0.0.0.0:", 14) == 0)
+    if (!listens && strncmp(place, "0.0.0.0:", 8) == 0)
         return cx_fail(
             cx, FAULT_USAGE,
             "%s %.100s: 0.0.0.0 is where a node listens; expected the host by which "

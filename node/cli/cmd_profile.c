@@ -4,6 +4,7 @@
 #include "node/cli/cli.h"
 #include "node/cli/profile.h"
 #include "node/cli/render.h"
+#include "protocol/endpoint.h"
 #include "protocol/envelope.h"
 #include "protocol/files.h"
 
@@ -85,8 +86,8 @@ enum fault run_profile_add(struct cli *cli, const struct args *args)
             "the profile %s exists already: %s; choose another name or remove it", p.name,
             there.folder);
     TRY(needed(cx, args, "--home", &p.home));
-    if (strncmp(p.home, "tcp://", 6) != 0)
-        return usage_fail(cx, args, "--home: expected tcp://host:port");
+    if (endpoint_place(p.home) == NULL)
+        return usage_fail(cx, args, "--home: expected tcp://host:port or ws://host:port");
     TRY(needed_hex(cx, args, "--node", p.node));
     TRY(needed_hex(cx, args, "--noise", p.noise));
     TRY(needed_hex(cx, args, "--genesis", p.genesis));

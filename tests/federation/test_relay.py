@@ -1,7 +1,8 @@
 """Nodes without an inbound port, in network namespaces: a whole regression over relays.
 
 Three members hold data and have no inbound port: no route leads from one to another. Two
-further members can be reached, and see ciphertext. One of the two is killed amid a fit.
+further members can be reached, one as a WebSocket, and see ciphertext. One of the two is killed
+amid a fit.
 """
 import contextlib
 import json
@@ -171,7 +172,8 @@ def found():
         must("officer", CLI, "key", "new", "--use", "officer", "--name", f"{name}_o", "-o",
              f"{name}.key", *SECRET)
         relay = name in RELAYS
-        where = f"tcp://{ADDRESS[name]}:{PORT}" if relay else f"tcp://127.0.0.1:{PORT}"
+        carrier = "ws" if name == RELAYS[1] else "tcp"
+        where = f"{carrier}://{ADDRESS[name]}:{PORT}" if relay else f"tcp://127.0.0.1:{PORT}"
         must("init", NODED, "init", "--name", name, "--listen", where, *SECRET, name)
         must("card", NODED, "consortium", "card", "--dir", name, "--officer",
              f"{name}.key.card", "-o", f"{name}.member",

@@ -163,7 +163,8 @@ void peer_listen(struct peer *peer, int port)
 {
     char endpoint[64];
 
-    (void)snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:%d", port);
+    (void)snprintf(endpoint, sizeof endpoint, "%s://127.0.0.1:%d",
+                   peer->ws ? "ws" : "tcp", port);
     CHECK_OK_("listen", peer->cx, hub_listen(peer->cx, peer->hub, endpoint));
 }
 
@@ -206,7 +207,8 @@ void peer_dial(struct peer *peer, const struct peer *other, int port, bool keep)
 {
     char endpoint[64];
 
-    (void)snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:%d", port);
+    (void)snprintf(endpoint, sizeof endpoint, "%s://127.0.0.1:%d",
+                   other->ws ? "ws" : "tcp", port);
     CHECK_OK_("dial", peer->cx,
               hub_dial(peer->cx, peer->hub, endpoint, other->key, other->id,
                        bytes_of(peer->id, 32), keep));

@@ -41,6 +41,7 @@ struct peer {
     const uint8_t *only;  /* admits this key alone; NULL: all */
     bool researchers;     /* takes every caller for a researcher */
     uint32_t message_max; /* of callers; 0: as usual */
+    bool ws;              /* listens as a WebSocket */
     struct bytes at_up;   /* whoever links is asked to echo it at once; nothing: no call */
     struct result up;     /* of that call */
     atomic_int ups, downs, failures, cancelled, served;

@@ -399,7 +399,12 @@ static void test_manifest__loopback(void **state)
         {"tcp://127.0.0.1.evil.example:1", false},
         {"tcp://127.0.0.1:1/x", false},
         {"tcp://user@127.0.0.1:1", false},
-        {"ws://127.0.0.1:1", false},
+        {"ws://127.0.0.1:1", true},
+        {"ws://[::1]:7001", true},
+        {"ws://128.0.0.1:1", false},
+        {"ws://127.0.0.1:1/x", false},
+        {"wss://127.0.0.1:1", false},
+        {"http://127.0.0.1:1", false},
         {"tcp://127.0.0.1:1@evil:2", false},
         {"", false},
     };

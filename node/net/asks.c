@@ -92,7 +92,8 @@ static enum fault ask_open(struct ask *a, struct bytes request)
     bool waits =
         a->done != NULL || stamp->expires_at - stamp->issued_at > STAMP_LIFE_MAX_MS;
     a->deadline = clock_mono_ms() + (waits && left > ATTEMPT_MS ? ATTEMPT_MS : left);
-    a->linking_until = clock_mono_ms() + NET_LINK_WAIT_MS;
+    /* Who waits for days is tried again when a link comes up. */
+    a->linking_until = clock_mono_ms() + (a->done != NULL ? 0 : NET_LINK_WAIT_MS);
     return FAULT_NONE;
 }
 

@@ -84,7 +84,8 @@ void ask_fail(struct ask *a, enum fault fault, const char *text, size_t site)
         site_call(a->net, a->parts[i].who, SERVICE_ABORT,
                   bytes_of(a->request.envelope.digest, DIGEST_BYTES),
                   clock_mono_ms() + NET_LINK_WAIT_MS, ignore, NULL);
-    log_notice("a question ended without an answer: %s", text);
+    if (a->done == NULL || a->phase != LINKING) /* else it waits as it did before */
+        log_notice("a question ended without an answer: %s", text);
     ask_tell(a, fault, text, site < a->n ? a->parts[site].who : NULL);
 }
 

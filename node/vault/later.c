@@ -241,13 +241,15 @@ static enum fault list(struct cx *cx, sqlite3 *sql, void *user)
     return FAULT_NONE;
 }
 
-/* Who asks for one that waits lets it be tried soon, but not without end. */
+/* Who asks for one that waits lets it be tried soon, but not without end. A link that comes
+ * up needs no asking for. */
 static enum fault hurry(struct cx *cx, sqlite3 *sql, const struct row *row, int64_t now)
 {
     AUTO_STMT sqlite3_stmt *stmt = NULL;
-    int64_t soon = now + (row->down ? 0 : REFUSED_FIRST_MS);
+    int64_t soon = now + REFUSED_FIRST_MS;
 
-    if (row->state != WAITING || row->try_at <= soon || row->try_at > now + REFUSED_LAST_MS)
+    if (row->state != WAITING || row->down || row->try_at <= soon ||
+        row->try_at > now + REFUSED_LAST_MS)
         return FAULT_NONE;
     TRY(db_prepare(cx, sql, &stmt, "UPDATE later SET try_at=? WHERE issuer=? AND request=?",
                    "ibb", soon, row->issuer, row->id));

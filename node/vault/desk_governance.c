@@ -203,7 +203,15 @@ static enum fault list_papers(struct cx *cx, sqlite3 *sql, void *user)
     struct bytes *permits;
     struct researcher_row *rows;
     size_t n_permits, n_rows;
+    uint64_t waiting = 0;
 
+    TRY(later_waiting(cx, sql, n->now, &waiting));
+    if (waiting > 0)
+        notice(n, cx_printf(cx,
+                            "%" PRIu64
+                            " question%s left for later wait%s at this node until every "
+                            "site can answer",
+                            waiting, waiting == 1 ? "" : "s", waiting == 1 ? "s" : ""));
     TRY(permits_list(cx, sql, &permits, &n_permits));
     for (size_t i = 0; i < n_permits; i++) {
         struct permit_end end;

@@ -94,6 +94,18 @@ static enum fault purge(struct cx *cx, sqlite3 *sql, int64_t now)
     return db_run(cx, sql, stmt);
 }
 
+enum fault later_waiting(struct cx *cx, sqlite3 *sql, int64_t now, uint64_t *ret)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+    bool row = false;
+
+    TRY(db_prepare(cx, sql, &stmt,
+                   "SELECT count(*) FROM later WHERE state=0 AND expires_at>=?", "i", now));
+    TRY(db_step(cx, sql, stmt, &row));
+    *ret = row ? (uint64_t)sqlite3_column_int64(stmt, 0) : 0;
+    return FAULT_NONE;
+}
+
 static enum fault count_rows(struct cx *cx, sqlite3 *sql, size_t *ret)
 {
     AUTO_STMT sqlite3_stmt *stmt = NULL;

@@ -229,6 +229,8 @@ CHECKED enum fault vault_admit(struct cx *cx, struct vault *v, struct bytes cred
 /* later.c: what the drawer of questions for later is asked; LaterStore -> LaterReply. */
 CHECKED enum fault vault_later(struct cx *cx, struct vault *v, struct bytes body,
                                struct bytes *ret);
+/* How many of them wait at this node. */
+CHECKED enum fault later_waiting(struct cx *cx, sqlite3 *sql, int64_t now, uint64_t *ret);
 
 /* One admin command. The reply is always filled; a fault becomes its text and status. */
 void desk_answer(struct cx *cx, struct vault *v, const Cohortium__AdminCall *call,

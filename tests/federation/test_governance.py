@@ -219,6 +219,11 @@ try:
 
     # ---- one is down for two versions; governance keys rotate ----
     stop("cora")
+    a = count(four, nodes, "--where", "age > 70", "--later")
+    later = json.loads(a.stdout)["later"]["id"] if a.returncode == 0 else ""
+    check("a question is left for later", later != "", a.stdout + a.stderr)
+    check("and told where it waits", "1 question left for later waits" in status("anna"),
+          status("anna"))
     consortium("rotate-key", "bert", "--reason", "g3 retires", "--from", "g3.key.card", "--to",
                "g4.key.card", "-o", "manifest.3")
     shutil.copy(home / "manifest.3", home / "manifest.3x")
@@ -256,6 +261,10 @@ try:
     check("and by doctor", "manifest version 4 ends" in a.stdout + a.stderr, a.stdout + a.stderr)
     check("all are linked again", wait_for(lambda: linked("anna", nodes[1:]), 30), status("anna"))
     check("and answer", patients(count(four, nodes)) == 304)
+    a = run(CLI, "collect", later, "--wait", "--deadline", "90", "--profile", "study", "--json")
+    check("what was asked under version 2 is answered under version 4", patients(a) is not None,
+          a.stdout + a.stderr)
+    check("and waits no more", "left for later" not in status("anna"), status("anna"))
 
     # ---- a permit is taken back ----
     refused("a revocation says why", "--reason", NODED, "permit", "revoke", "--dir", "cora", four)

@@ -30,6 +30,18 @@ static const ProtobufCMessageDescriptor *const bodies[] = {
     &cohortium__admin_call__descriptor,  &cohortium__key_file__descriptor,
 };
 
+/* Read beside checkpoints, so that the numbers of the corpus stay. */
+static const ProtobufCMessageDescriptor *const of_witnesses[] = {
+    &cohortium__add_checkpoint_call__descriptor,
+    &cohortium__add_checkpoint_reply__descriptor,
+    &cohortium__prove_call__descriptor,
+    &cohortium__prove_reply__descriptor,
+    &cohortium__witness_call__descriptor,
+    &cohortium__held_reply__descriptor,
+    &cohortium__round_done_call__descriptor,
+    &cohortium__peer_holds__descriptor,
+};
+
 static const uint8_t nobody[32] = {1};
 
 static void body(struct cx *cx, const ProtobufCMessageDescriptor *d, struct bytes in)
@@ -55,6 +67,7 @@ static void envelope(struct cx *cx, enum envelope_kind kind, struct bytes in)
 static void checkpoint(struct cx *cx, struct bytes in)
 {
     char *note = cx_alloc(cx, in.n + 1);
+    const char *both;
     uint64_t size;
     uint8_t root[32];
 
@@ -63,6 +76,12 @@ static void checkpoint(struct cx *cx, struct bytes in)
     memcpy(note, in.p, in.n);
     FUZZ_CHECK(checkpoint_verify(cx, note, "cohortium/0011223344556677/site_a", nobody,
                                  &size, root) != FAULT_NONE);
+    FUZZ_CHECK(
+        !cosignature_holds(cx, note, "cohortium/0011223344556677/site_a", nobody, &size));
+    if (cosignature_add(cx, "a\n\n", note, &both) == FAULT_NONE)
+        FUZZ_CHECK(strlen(both) == strlen(note) + 3);
+    for (size_t i = 0; i < COUNT(of_witnesses); i++)
+        body(cx, of_witnesses[i], in);
 }
 
 static void receipt(struct cx *cx, struct bytes in)

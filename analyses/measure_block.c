@@ -15,6 +15,11 @@
 /* Smallest bound that a scale is made for: keeps shifts small, costs nothing. */
 static const double BOUND_LEAST = 0x1p-300;
 
+/* A scale leaves a term at most 2^(126 - this) quanta: the engine's fast kernels sum such terms
+ * exactly, and a double has 53 bits. A consortium of fewer rows gains no finer scale but where
+ * a sum's own bound asks for one. */
+enum { FAST_ROWS_LOG2 = 39 };
+
 size_t block_numbers(const struct block *b)
 {
     return b->n_sums + b->n_weights * (b->n_design * (b->n_design + 1) / 2) +
@@ -183,7 +188,8 @@ static enum fault lay_keys(const struct measure *m, struct block *b)
 
 static int scale_of(const struct block *b, size_t at, double bound, unsigned rows_log2)
 {
-    int scale = tally_scale(bound, rows_log2), fine;
+    int scale = tally_scale(bound, rows_log2 > FAST_ROWS_LOG2 ? rows_log2 : FAST_ROWS_LOG2);
+    int fine;
     double total = b->totals == NULL ? 0 : b->totals[at];
 
     if (!(total > 0) || !isfinite(total))

@@ -205,6 +205,13 @@ enum fault restored_accept(struct cx *cx, struct vault *v, const char *reason)
             cx, FAULT_USAGE,
             "nothing waits for it: this node was not restored from a backup, or its "
             "log has been compared since");
+    (void)pthread_mutex_lock(&v->lock);
+    bool against = v->log_trouble[0] != '\0';
+    if (against)
+        (void)cx_fail(cx, FAULT_REFUSED, "this cannot be taken on: %s", v->log_trouble);
+    (void)pthread_mutex_unlock(&v->lock);
+    if (against)
+        return FAULT_REFUSED;
     return end_state(cx, v, "accepted",
                      cx_printf(cx, "taken on by the operator: %.500s", reason));
 }

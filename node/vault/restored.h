@@ -31,5 +31,6 @@ CHECKED enum fault restored_judge(struct cx *cx, struct vault *v);
  * continue the note: it stays restored. FAULT_DENIED: the note is not this node's. */
 CHECKED enum fault vault_restored_check(struct cx *cx, struct vault *v, const char *who,
                                         const char *note);
-/* By the operator; FAULT_USAGE when nothing waits for it. */
+/* By the operator; FAULT_USAGE when nothing waits for it, FAULT_REFUSED when somebody has
+ * seen more of the log than there is. */
 CHECKED enum fault restored_accept(struct cx *cx, struct vault *v, const char *reason);

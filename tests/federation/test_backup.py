@@ -198,4 +198,56 @@ with Lab(policy="cautious") as lab:
     said = job.communicate(timeout=30)[1]
     check("one that is interrupted says so and leaves nothing", job.returncode == 1
           and "interrupted; nothing was written" in said and not list(lab.home.glob("cut*")), said)
+def status(lab):
+    return lab.noded(0, "status").out
+
+
+def bring_back(lab, name):
+    """The node's folder is what the backup holds; the others stay as they are."""
+    lab.stop_node(0)
+    shutil.rmtree(lab.node(0))
+    a = restore(lab, name, lab.node(0))
+    check(f"{name} is restored", a.status == 0, a.err)
+    check("and serves", lab.serve(0).status == 0)
+
+
+# Members hold checkpoints of each other's logs: they find out by themselves.
+with Lab(policy="cautious") as lab:
+    def witnessed():
+        """Every record of home's log is cosigned by both others."""
+        n = lab.sql(0, "SELECT count(*) FROM log")[0][0]
+        return f"witnessed up to {n} records" in status(lab)
+
+    lab.ask("count", "lung", "--where", "age >= 60")
+    check("the others have witnessed the log", wait_for(witnessed, 20), status(lab))
+    check("an old backup", backup(lab, 0, "old").status == 0)
+    a = lab.ask("count", "lung", "--where", "age >= 70")
+    check("is older than one more answer", a.status == 0, a.err)
+    check("that others have witnessed, too", wait_for(witnessed, 20), status(lab))
+    lab.stop_node(0)
+    check("a backup of all there is", backup(lab, 0, "all").status == 0)
+    lab.serve(0)
+
+    bring_back(lab, "old")
+    check("what an older copy has forgotten is noticed, by everybody who saw it",
+          wait_for(lambda: "rolled back" in status(lab), 20), status(lab))
+    a = lab.ask("count", "lung", "--where", "age >= 65")
+    check("it answers nothing", a.status != 0, a.out)
+    a = lab.noded(0, "audit", "accept-restore", "--reason", "never mind")
+    check("and nobody can take that on", a.status == 3 and "rolled back" in a.err
+          and "NOT READY" in status(lab), a.out + a.err + status(lab))
+    lab.stop_node(0)
+    lab.serve(0)
+    check("not after a restart either", "rolled back" in status(lab), status(lab))
+
+    bring_back(lab, "all")
+    check("the newest copy is compared, and it answers again",
+          wait_for(lambda: "ready: it answers questions" in status(lab), 30), status(lab))
+    lab.wait_linked()
+    shown = "\n".join(lab.records(0))
+    check("who compared it stands in the log", "restored from a backup" in shown
+          and ("that hospital_" in shown or "hospital_b has cosigned" in shown
+               or "hospital_c has cosigned" in shown), shown)
+    a = lab.ask("count", "lung", "--where", "age >= 70")
+    check("the same question has its answer", a.status == 0, a.out + a.err)
 check.end()

@@ -102,10 +102,12 @@ void tunnel_unlink(struct tunnel *t)
     over->hub->tunnel_bytes -= t->relays ? t->out.n : 0;
     queue_free(&t->out);
     t->over = NULL;
-    if (t->inner == NULL)
+    if (t->inner == NULL) {
+        queue_free(&t->in);
         free(t);
-    else
+    } else {
         end_op(&t->tx, NNG_ECLOSED, 0);
+    }
 }
 
 void tunnel_shut(struct tunnel *t)

@@ -85,7 +85,8 @@ class Wire(threading.Thread):
 
     def run(self):
         while True:
-            self.seen += self.socket.recv(65536)
+            with contextlib.suppress(OSError):  # its cable is pulled
+                self.seen += self.socket.recv(65536)
 
 
 if INSIDE not in sys.argv:
@@ -374,6 +375,25 @@ def test_failover(wires):
     check("and the question that failed is answered", a.returncode == 0, a.stdout + a.stderr)
 
 
+def test_silence():
+    """The relay is there and its cable is not: nothing says so but that it is silent."""
+    for relay in RELAYS:
+        if is_gone(pid(relay)):
+            serve(relay)
+    check("both relays are linked again", wait_for(
+        lambda: all(sites().get(r, {}).get("state") == "linked" for r in RELAYS), 45), sites())
+    used = relay_of("south")
+
+    def pull():
+        lines = len(log("north").splitlines())
+        do("ip", "link", "set", used, "down")
+        check("a silent relay is given up, for the other", wait_for(
+            lambda: f"linked with south through {other(used)}"
+            in "\n".join(log("north").splitlines()[lines:]), 50), log("north")[-800:])
+
+    amid_a_fit((55, 60), "a relay's cable pulled amid a fit", pull, True)
+
+
 def says_plainly(wire, relay):
     """What would be seen is seen: the word, sent to the relay as it is."""
     code = (f"import socket; s = socket.create_connection(('{ADDRESS[relay]}', {PORT})); "
@@ -391,6 +411,7 @@ def main():
         test_no_ports()
         test_regression(wires[RELAYS[0]])
         test_failover(wires)
+        test_silence()
     finally:
         for name in ADDRESS:
             if (home / name / "run" / "pid").exists():

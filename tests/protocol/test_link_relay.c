@@ -113,7 +113,7 @@ static void test_relay__forgets_what_ended(void **state)
     (void)state;
     assert_true(until_linked(p.a, p.b, true, 5000));
     p.a->link = link_with(p.a, p.b);
-    (void)peer_begin(p.a, ASK_NOTHING, bytes_of("x", 1), 8000, &held);
+    (void)peer_begin(p.a, ASK_HOLD, bytes_of("x", 1), 8000, &held);
     peer_run(p.a, 100);
     memcpy(id, p.b->id, sizeof id);
     peer_free(p.b);

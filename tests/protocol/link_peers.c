@@ -50,6 +50,7 @@ static void failed(void *user, const uint8_t id[32], const char *why)
 }
 
 struct held {
+    struct held *next;
     struct peer *peer;
     struct served *served;
 };
@@ -65,6 +66,10 @@ static void look(void *user)
     }
     held->peer->cancelled++;
     served_fail(held->served, FAULT_CANCELLED, bytes_of(NULL, 0));
+    struct held **at = &held->peer->held;
+    while (*at != held)
+        at = &(*at)->next;
+    *at = held->next;
     free(held);
 }
 
@@ -108,7 +113,8 @@ static void serve(void *user, struct link *link, enum service service, struct by
         held = malloc(sizeof *held);
         if (held == NULL)
             abort();
-        *held = (struct held){peer, served};
+        *held = (struct held){peer->held, peer, served};
+        peer->held = held;
         look(held);
         break;
     case ASK_BACK:
@@ -199,6 +205,10 @@ void peer_free(struct peer *peer)
     peer_stop(peer);
     hub_free(&peer->hub);
     assert_true(clock_mono_ms() - before < 2500);
+    for (struct held *next; peer->held != NULL; peer->held = next) {
+        next = peer->held->next;
+        free(peer->held);
+    }
     cx_free(&peer->cx);
     free(peer);
 }

@@ -42,6 +42,7 @@ struct peer {
     bool researchers;     /* takes every caller for a researcher */
     uint32_t message_max; /* of callers; 0: as usual */
     bool ws;              /* listens as a WebSocket */
+    struct held *held;    /* calls that get no answer, until they are cancelled */
     struct bytes at_up;   /* whoever links is asked to echo it at once; nothing: no call */
     struct result up;     /* of that call */
     atomic_int ups, downs, failures, cancelled, served;

@@ -293,6 +293,8 @@ static enum fault print_answer(struct cli *cli, struct cx *cx, const struct aski
         return cx_fail(cx, FAULT_IO, "standard output could not be written");
     if (released)
         return FAULT_NONE;
+    if (!asking->json && !asking->csv && !asking->many && !a->witnessed)
+        (void)fprintf(cli->err, "cohortium: %s\n", a->witness_words);
     return cx_fail(cx, FAULT_REFUSED, "%s",
                    not_released_text(cx, a->n_shown > 0 ? a->shown[0].reference : NULL));
 }

@@ -316,7 +316,7 @@ static void link_up(void *user, struct link *link)
         sites_report(net);
         gossip_link_up(net, link);
         later_linked(net);
-        witness_grew(net);
+        witness_now(net); /* an old copy of this node's folder is known before it answers */
         return;
     }
     if ((a = malloc(sizeof *a)) == NULL) {

@@ -1,11 +1,12 @@
 /*
  * witness.c - members witness each other's logs: what net carries of it.
  *
- *   round   vault: what is to be shown? -> every linked peer at once -> vault: what they
- * said 200 ms after the log grew, when a peer links, every minute, and at once when
- *           somebody waits for a proof
- *   prove   proofs of records, with a short wait for the cosignatures of the next round
- *   ask     what do the peers hold of our log? (for `audit verify`)
+ * A round asks the vault what is to be shown, shows it to every linked peer at once, and
+ * tells the vault what they said: half a second after the log grew, every minute, and at
+ * once when a peer links or somebody waits for a proof.
+ *
+ * Proofs of records wait a little for the cosignatures of the next round. For `audit
+ * verify` the peers are asked what they hold of our log.
  *
  * A peer has one checkpoint of ours to judge at a time; a slow one is left out of rounds
  * until it has answered. Nothing here is believed by a vault: it checks every signature and

@@ -248,6 +248,10 @@ static void test_net_witness__a_proof_waits_for_its_round(void **state)
     serve_peer = cosign;
     node_start(&n);
     struct peer *b = linked_as(&n, c.node[1], (struct bytes){0});
+    m = next_of(&n, SERVICE_ROUND, LONG); /* of the link */
+    CHECK_EQ_("one", answer_round(&n, &m), 1);
+    peer_run(b, 100);
+    CHECK_EQ_("has answered", told(&n, LONG), 1);
     r = peer_call(b, SERVICE_PROVE, bytes_of("x", 1), LONG);
     CHECK_EQ_("no call", r.fault, FAULT_FORMAT);
     (void)peer_begin(b, SERVICE_PROVE, prove_call(1000), LONG, &r);
@@ -261,10 +265,10 @@ static void test_net_witness__a_proof_waits_for_its_round(void **state)
 
     struct peer *other = linked_as(&n, c.node[2], (struct bytes){0});
     peer_start(other);
-    do /* those that began when they linked */
-        m = next_of(&n, SERVICE_ROUND, LONG);
-    while (answer_round(&n, &m) < 2);
-    (void)told(&n, LONG);
+    m = next_of(&n, SERVICE_ROUND, LONG);
+    CHECK_EQ_("both", answer_round(&n, &m), 2);
+    peer_run(b, 100);
+    CHECK_EQ_("have answered", told(&n, LONG), 2);
     (void)peer_begin(b, SERVICE_PROVE, prove_call(900), LONG, &r);
     peer_run(b, 50);
     m = next_of(&n, SERVICE_PROVE, LONG);

@@ -556,6 +556,22 @@ static void test_witness__a_changed_log_is_shown_to_peers(void **state)
     }
 }
 
+/* Found without a `verify`: the round itself needs the hash that is gone. */
+static void test_witness__a_broken_tree_is_found_by_a_round(void **state)
+{
+    (void)state;
+    while (vaults_count(&t, 0, TABLE_LOG) < 6)
+        grow(0);
+    witness_all(0);
+    CHECK_OK_(
+        "a hash of the tree is lost", cx,
+        db_write(cx, vault(0)->db, run_sql, TEXT("DELETE FROM log_node WHERE level=2")));
+    (void)play_round_of(0, VAULTS);
+    assert_non_null(strstr(vault(0)->log_trouble, "does not fit"));
+    CHECK_EQ_("the leaves are as they were: nobody is accused",
+              held_of(1, 0)->n_contradictions, 0);
+}
+
 static enum fault forget_since(struct cx *use, sqlite3 *sql, void *user)
 {
     AUTO_STMT sqlite3_stmt *stmt = NULL;
@@ -702,6 +718,7 @@ int main(void)
         EACH(test_witness__a_false_cosignature_is_nothing),
         EACH(test_witness__proofs_are_under_what_others_cosigned),
         EACH(test_witness__a_changed_log_is_shown_to_peers),
+        EACH(test_witness__a_broken_tree_is_found_by_a_round),
         EACH(test_witness__a_rolled_back_log_is_known_to_peers),
         EACH(test_witness__a_proof_as_text),
         EACH(test_witness__a_report_says_what_happened),

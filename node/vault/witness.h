@@ -1,10 +1,9 @@
 /*
  * witness.h - members witness each other's logs (C2SP tlog-witness, tlog-cosignature).
  *
- *   witness.c    others' logs: their newest checkpoints here, what is cosigned,
- * contradictions cosigned.c   our own log: shown to peers in rounds, their cosignatures,
- * proofs under them witness_check.c   the log against its leaves and against what peers
- * hold of it
+ *   witness.c         others' logs: held, cosigned, contradicted
+ *   cosigned.c        our own: shown to peers in rounds, proved under what they cosigned
+ *   witness_check.c   the log against its leaves and against what peers hold of it
  *
  * A checkpoint is cosigned only if it continues the last one of that log that was cosigned
  * here, and that is stored durably first. What contradicts it is kept with it, both signed

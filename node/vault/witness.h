@@ -2,7 +2,8 @@
  * witness.h - members witness each other's logs (C2SP tlog-witness, tlog-cosignature).
  *
  *   witness.c         others' logs: held, cosigned, contradicted
- *   cosigned.c        our own: shown to peers in rounds, proved under what they cosigned
+ *   cosigned.c        our own: shown to peers in rounds
+ *   proved.c          its records, under what they cosigned
  *   witness_check.c   the log against its leaves and against what peers hold of it
  *
  * A checkpoint is cosigned only if it continues the last one of that log that was cosigned

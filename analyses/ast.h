@@ -42,6 +42,11 @@ CHECKED enum fault ast_to_pb(struct cx *cx, const struct codebook *cb,
 /* Text that parses back to the same tree; the names of R's terms come from here too
  * ("I(lwt^2)" is written by the caller around it). NULL ast: "everybody". */
 const char *ast_text(struct cx *cx, const struct codebook *cb, const struct ast *ast);
+/* The same of a received expression, without a codebook. Total: what cannot be read is said
+ * in words. */
+const char *ast_words(struct cx *cx, const Cohortium__Ast *ast);
+/* As R writes a number: the fewest digits that read back to it. */
+const char *number_words(struct cx *cx, double x);
 
 /* Same meaning, one form: not pushed to the leaves, and/or flattened, sorted and without
  * duplicates, constants folded, > and >= turned into < and <= with not; for integers (and

@@ -3,7 +3,8 @@
  * them.
  *
  * Spaces stand around + - * and comparisons, none around / and ^, as R's deparse does it:
- * the names of a model's terms come from here.
+ * the names of a model's terms come from here. It is the postfix form that is read, so that
+ * a signed question can be told where its codebook is not at hand.
  */
 #include <math.h>
 #include <stdio.h>
@@ -11,7 +12,8 @@
 #include <string.h>
 
 #include "analyses/ast_build.h"
-#include "protocol/base/clock.h"
+
+static const char UNSHOWN[] = "(an expression that cannot be shown)";
 
 enum { TEXT_BYTES_MAX = 1024 * 1024 };
 
@@ -28,15 +30,18 @@ enum binding {
     BIND_ATOM
 };
 
-struct writer {
-    const struct codebook *cb;
-    struct buffer out;
+struct phrase {
+    const char *text;
+    enum binding binding;
+    Cohortium__AstOp op;
 };
 
 static const struct {
     const char *text;
     enum binding binding;
 } operators[] = {
+    [COHORTIUM__AST_OP__AST_AND] = {" and ", BIND_AND},
+    [COHORTIUM__AST_OP__AST_OR] = {" or ", BIND_OR},
     [COHORTIUM__AST_OP__AST_EQ] = {" == ", BIND_COMPARE},
     [COHORTIUM__AST_OP__AST_NE] = {" != ", BIND_COMPARE},
     [COHORTIUM__AST_OP__AST_LT] = {" < ", BIND_COMPARE},
@@ -49,30 +54,6 @@ static const struct {
     [COHORTIUM__AST_OP__AST_DIV] = {"/", BIND_MUL},
     [COHORTIUM__AST_OP__AST_POW] = {"^", BIND_POW},
 };
-
-static enum binding binding_of(const struct ast *a)
-{
-    switch (a->op) {
-    case COHORTIUM__AST_OP__AST_OR:
-        return BIND_OR;
-    case COHORTIUM__AST_OP__AST_AND:
-        return BIND_AND;
-    case COHORTIUM__AST_OP__AST_NOT:
-        return BIND_NOT;
-    case COHORTIUM__AST_OP__AST_IN:
-    case COHORTIUM__AST_OP__AST_BETWEEN:
-        return BIND_COMPARE;
-    case COHORTIUM__AST_OP__AST_NEG:
-        return BIND_NEG;
-    case COHORTIUM__AST_OP__AST_NUMBER:
-        return a->number < 0 ? BIND_NEG : BIND_ATOM;
-    default:
-        break;
-    }
-    if ((size_t)a->op < COUNT(operators) && operators[a->op].text != NULL)
-        return operators[a->op].binding;
-    return BIND_ATOM;
-}
 
 /* R's choice: the fewest digits that read back to the same double (R: up to 15), fixed
  * unless the scientific form is shorter. */
@@ -100,6 +81,16 @@ static void put_number(struct buffer *out, double x)
         buffer_printf(out, "%.*f", n > exponent + 1 ? n - exponent - 1 : 0, x);
 }
 
+const char *number_words(struct cx *cx, double x)
+{
+    struct buffer out = buffer_new(cx, 64);
+    const char *text;
+
+    put_number(&out, x);
+    text = buffer_string(&out);
+    return text != NULL ? text : UNSHOWN;
+}
+
 static void put_quoted(struct buffer *out, const char *text)
 {
     buffer_text(out, "\"");
@@ -111,155 +102,173 @@ static void put_quoted(struct buffer *out, const char *text)
     buffer_text(out, "\"");
 }
 
-static void put(struct writer *w, const struct ast *a);
+/* ---- one operator ---- */
 
-static void put_within(struct writer *w, const struct ast *a, bool parentheses)
+static void put_phrase(struct buffer *out, const struct phrase *p, bool parentheses)
 {
-    if (parentheses)
-        buffer_text(&w->out, "(");
-    put(w, a);
-    if (parentheses)
-        buffer_text(&w->out, ")");
+    buffer_printf(out, parentheses ? "(%s)" : "%s", p->text);
 }
 
-static void put_binary(struct writer *w, const struct ast *a)
+static void put_list(struct buffer *out, const struct phrase *args, size_t n)
 {
-    enum binding own = binding_of(a);
-    enum binding left = binding_of(a->args[0]), right = binding_of(a->args[1]);
-    bool power = own == BIND_POW;
-
-    /* ^ takes its right side first, and a sign there needs no parentheses. */
-    put_within(w, a->args[0], power || own == BIND_COMPARE ? left <= own : left < own);
-    buffer_text(&w->out, operators[a->op].text);
-    put_within(w, a->args[1], power ? right < BIND_NEG : right <= own);
-}
-
-static void put_joined(struct writer *w, const struct ast *a)
-{
-    const char *word = a->op == COHORTIUM__AST_OP__AST_AND ? " and " : " or ";
-
-    for (size_t i = 0; i < a->n; i++) {
-        if (i > 0)
-            buffer_text(&w->out, word);
-        put_within(w, a->args[i], binding_of(a->args[i]) <= binding_of(a));
+    put_phrase(out, &args[0], args[0].binding <= BIND_COMPARE);
+    buffer_text(out, " in (");
+    for (size_t i = 1; i < n; i++) {
+        buffer_text(out, i > 1 ? ", " : "");
+        put_phrase(out, &args[i], false);
     }
+    buffer_text(out, ")");
 }
 
-static void put_negation(struct writer *w, const struct ast *a)
+static void put_not(struct buffer *out, const struct phrase *arg)
 {
-    const struct ast *arg = a->args[0];
-
-    if (a->op == COHORTIUM__AST_OP__AST_NEG) {
-        /* -(3) is a sign before a number, -3 is a number: they read back as they were. */
-        buffer_text(&w->out, "-");
-        put_within(w, arg,
-                   binding_of(arg) < BIND_NEG || arg->op == COHORTIUM__AST_OP__AST_NUMBER);
-    } else if (arg->op == COHORTIUM__AST_OP__AST_IS_MISSING) {
-        buffer_text(&w->out, "is not missing(");
-        put(w, arg->args[0]);
-        buffer_text(&w->out, ")");
-    } else {
-        buffer_text(&w->out, "not ");
-        put_within(w, arg, true);
-    }
-}
-
-static void put_call(struct writer *w, const char *name, const struct ast *a)
-{
-    buffer_text(&w->out, name);
-    put_within(w, a->args[0], true);
-}
-
-static void put_list(struct writer *w, const struct ast *a)
-{
-    put_within(w, a->args[0], binding_of(a->args[0]) <= BIND_COMPARE);
-    buffer_text(&w->out, " in (");
-    for (size_t i = 1; i < a->n; i++) {
-        if (i > 1)
-            buffer_text(&w->out, ", ");
-        put(w, a->args[i]);
-    }
-    buffer_text(&w->out, ")");
-}
-
-static void put_between(struct writer *w, const struct ast *a)
-{
-    for (size_t i = 0; i < 3; i++) {
-        if (i > 0)
-            buffer_text(&w->out, i == 1 ? " between " : " and ");
-        put_within(w, a->args[i], binding_of(a->args[i]) <= BIND_COMPARE);
-    }
-}
-
-static void put_level(struct writer *w, const struct ast *a)
-{
-    char date[32];
-
-    if (a->type == AST_TYPE_DATE)
-        put_quoted(&w->out, clock_date((int32_t)a->number, date, sizeof date));
+    if (arg->op == COHORTIUM__AST_OP__AST_IS_MISSING)
+        buffer_printf(out, "is not missing%s", arg->text + strlen("is missing"));
     else
-        put_quoted(&w->out,
-                   codebook_variable(w->cb, a->variable)->levels[(size_t)a->number]);
+        buffer_printf(out, "not (%s)", arg->text);
 }
 
-static void put(struct writer *w, const struct ast *a)
+/* Operands of and, or, and of what stands between two. */
+static void put_operands(struct buffer *out, Cohortium__AstOp op, const struct phrase *args,
+                         size_t n)
 {
-    switch (a->op) {
+    enum binding own = operators[op].binding;
+    bool power = own == BIND_POW, joined = own <= BIND_AND;
+
+    for (size_t i = 0; i < n; i++) {
+        enum binding b = args[i].binding;
+        bool loose = joined                                    ? b <= own
+                     : i == 0 && own != BIND_COMPARE && !power ? b < own
+                     : i > 0 && power                          ? b < BIND_NEG
+                                                               : b <= own;
+
+        buffer_text(out, i > 0 ? operators[op].text : "");
+        put_phrase(out, &args[i], loose);
+    }
+}
+
+static enum binding put_node(struct buffer *out, const Cohortium__AstNode *node,
+                             const struct phrase *args, size_t n)
+{
+    switch (node->op) {
     case COHORTIUM__AST_OP__AST_VARIABLE:
-        buffer_text(&w->out, codebook_variable(w->cb, a->variable)->name);
-        break;
+        buffer_text(out, node->variable);
+        return BIND_ATOM;
     case COHORTIUM__AST_OP__AST_NUMBER:
-        put_number(&w->out, a->number);
-        break;
+        put_number(out, node->number);
+        return node->number < 0 ? BIND_NEG : BIND_ATOM;
     case COHORTIUM__AST_OP__AST_LEVEL:
-        put_level(w, a);
-        break;
+        put_quoted(out, node->level);
+        return BIND_ATOM;
     case COHORTIUM__AST_OP__AST_TRUE:
-        buffer_text(&w->out, "true");
-        break;
     case COHORTIUM__AST_OP__AST_FALSE:
-        buffer_text(&w->out, "false");
-        break;
-    case COHORTIUM__AST_OP__AST_AND:
-    case COHORTIUM__AST_OP__AST_OR:
-        put_joined(w, a);
-        break;
+        buffer_text(out, node->op == COHORTIUM__AST_OP__AST_TRUE ? "true" : "false");
+        return BIND_ATOM;
+    case COHORTIUM__AST_OP__AST_NOT:
+        put_not(out, &args[0]);
+        return args[0].op == COHORTIUM__AST_OP__AST_IS_MISSING ? BIND_ATOM : BIND_NOT;
+    case COHORTIUM__AST_OP__AST_NEG:
+        buffer_text(out, "-");
+        put_phrase(out, &args[0],
+                   args[0].binding < BIND_NEG ||
+                       args[0].op == COHORTIUM__AST_OP__AST_NUMBER);
+        return BIND_NEG;
+    case COHORTIUM__AST_OP__AST_IN:
+        put_list(out, args, n);
+        return BIND_COMPARE;
+    case COHORTIUM__AST_OP__AST_BETWEEN:
+        for (size_t i = 0; i < n; i++) {
+            buffer_text(out, i == 0 ? "" : i == 1 ? " between " : " and ");
+            put_phrase(out, &args[i], args[i].binding <= BIND_COMPARE);
+        }
+        return BIND_COMPARE;
+    case COHORTIUM__AST_OP__AST_IS_MISSING:
+        buffer_printf(out, "is missing(%s)", args[0].text);
+        return BIND_ATOM;
+    case COHORTIUM__AST_OP__AST_LOG:
+    case COHORTIUM__AST_OP__AST_SQRT:
+    case COHORTIUM__AST_OP__AST_EXP:
+        buffer_printf(out, "%s(%s)",
+                      node->op == COHORTIUM__AST_OP__AST_LOG    ? "log"
+                      : node->op == COHORTIUM__AST_OP__AST_SQRT ? "sqrt"
+                                                                : "exp",
+                      args[0].text);
+        return BIND_ATOM;
+    default:
+        put_operands(out, node->op, args, n);
+        return operators[node->op].binding;
+    }
+}
+
+/* How many operands a node takes from the stack; -1: none that we know. */
+static int arity_of(const Cohortium__AstNode *node)
+{
+    switch (node->op) {
+    case COHORTIUM__AST_OP__AST_VARIABLE:
+    case COHORTIUM__AST_OP__AST_NUMBER:
+    case COHORTIUM__AST_OP__AST_LEVEL:
+    case COHORTIUM__AST_OP__AST_TRUE:
+    case COHORTIUM__AST_OP__AST_FALSE:
+        return 0;
     case COHORTIUM__AST_OP__AST_NOT:
     case COHORTIUM__AST_OP__AST_NEG:
-        put_negation(w, a);
-        break;
-    case COHORTIUM__AST_OP__AST_IN:
-        put_list(w, a);
-        break;
-    case COHORTIUM__AST_OP__AST_BETWEEN:
-        put_between(w, a);
-        break;
     case COHORTIUM__AST_OP__AST_IS_MISSING:
-        put_call(w, "is missing", a);
-        break;
     case COHORTIUM__AST_OP__AST_LOG:
-        put_call(w, "log", a);
-        break;
     case COHORTIUM__AST_OP__AST_SQRT:
-        put_call(w, "sqrt", a);
-        break;
     case COHORTIUM__AST_OP__AST_EXP:
-        put_call(w, "exp", a);
-        break;
+        return 1;
+    case COHORTIUM__AST_OP__AST_BETWEEN:
+        return 3;
+    case COHORTIUM__AST_OP__AST_AND:
+    case COHORTIUM__AST_OP__AST_OR:
+    case COHORTIUM__AST_OP__AST_IN:
+        return node->arity >= 2 && node->arity <= AST_NODES_MAX ? (int)node->arity : -1;
     default:
-        put_binary(w, a);
-        break;
+        return (size_t)node->op < COUNT(operators) && operators[node->op].text != NULL ? 2
+                                                                                       : -1;
     }
+}
+
+/* False: it is no expression, or one too long to show. */
+static bool read_ast(struct cx *cx, const Cohortium__Ast *ast, struct phrase *ret)
+{
+    struct phrase *stack = cx_array(cx, AST_NODES_MAX, sizeof *stack);
+    size_t n = 0;
+
+    if (stack == NULL || ast->n_nodes > AST_NODES_MAX)
+        return false;
+    for (size_t i = 0; i < ast->n_nodes; i++) {
+        struct buffer out = buffer_new(cx, TEXT_BYTES_MAX);
+        int arity = arity_of(ast->nodes[i]);
+
+        if (arity < 0 || (size_t)arity > n)
+            return false;
+        n -= (size_t)arity;
+        enum binding binding = put_node(&out, ast->nodes[i], stack + n, (size_t)arity);
+        const char *text = buffer_string(&out);
+        if (text == NULL)
+            return false;
+        stack[n++] = (struct phrase){text, binding, ast->nodes[i]->op};
+    }
+    if (n == 1)
+        *ret = stack[0];
+    return n == 1;
+}
+
+const char *ast_words(struct cx *cx, const Cohortium__Ast *ast)
+{
+    struct phrase p;
+
+    if (ast == NULL)
+        return "everybody";
+    return read_ast(cx, ast, &p) ? p.text : UNSHOWN;
 }
 
 const char *ast_text(struct cx *cx, const struct codebook *cb, const struct ast *ast)
 {
-    struct writer w = {cb, buffer_new(cx, TEXT_BYTES_MAX)};
-    const char *text;
+    Cohortium__Ast *pb;
 
-    if (ast == NULL)
-        return "everybody";
-    put(&w, ast);
-    text = buffer_string(&w.out);
-    return text != NULL ? text : "(an expression too long to show)";
+    if (ast_to_pb(cx, cb, ast, &pb) != FAULT_NONE)
+        return UNSHOWN;
+    return ast_words(cx, pb);
 }

@@ -46,20 +46,6 @@ static enum fault show_release(struct cx *cx, const struct codebook *cb,
     return FAULT_NONE;
 }
 
-static const char *cohort_words(struct cx *cx, const struct codebook *cb,
-                                const Cohortium__Ast *cohort)
-{
-    struct complaints c = complaints_new(cx);
-    struct ast *ast;
-
-    if (cohort == NULL)
-        return "everybody";
-    if (ast_open(cx, cb, cohort, AST_TYPE_BOOL, &c, &ast) != FAULT_NONE || ast == NULL)
-        return "(a cohort that cannot be read)";
-    const char *text = ast_text(cx, cb, ast);
-    return text == NULL ? "" : text;
-}
-
 /* Requests and receipts list sites by node id; people and scripts get them by name. */
 static void order_by_name(const char *const *names, size_t *order, size_t n)
 {
@@ -101,7 +87,7 @@ enum fault answer_make(struct cx *cx, const struct codebook *cb,
     a.analysis = q->analysis;
     a.title = analysis != NULL ? analysis->title : q->analysis;
     a.dataset = q->dataset;
-    a.cohort = cohort_words(cx, cb, q->cohort);
+    a.cohort = ast_words(cx, q->cohort);
     a.exact_for_testing = facts->exact_for_testing;
     a.by_site = facts->release == NULL;
     a.witnessed = facts->witnessed;

@@ -11,7 +11,7 @@
 #include "node/cli/crate.h"
 #include "node/cli/home.h"
 #include "node/cli/receipts.h"
-#include "node/cli/words.h"
+#include "analyses/question_words.h"
 #include "protocol/files.h"
 
 /* A folder of ours alone: nothing that lies there already is mixed with a crate. */

@@ -4,7 +4,7 @@
 #include "node/cli/ask_private.h"
 #include "node/cli/pending.h"
 #include "node/cli/render.h"
-#include "node/cli/words.h"
+#include "analyses/question_words.h"
 #include "protocol/base/clock.h"
 
 enum {

@@ -5,7 +5,7 @@
 #include "node/cli/cli.h"
 #include "node/cli/receipts.h"
 #include "node/cli/render.h"
-#include "node/cli/words.h"
+#include "analyses/question_words.h"
 #include "protocol/base/clock.h"
 #include "protocol/receipt.h"
 

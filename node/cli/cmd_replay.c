@@ -12,7 +12,7 @@
 #include "node/cli/receipts.h"
 #include "node/cli/render.h"
 #include "node/cli/witness.h"
-#include "node/cli/words.h"
+#include "analyses/question_words.h"
 #include "node/data/decimal.h"
 
 enum { CAUSES_MAX = 256, REPLAY_OUTPUT_MAX = 16 * 1024 * 1024 };

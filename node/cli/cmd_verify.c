@@ -6,7 +6,7 @@
 #include "node/cli/receipts.h"
 #include "node/cli/render.h"
 #include "node/cli/witness.h"
-#include "node/cli/words.h"
+#include "analyses/question_words.h"
 #include "node/data/decimal.h"
 #include "protocol/base/clock.h"
 #include "protocol/receipt.h"

@@ -2,7 +2,7 @@
  */
 #include <string.h>
 
-#include "analyses/formula.h"
+#include "analyses/question_words.h"
 #include "node/vault/ledger.h"
 #include "node/vault/people.h"
 #include "node/vault/vault.h"
@@ -51,67 +51,14 @@ static enum fault write_decision(struct cx *cx, sqlite3 *sql, void *user)
     return answers_add(cx, sql, w->d->question, &w->row, now);
 }
 
-static void put_ast(struct buffer *b, const struct codebook *cb, const Cohortium__Ast *ast)
+/* What was asked, for officers: the typed question, not what the researcher wrote. */
+static const char *asked_words(struct cx *cx, const struct opened *o)
 {
-    struct complaints c = complaints_new(b->cx);
-    struct ast *opened = NULL;
-    const char *text = NULL;
+    const char *words = question_words(cx, o->asked.body);
 
-    if (ast != NULL &&
-        ast_open(b->cx, cb, ast, AST_TYPE_NUMBER, &c, &opened) == FAULT_NONE &&
-        opened != NULL)
-        text = ast_text(b->cx, cb, opened);
-    buffer_text(b, text != NULL ? text : "(not a number)");
-}
-
-/* "status ~ age + sex - 1 + offset(log(t)), weights w, binomial(probit)" */
-static void put_model(struct buffer *b, const struct codebook *cb,
-                      const Cohortium__Model *m)
-{
-    buffer_text(b, ": ");
-    put_ast(b, cb, m->response);
-    buffer_text(b, " ~ ");
-    for (size_t i = 0; i < m->n_terms; i++)
-        buffer_printf(b, "%s%s", i == 0 ? "" : " + ", term_text(b->cx, cb, m->terms[i]));
-    if (m->n_terms == 0)
-        buffer_text(b, m->no_intercept ? "0" : "1");
-    else if (m->no_intercept)
-        buffer_text(b, " - 1");
-    if (m->offset != NULL) {
-        buffer_text(b, " + offset(");
-        put_ast(b, cb, m->offset);
-        buffer_text(b, ")");
-    }
-    if (m->weights[0] != '\0')
-        buffer_printf(b, ", weights %s", m->weights);
-    if (m->family[0] != '\0')
-        buffer_printf(b, ", %s%s%s%s", m->family, m->link[0] ? "(" : "", m->link,
-                      m->link[0] ? ")" : "");
-}
-
-/* What was asked, for officers: dataset, analysis, variables or model, cohort. Made here
- * from the typed question, not from what the researcher wrote; all of it that changes a
- * number. */
-static const char *question_words(struct cx *cx, const struct opened *o)
-{
-    struct buffer b = buffer_new(cx, WORDS_MAX);
-    const Cohortium__Question *q = o->asked.body;
-    const struct codebook *cb = o->asked.cb;
-    const Cohortium__Params *p = q->params;
-
-    buffer_printf(&b, "%s of %s", q->analysis, q->dataset);
-    for (size_t i = 0; p != NULL && i < p->n_variables; i++)
-        buffer_printf(&b, "%s%s", i == 0 ? ": " : ", ", p->variables[i]);
-    if (p != NULL && p->by[0] != '\0')
-        buffer_printf(&b, " by %s", p->by);
-    if (p != NULL && p->missing)
-        buffer_text(&b, ", missing values counted");
-    if (p != NULL && p->model != NULL)
-        put_model(&b, cb, p->model);
-    const char *cohort = ast_text(cx, cb, o->asked.cohort);
-    buffer_printf(&b, "; cohort %s", cohort != NULL ? cohort : "(too long to write here)");
-    const char *words = buffer_string(&b);
-    return words != NULL ? words : "a question too long to write here";
+    return words != NULL && strlen(words) <= WORDS_MAX
+               ? words
+               : "a question too long to write here";
 }
 
 /* What the researcher wrote for the log; it may have been long. */
@@ -121,9 +68,11 @@ static const char *note_words(struct cx *cx, const Cohortium__Request *r)
 
     if (n == 0)
         return "";
-    for (n = n < NOTE_SHOWN ? n : NOTE_SHOWN; n > 0 && ((uint8_t)r->note[n] & 0xc0) == 0x80;)
+    for (n = n < NOTE_SHOWN ? n : NOTE_SHOWN;
+         n > 0 && ((uint8_t)r->note[n] & 0xc0) == 0x80;)
         n--;
-    return cx_printf(cx, "; note: %.*s%s", (int)n, r->note, r->note[n] != '\0' ? "..." : "");
+    return cx_printf(cx, "; note: %.*s%s", (int)n, r->note,
+                     r->note[n] != '\0' ? "..." : "");
 }
 
 enum fault decision_record(struct cx *cx, struct vault *v, const struct decision *d,
@@ -140,8 +89,7 @@ enum fault decision_record(struct cx *cx, struct vault *v, const struct decision
     const char *note = note_words(cx, r->body);
     if (note == NULL)
         return FAULT_MEMORY;
-    full.details =
-        cx_printf(cx, "%s; %s%s", question_words(cx, d->opened), d->details, note);
+    full.details = cx_printf(cx, "%s; %s%s", asked_words(cx, d->opened), d->details, note);
     if (full.details == NULL)
         return FAULT_MEMORY;
     digest_of(d->release_body, outcome);

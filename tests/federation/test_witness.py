@@ -299,7 +299,7 @@ def test_export_and_report():
 
         today = time.strftime("%Y-%m-%d", time.gmtime())
         a = lab.noded(0, "audit", "report", "--from", today, "--to", today)
-        for word in ("hospital_a", "lab_researcher of hospital_a", "count of lung; cohort age >= 60",
+        for word in ("hospital_a", "lab_researcher of hospital_a", "count lung --where 'age >= 60'",
                      "note: for the <board>", 'permit "lab test"', "question 1 of this permit",
                      "not_released", "nothing charged", "invalid", "codebook of lung added",
                      "1 not released, 1 answered before, 1 refused"):

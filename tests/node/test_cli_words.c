@@ -7,7 +7,7 @@
 
 #include "node/cli/ask.h"
 #include "node/cli/receipts.h"
-#include "node/cli/words.h"
+#include "analyses/question_words.h"
 #include "node/data/codebook_yaml.h"
 #include "tests/check.h"
 

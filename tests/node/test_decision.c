@@ -37,22 +37,22 @@ static void check_words(const struct row *row)
 static void test_decision__words_of_a_question_are_all_of_it(void **state)
 {
     static const struct row rows[] = {
-        {"count", NULL, NULL, NULL, NULL, "count of lung; cohort age >= 30; "},
+        {"count", NULL, NULL, NULL, NULL, "count lung --where 'age >= 30'; "},
         {"table", "sex * status", NULL, NULL, NULL,
-         "table of lung: sex, status; cohort age >= 30; "},
+         "table lung 'sex * status' --where 'age >= 30'; "},
         {"lm", "score ~ age", NULL, NULL, NULL,
-         "lm of lung: score ~ age; cohort age >= 30; "},
+         "lm lung 'score ~ age' --where 'age >= 30'; "},
         {"lm", "score ~ age - 1", NULL, NULL, NULL,
-         "lm of lung: score ~ age - 1; cohort age >= 30; "},
-        {"lm", "score ~ 1", NULL, NULL, NULL, "lm of lung: score ~ 1; cohort age >= 30; "},
+         "lm lung 'score ~ age - 1' --where 'age >= 30'; "},
+        {"lm", "score ~ 1", NULL, NULL, NULL, "lm lung 'score ~ 1' --where 'age >= 30'; "},
         {"lm", "score ~ age + offset(status)", NULL, NULL, NULL,
-         "lm of lung: score ~ age + offset(status); cohort age >= 30; "},
+         "lm lung 'score ~ age + offset(status)' --where 'age >= 30'; "},
         {"lm", "score ~ sex - 1 + offset(log(age + 1))", "age", NULL, NULL,
-         "lm of lung: score ~ sex - 1 + offset(log(age + 1)), weights age; "},
+         "lm lung 'score ~ sex + offset(log(age + 1)) - 1' --weights age --where "},
         {"glm", "status ~ age", NULL, "binomial", "probit",
-         "glm of lung: status ~ age, binomial(probit); cohort age >= 30; "},
+         "glm lung 'status ~ age' --family binomial --link probit --where 'age >= 30'; "},
         {"glm", "status ~ age", NULL, "binomial", NULL,
-         "glm of lung: status ~ age, binomial; cohort age >= 30; "},
+         "glm lung 'status ~ age' --family binomial --where 'age >= 30'; "},
     };
     (void)state;
 

@@ -1,5 +1,5 @@
 /*
- * words.h - a signed question as the command line that asks it, without a codebook.
+ * question_words.h - a signed question as the command line that asks it, without a codebook.
  */
 #pragma once
 
@@ -10,5 +10,3 @@
  * permit. From the typed parts that were signed, never from what somebody typed. Total:
  * what cannot be read is said in words. NULL without memory. */
 const char *question_words(struct cx *cx, const Cohortium__Question *question);
-/* A cohort or another expression; "everybody" when it is absent. */
-const char *ast_words(struct cx *cx, const Cohortium__Ast *ast);

@@ -1,9 +1,17 @@
-"""summary.py BROKEN.txt REFERENCE.txt TESTLOG.json ...: names what failed and was skipped, and
-ends with the line "N passed, N failed, N skipped" over all test programs and reference entries.
-BROKEN.txt has a line for each step that could not even be tried: a build, the packages."""
+"""summary.py BROKEN.txt REFERENCE.txt TESTLOG.json ...: names what failed and was skipped (parts of
+tests that passed, too), and ends with the line "N passed, N failed, N skipped" over all test
+programs and reference entries. BROKEN.txt has a line for each step that could not even be tried:
+a build, the packages."""
 import json
 import pathlib
+import re
 import sys
+
+
+def skipped_parts(output):
+    """What a test that passed could not try here, by its lines "SKIP what: why"."""
+    return re.findall(r"^SKIP +(.+)$", output, re.MULTILINE)
+
 
 passed, skipped = 0, []
 failed = pathlib.Path(sys.argv[1]).read_text().splitlines()
@@ -17,6 +25,7 @@ for log in sys.argv[3:]:
         name, result = test["name"] + where, test["result"]
         if result in ("OK", "EXPECTEDFAIL"):
             passed += 1
+            skipped += [f"{name}: {part}" for part in skipped_parts(test.get("stdout") or "")]
         elif result == "SKIP":
             skipped.append(name)
         else:

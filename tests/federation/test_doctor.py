@@ -96,7 +96,7 @@ with Lab() as lab:
               and any(f"hospital_c is {s} s ahead" in found["site_clock"][0][1]
                       for s in (299, 300)), a.out)
     else:
-        print("skipped", why)
+        print(f"SKIP    wrong clocks: {why}")
 
     lab.stop_node(1)
     a, found = doctor(lab)

@@ -475,7 +475,7 @@ try:
              "manifest.9")
         check("then it answers", "ready: it answers" in status("anna"), status("anna"))
     else:
-        print(f"skipped the clock: {why_no_clock()}")
+        print(f"SKIP    past its end: {why_no_clock()}")
     for name in nodes:
         must(f"the log of {name} is whole", NODED, "audit", "verify", "--dir", name)
     said = [s for n in nodes for s in log_of(n).splitlines()

@@ -31,6 +31,7 @@ struct db {
     pthread_cond_t work_there, work_done;
     struct piece *first, **last;
     bool closing;
+    uint64_t changes; /* groups committed */
     struct connection *readers;
     size_t n_readers;
 };
@@ -126,6 +127,7 @@ static void *writer_main(void *user)
         (void)pthread_mutex_unlock(&db->lock);
         run_group(db->writer, group);
         (void)pthread_mutex_lock(&db->lock);
+        db->changes++; /* before anybody is told */
         for (struct piece *p = group, *next; p != NULL; p = next) {
             next = p->next; /* p is its caller's again once it is done */
             p->done = true;
@@ -153,6 +155,14 @@ enum fault db_write(struct cx *cx, struct db *db, db_work *work, void *user)
         (void)pthread_cond_wait(&db->work_done, &db->lock);
     (void)pthread_mutex_unlock(&db->lock);
     return p.fault;
+}
+
+uint64_t db_changes(struct db *db)
+{
+    (void)pthread_mutex_lock(&db->lock);
+    uint64_t n = db->changes;
+    (void)pthread_mutex_unlock(&db->lock);
+    return n;
 }
 
 /* ---- readers ---- */

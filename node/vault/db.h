@@ -27,6 +27,9 @@ void db_close(struct db **db);
 CHECKED enum fault db_write(struct cx *cx, struct db *db, db_work *work, void *user);
 /* Runs work on a read connection of the calling thread's own. */
 CHECKED enum fault db_read(struct cx *cx, struct db *db, db_work *work, void *user);
+/* Grows with every commit, before its db_write returns: what was read after taking it still
+ * stands while it is the same. */
+uint64_t db_changes(struct db *db);
 
 /* Whether this work runs in db_write (a reader's connection refuses to write). */
 bool db_may_write(sqlite3 *sql);

@@ -37,6 +37,8 @@ struct session {
     uint32_t round;
     Cohortium__RoundKind kind;      /* of the round that comes next, or whose vectors we await */
     bool charged;                   /* durably */
+    bool stood;                     /* its papers and data did, */
+    uint64_t stood_changes;         /* with the database at this */
     bool awaiting;                  /* our vector is out; the others' are to come */
     uint8_t transcript[32];
     uint8_t proposal[32];           /* digest of the adopted proposal's body */
@@ -109,4 +111,4 @@ void session_unlock(struct vault *v, struct session *s); /* frees it when it is 
 CHECKED enum fault sessions_know_no_other(struct cx *cx, struct vault *v,
                                           const struct request *r);
 /* Whether what was accepted still stands: papers, policy, data. */
-CHECKED enum fault session_stands(struct cx *cx, struct vault *v, const struct session *s);
+CHECKED enum fault session_stands(struct cx *cx, struct vault *v, struct session *s);

@@ -48,7 +48,7 @@ stop() {
     rm -rf "$dir"
 }
 trap stop EXIT
-trap 'exit 1' INT TERM
+trap 'exit 1' INT TERM HUP PIPE
 
 cohortium() {
     show cohortium "$@"

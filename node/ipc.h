@@ -24,6 +24,7 @@ enum ipc_kind {
     IPC_MANIFEST = 8, /* vault -> net: packed ManifestReply, what was adopted; no answer */
     IPC_REVOKED = 9,  /* vault -> net: 32 bytes: this researcher's links end; no answer */
     IPC_GREW = 10,    /* vault -> net: the log has new records; peers are to see it; no answer */
+    IPC_REVOCATIONS = 12, /* vault -> net: packed RevocationsCall, for every member; no answer */
     IPC_ASK_PEERS =
         11 /* vault -> net: 8 bytes, the number of a question: what do peers hold of our log? The
               answers are calls of SERVICE_PEER_HOLDS */

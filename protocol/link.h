@@ -49,6 +49,7 @@ enum service { /* what a call asks for; the reply's form follows from it */
                    15, /* AddCheckpointCall of the caller's log -> AddCheckpointReply */
                SERVICE_PROVE = 16, /* ProveCall -> ProveReply */
                SERVICE_HELD = 17,  /* HeldCall -> HeldReply */
+               SERVICE_REVOCATIONS = 18, /* RevocationsCall -> empty */
                /* Only between a node's net and its vault; none of them is served on a link. */
                SERVICE_ROUND = 100,      /* RoundCall -> RoundReply */
                SERVICE_ROUND_DONE = 101, /* RoundDoneCall -> RoundDoneReply */

@@ -213,6 +213,10 @@ static enum fault check_permit(struct cx *cx, const struct manifest *m,
         return cx_fail(cx, FAULT_FORMAT, "a permit whose window is empty");
     TRY(check_ids(cx, "researchers", p->researchers, p->n_researchers, 1, RESEARCHERS_MAX));
     TRY(check_ids(cx, "members", p->members, p->n_members, 1, MANIFEST_MEMBERS_MAX));
+    if (p->issuer.len != 0 && (p->issuer.len != DIGEST_BYTES ||
+                               !ids_hold(p->members, p->n_members, p->issuer.data)))
+        return cx_fail(cx, FAULT_FORMAT,
+                       "a permit is issued by one of the members that it names, or by none");
     TRY(check_names(cx, "datasets", p->datasets, p->n_datasets, 1));
     TRY(check_names(cx, "variables", p->variables, p->n_variables, 0));
     return check_names(cx, "analyses", p->analyses, p->n_analyses, 0);

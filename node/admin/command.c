@@ -216,13 +216,17 @@ const struct admin_command admin_commands[] = {
      "manifest:", "example: cohortiumd permit show lung.permit"},
     {"permit add", admin_permit_add, "FILE", "let this node honour a signed permit", "",
      "example: cohortiumd permit add lung.permit"},
-    {"permit revoke", admin_permit_revoke, "--reason TEXT ID",
-     "take a permit back at this site, for good", "reason:",
-     "It holds from the next request on, and a question that runs under it ends at its "
-     "next "
-     "step. Each\n"
-     "site decides for itself. To narrow a permit, sign a new one and revoke the old.\n\n"
-     "example: cohortiumd permit revoke --reason \"the ethics vote ended\" 3b1f..."},
+    {"permit revoke", admin_permit_revoke, "--key KEY --reason TEXT [-o FILE] ID|PERMIT | PAPER",
+     "take a permit back, for good", "key: reason: out: manifest:",
+     "An officer signs a paper that says so, and this node takes it and tells it to every member;\n"
+     "with -o it is written to FILE only, and a node takes it from there: `permit revoke FILE`.\n"
+     "Each site obeys its own officers, and the member that drew the permit up; what others have\n"
+     "revoked it shows. It holds from the next request on, and a question that runs under the\n"
+     "permit ends at its next step. To narrow a permit, sign a new one and revoke the old.\n\n"
+     "example: cohortiumd permit revoke --key officer.key --reason \"the ethics vote ended\" 3b1f..."},
+    {"permit revocations", admin_permit_revocations, "[--dir FOLDER]",
+     "the papers that took permits and credentials back, and which bind this site", "",
+     "example: cohortiumd permit revocations"},
     {"permit list", admin_permit_list, "[--dir FOLDER]",
      "the permits that this node honours", "", "example: cohortiumd permit list"},
     {"researcher issue", admin_researcher_issue, "[--days N] -o FILE CARD",
@@ -230,9 +234,13 @@ const struct admin_command admin_commands[] = {
      "days: out:", "example: cohortiumd researcher issue ada.card -o ada.credential"},
     {"researcher list", admin_researcher_list, "[--dir FOLDER]",
      "the credentials issued here", "", "example: cohortiumd researcher list"},
-    {"researcher revoke", admin_researcher_revoke, "--reason TEXT NAME|KEY",
-     "end a researcher's credentials",
-     "reason:", "example: cohortiumd researcher revoke --reason \"left the hospital\" ada"},
+    {"researcher revoke", admin_researcher_revoke,
+     "--reason TEXT NAME|KEY | --key KEY --reason TEXT [-o FILE] CREDENTIAL | PAPER",
+     "end a researcher's credentials", "reason: key: out: manifest:",
+     "This node takes back what it has issued, by a paper that it signs and tells to every member.\n"
+     "An officer takes a credential back by their own paper, at this site also one that another\n"
+     "member has issued. Links end at once; a new credential is another one.\n\n"
+     "example: cohortiumd researcher revoke --reason \"left the hospital\" ada"},
     {"audit verify", admin_audit_verify, "[--dir FOLDER]",
      "recompute the whole log, and ask peers what they hold of it", "",
      "The tree is rebuilt from the records; then every linked peer is asked for the checkpoints\n"

@@ -366,6 +366,18 @@ static enum fault check_datasets(struct invocation *in, const Cohortium__Permit 
     return FAULT_NONE;
 }
 
+/* Drawn up at a node whose member it names, that member's officers can take it back for all. */
+static void put_issuer(struct invocation *in, const struct manifest *m, Cohortium__Permit *p)
+{
+    const Cohortium__Member *self;
+
+    if (option(in, "manifest") != NULL || own_member(in, m, &self) != FAULT_NONE)
+        return;
+    for (size_t i = 0; i < p->n_members; i++)
+        if (bytes_equal(PB_BYTES(p->members[i]), PB_BYTES(self->node_id)))
+            p->issuer = self->node_id;
+}
+
 enum fault admin_permit_new(struct invocation *in)
 {
     Cohortium__Permit p = COHORTIUM__PERMIT__INIT;
@@ -402,6 +414,7 @@ enum fault admin_permit_new(struct invocation *in)
     p.not_before = (uint64_t)clock_utc_ms();
     p.not_after = p.not_before + (uint64_t)(days * DAY_MS);
     p.budget = (uint64_t)budget;
+    put_issuer(in, m, &p);
     TRY(pb_pack(in->cx, &p.base, &body));
     e.type = (char *)envelope_type(ENVELOPE_PERMIT);
     e.body = PB_DATA(body);
@@ -541,6 +554,11 @@ enum fault admin_permit_show(struct invocation *in)
             p->n_members);
         return FAULT_NONE;
     }
+    const Cohortium__Member *issuer =
+        p->issuer.len == DIGEST_BYTES ? manifest_find(m, p->issuer.data) : NULL;
+    if (issuer != NULL)
+        (void)printf("  issuer      %s, whose officers can take it back for all\n",
+                     issuer->name);
     for (size_t i = 0; i < p->n_members; i++) {
         const Cohortium__Member *x = manifest_find(m, p->members[i].data);
 
@@ -560,16 +578,6 @@ enum fault admin_permit_list(struct invocation *in)
 {
     TRY(need_words(in, 0, 0, "no further word"));
     return ask_node(in, "permit list", NULL, 0, NULL, 0, NULL);
-}
-
-enum fault admin_permit_revoke(struct invocation *in)
-{
-    const char *reason;
-
-    TRY(need_words(in, 1, 1, "the permit's id, as `permit list` shows it"));
-    TRY(need_option(in, "reason", "TEXT", &reason));
-    const char *words[] = {in->words[0], reason};
-    return ask_node(in, "permit revoke", words, 2, NULL, 0, NULL);
 }
 
 /* ---- researchers ---- */
@@ -621,14 +629,4 @@ enum fault admin_researcher_list(struct invocation *in)
 {
     TRY(need_words(in, 0, 0, "no further word"));
     return ask_node(in, "researcher list", NULL, 0, NULL, 0, NULL);
-}
-
-enum fault admin_researcher_revoke(struct invocation *in)
-{
-    const char *reason;
-
-    TRY(need_words(in, 1, 1, "the researcher's name or key"));
-    TRY(need_option(in, "reason", "TEXT", &reason));
-    const char *words[] = {in->words[0], reason};
-    return ask_node(in, "researcher revoke", words, 2, NULL, 0, NULL);
 }

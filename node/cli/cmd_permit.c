@@ -86,8 +86,11 @@ static enum fault put_members(struct home *home, const struct args *args,
 
         for (size_t k = 0; k < n && !chosen; k++)
             chosen = strcmp(names[k], m->members[i]->name) == 0;
-        if (chosen)
-            p->members[p->n_members++] = m->members[i]->node_id;
+        if (!chosen)
+            continue;
+        p->members[p->n_members++] = m->members[i]->node_id;
+        if (memcmp(m->members[i]->node_id.data, home->profile.node, DIGEST_BYTES) == 0)
+            p->issuer = m->members[i]->node_id; /* home's officers may take it back for all */
     }
     return FAULT_NONE;
 }

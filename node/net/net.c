@@ -161,6 +161,8 @@ static void vault_ready(void *user, int fd, short revents)
             end_researcher(net, m.body);
         else if (m.kind == IPC_GREW)
             witness_grew(net);
+        else if (m.kind == IPC_REVOCATIONS)
+            revocations_take(net, m.body);
         else if (m.kind == IPC_ASK_PEERS)
             witness_ask_peers(net, m.body);
         else if (m.kind != IPC_HELLO)
@@ -315,6 +317,7 @@ static void link_up(void *user, struct link *link)
         neighbour_up(net, link);
         sites_report(net);
         gossip_link_up(net, link);
+        revocations_link_up(net, link);
         later_linked(net);
         witness_now(net); /* an old copy of this node's folder is known before it answers */
         return;
@@ -422,6 +425,7 @@ static void serve(void *user, struct link *link, enum service service, struct by
         witness_prove(net, body, forward_done, served);
         return;
     case SERVICE_HELD:
+    case SERVICE_REVOCATIONS:
         if (researcher)
             break;
         vault_call(net, IPC_CALL, service, body, CX_NO_DEADLINE, forward_done, served);
@@ -555,6 +559,7 @@ enum fault net_run(struct cx *cx, const struct net_setup *setup)
         hub_free(&net.hub);
     neighbours_free(&net);
     gossip_free(&net);
+    revocations_free(&net);
     ipc_reader_free(&net.reader);
     ipc_writer_free(&net.writer);
     if (fault == FAULT_NONE && net.failed)

@@ -41,6 +41,7 @@ struct net {
         size_t running;
     } later;
     struct witness *witness;
+    struct revocations *revocations;
     bool failed, closing;
     struct neighbour *neighbours; /* what is known of each member's link (neighbours.c) */
     size_t looking;               /* members that were asked how they are */
@@ -111,6 +112,12 @@ void witness_ask_peers(struct net *net, struct bytes number);
 void witness_end(struct net *net);
 /* witness_gather.c: a researcher's WITNESS call. */
 void witness_serve(struct net *net, struct bytes call, struct served *served);
+
+/* revocations.c: what the vault keeps, told to every member: news at once, all when a link comes
+ * up, and again after a while where a member could not take it. */
+void revocations_take(struct net *net, struct bytes call);
+void revocations_link_up(struct net *net, struct link *link);
+void revocations_free(struct net *net); /* after the hub */
 
 /* Tells the vault how the links stand (for status). */
 void sites_report(struct net *net);

@@ -73,8 +73,17 @@ static const char version_5[] =
     "CREATE TABLE IF NOT EXISTS person(subject BLOB PRIMARY KEY, name TEXT NOT NULL,"
     " home TEXT NOT NULL) WITHOUT ROWID;";
 
+/* Papers that take a permit or a credential back, ours and others': whoever the target's
+ * issuer or this site's officers are decides whether one binds. */
+static const char version_6[] =
+    "CREATE TABLE IF NOT EXISTS revocation(digest BLOB PRIMARY KEY, target BLOB NOT NULL,"
+    " member BLOB NOT NULL, packed BLOB NOT NULL, until INTEGER NOT NULL,"
+    " seen_at INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS revocation_target ON revocation(target);";
+
 /* upgrades[v] takes a file of version v to v + 1. */
-static const char *const upgrades[] = {version_1, version_2, version_3, version_4, version_5};
+static const char *const upgrades[] = {version_1, version_2, version_3, version_4, version_5,
+                                       version_6};
 
 static enum fault read_version(struct cx *cx, sqlite3 *sql, int64_t *ret)
 {

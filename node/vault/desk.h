@@ -33,7 +33,12 @@ CHECKED enum fault desk_notices(struct cx *cx, struct vault *v, bool rest, const
                                 size_t *ret_n);
 
 desk_command desk_policy_apply, desk_policy_show, desk_policy_history;
-desk_command desk_permit_add, desk_permit_list, desk_permit_show, desk_permit_revoke;
+desk_command desk_permit_add, desk_permit_list, desk_permit_show;
+/* desk_revoke.c */
+desk_command desk_revoke, desk_revocations;
+/* A line for each paper that takes this target back and does not bind this site. */
+CHECKED enum fault desk_put_revocations(struct desk *d, const uint8_t target[32],
+                                        struct bytes issuer);
 desk_command desk_researcher_issue, desk_researcher_list, desk_researcher_revoke;
 desk_command desk_codebook_add, desk_codebook_show;
 desk_command desk_data_begin, desk_data_publish, desk_data_list, desk_data_drop;

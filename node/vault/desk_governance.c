@@ -73,63 +73,6 @@ enum fault desk_manifest_thaw(struct desk *d)
     return FAULT_NONE;
 }
 
-/* ---- permits ---- */
-
-struct revoke {
-    struct desk *d;
-    uint8_t id[ID_BYTES];
-    const char *reason, *details;
-};
-
-static enum fault write_revocation(struct cx *cx, sqlite3 *sql, void *user)
-{
-    struct revoke *r = user;
-    Cohortium__LogRecord record = COHORTIUM__LOG_RECORD__INIT;
-    uint64_t index;
-
-    record.kind = (char *)"revocation";
-    record.decision = (char *)"done";
-    record.permit = PB_DATA(bytes_of(r->id, sizeof r->id));
-    TRY(permits_revoke(cx, sql, r->id, r->reason, clock_utc_ms()));
-    return audit_append(cx, sql, &record, r->details, &index);
-}
-
-enum fault desk_permit_revoke(struct desk *d)
-{
-    struct revoke r = {.d = d};
-    struct bytes packed;
-    struct permit p;
-    struct envelope e;
-    Cohortium__Permit *body;
-    const char *hex;
-
-    TRY(desk_word(d, 0, "a permit's id", &hex));
-    if (bytes_from_hex(d->cx, hex, r.id, sizeof r.id) != FAULT_NONE)
-        return cx_fail(
-            d->cx, FAULT_USAGE,
-            "`%.64s` is no permit's id: expected 32 hex digits, as `cohortiumd permit "
-            "list` shows them",
-            hex);
-    TRY(desk_reason(d, 1, &r.reason));
-    TRY(vault_find_permit(d->cx, d->v, r.id, &packed));
-    /* Its officers may be gone from the manifest: it can be revoked all the same. */
-    TRY(envelope_open(d->cx, ENVELOPE_PERMIT, packed, &e));
-    TRY(pb_unpack(d->cx, &cohortium__permit__descriptor, e.body,
-                  envelope_bound(ENVELOPE_PERMIT), &body));
-    p.body = body;
-    r.details = cx_printf(d->cx, "permit \"%s\" revoked: %s", p.body->title, r.reason);
-    if (r.details == NULL)
-        return FAULT_MEMORY;
-    TRY(db_write(d->cx, d->v->db, write_revocation, &r));
-    buffer_printf(
-        &d->text,
-        "permit \"%s\" is revoked at this site from its next request on; a question "
-        "that runs under it ends at its next step\nthe other sites decide for "
-        "themselves: tell their officers\n",
-        p.body->title);
-    return FAULT_NONE;
-}
-
 /* ---- what expires soon, or waits ---- */
 
 struct notices {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "node/vault/desk.h"
+#include "node/vault/revocations.h"
 #include "protocol/base/clock.h"
 
 enum { DAY_MS = 24 * 3600 * 1000, DAYS_MAX = 30, CARD_MAX = 4096 };
@@ -17,8 +18,6 @@ struct act {
     uint64_t serial;
     const struct permit *permit;
     const uint8_t *subject, *id;
-    const char *who, *reason;
-    size_t n;
     enum fault (*write)(struct cx *cx, sqlite3 *sql, struct act *a);
 };
 
@@ -173,7 +172,11 @@ enum fault desk_policy_history(struct desk *d)
 
 static enum fault write_permit(struct cx *cx, sqlite3 *sql, struct act *a)
 {
-    return permits_add(cx, sql, a->permit);
+    const struct permit *p = a->permit;
+
+    TRY(revocations_check(cx, sql, a->d->v->self, p->envelope.digest,
+                          PB_BYTES(p->body->issuer)));
+    return permits_add(cx, sql, p);
 }
 
 enum fault desk_permit_add(struct desk *d)
@@ -257,6 +260,7 @@ static enum fault put_permit(struct desk *d, struct bytes packed, bool whole)
     if (find.end.at == 0 && (!holds || !permit_is_signed_for(&p, d->v->self)))
         buffer_text(&d->text, "  NOT HONOURED: its signatures are not enough under the manifest "
                               "in force\n");
+    TRY(desk_put_revocations(d, p.envelope.digest, PB_BYTES(p.body->issuer)));
     if (!whole)
         return FAULT_NONE;
     buffer_printf(&d->text, "  purpose     %s\n  by site     %s\n", p.body->purpose,
@@ -385,44 +389,6 @@ enum fault desk_researcher_list(struct desk *d)
                       bytes_hex(d->cx, r->subject, 8), r->reason != NULL && r->reason[0] ? "  " : "",
                       r->reason != NULL ? r->reason : "");
     }
-    return FAULT_NONE;
-}
-
-static enum fault revoke(struct cx *cx, sqlite3 *sql, struct act *a)
-{
-    return researchers_revoke(cx, sql, a->who, a->reason, clock_utc_ms(), &a->n);
-}
-
-/* Whoever holds no credential that counts any more loses their links now. */
-static enum fault end_links(struct desk *d)
-{
-    struct list l = {0};
-
-    TRY(db_read(d->cx, d->v->db, list_researchers, &l));
-    for (size_t i = 0; i < l.n && d->v->to_net != NULL; i++) {
-        bool holds = false;
-
-        for (size_t k = 0; k < l.n; k++)
-            holds = holds || (memcmp(l.rows[k].subject, l.rows[i].subject, DIGEST_BYTES) == 0 &&
-                              l.rows[k].revoked_at == 0);
-        if (!holds)
-            d->v->to_net(d->v->to_net_user, d->cx, IPC_REVOKED,
-                         bytes_of(l.rows[i].subject, DIGEST_BYTES));
-    }
-    return FAULT_NONE;
-}
-
-enum fault desk_researcher_revoke(struct desk *d)
-{
-    struct act a = act_new(d);
-
-    TRY(desk_word(d, 0, "a researcher's name or key", &a.who));
-    TRY(desk_reason(d, 1, &a.reason));
-    a.write = revoke;
-    TRY(act(&a, "revocation", cx_printf(d->cx, "%s revoked: %s", a.who, a.reason)));
-    TRY(end_links(d));
-    buffer_printf(&d->text, "%zu credential%s of %s revoked; it holds from now on\n",
-                  a.n, a.n == 1 ? "" : "s", a.who);
     return FAULT_NONE;
 }
 

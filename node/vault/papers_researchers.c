@@ -3,8 +3,6 @@
 
 #include "node/vault/papers_store.h"
 
-enum { HEX_DIGITS_MIN = 16 };
-
 enum fault researchers_add(struct cx *cx, sqlite3 *sql, const uint8_t subject[32],
                            const uint8_t serial[16], struct bytes packed)
 {
@@ -28,30 +26,16 @@ enum fault researchers_add(struct cx *cx, sqlite3 *sql, const uint8_t subject[32
     return db_run(cx, sql, stmt);
 }
 
-enum fault researchers_revoke(struct cx *cx, sqlite3 *sql, const char *name_or_hex,
-                              const char *reason, int64_t now, size_t *ret_n)
+enum fault researchers_revoke(struct cx *cx, sqlite3 *sql, const uint8_t serial[16],
+                              const char *reason, int64_t now)
 {
     AUTO_STMT sqlite3_stmt *stmt = NULL;
 
-    /* A key or serial may be shortened to the 16 digits that lists show. */
     TRY(db_prepare(cx, sql, &stmt,
-                   "UPDATE researcher SET revoked_at=?1, reason=?2 WHERE revoked_at=0 AND"
-                   " (name=?3 OR (length(?3)>=?4 AND"
-                   " (substr(hex(subject),1,length(?3))=upper(?3) OR"
-                   " substr(hex(serial),1,length(?3))=upper(?3))))",
-                   "itti", now, reason, name_or_hex, (int64_t)HEX_DIGITS_MIN));
-    TRY(db_run(cx, sql, stmt));
-    int n = sqlite3_changes(sql);
-
-    if (n <= 0)
-        return cx_fail(
-            cx, FAULT_MISSING,
-            "no credential of `%.64s` that is not revoked was issued here; expected "
-            "a name, or at least %d digits of a key or serial, as `cohortiumd "
-            "researcher list` shows them",
-            name_or_hex, HEX_DIGITS_MIN);
-    *ret_n = (size_t)n;
-    return FAULT_NONE;
+                   "UPDATE researcher SET revoked_at=?, reason=? WHERE serial=? AND"
+                   " revoked_at=0",
+                   "itb", now, reason, bytes_of(serial, ID_BYTES)));
+    return db_run(cx, sql, stmt);
 }
 
 enum fault researchers_check(struct cx *cx, sqlite3 *sql, const uint8_t serial[16])

@@ -8,7 +8,7 @@
 #include "node/vault/db.h"
 #include "node/vault/policy.h"
 
-/* Permits. add: verified already. */
+/* Permits. add: verified already; FAULT_DENIED where it was taken back before. */
 CHECKED enum fault permits_add(struct cx *cx, sqlite3 *sql, const struct permit *p);
 CHECKED enum fault permits_find(struct cx *cx, sqlite3 *sql, const uint8_t id[16],
                                 struct bytes *ret_packed); /* FAULT_MISSING */
@@ -34,8 +34,9 @@ CHECKED enum fault policies_list(struct cx *cx, sqlite3 *sql, struct bytes **ret
 /* Credentials that this node issued, and their revocation (the home's own list). */
 CHECKED enum fault researchers_add(struct cx *cx, sqlite3 *sql, const uint8_t subject[32],
                                    const uint8_t serial[16], struct bytes packed);
-CHECKED enum fault researchers_revoke(struct cx *cx, sqlite3 *sql, const char *name_or_hex,
-                                      const char *reason, int64_t now, size_t *ret_n);
+/* Nothing happens where the serial is unknown, or revoked already: the first reason stays. */
+CHECKED enum fault researchers_revoke(struct cx *cx, sqlite3 *sql, const uint8_t serial[16],
+                                      const char *reason, int64_t now);
 /* FAULT_DENIED when the serial is revoked or was not issued here. */
 CHECKED enum fault researchers_check(struct cx *cx, sqlite3 *sql, const uint8_t serial[16]);
 struct researcher_row {

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "node/vault/revocations.h"
 #include "node/vault/vault.h"
 #include "protocol/base/clock.h"
 
@@ -127,6 +128,7 @@ enum fault question_prepare(struct cx *cx, struct vault *v, struct bytes request
     const Cohortium__Request *r = o->request.body;
     if (member_same(o->request.who.home, v->self))
         TRY(vault_admit(cx, v, PB_BYTES(r->credential)));
+    TRY(vault_credential_stands(cx, v, &o->request.who));
     TRY(request_is_new(cx, v, &o->request));
     if (!home_takes_part(r))
         complain(c, "home_not_asked",

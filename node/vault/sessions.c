@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/vault/revocations.h"
 #include "node/vault/session.h"
 #include "protocol/base/clock.h"
 
@@ -191,6 +192,7 @@ static enum fault check_papers(struct cx *cx, struct vault *v, struct session *s
         return FAULT_NONE;
     if (member_same(r->who.home, v->self))
         TRY(vault_admit(cx, v, PB_BYTES(r->body->credential)));
+    TRY(vault_credential_stands(cx, v, &r->who));
     TRY(vault_permit_stands(cx, v, r->body->permit.data));
     TRY(check_data(cx, v, s));
     s->stood = true;

@@ -13,6 +13,7 @@
 
 #include "node/ipc.h"
 #include "node/log.h"
+#include "node/vault/revocations.h"
 #include "node/vault/witness.h"
 #include "protocol/base/clock.h"
 
@@ -129,6 +130,8 @@ static enum fault serve(struct cx *cx, struct vault *v, const struct ipc_message
         return vault_prove(cx, v, m->body, ret);
     case SERVICE_HELD:
         return vault_held(cx, v, m->body, ret);
+    case SERVICE_REVOCATIONS:
+        return vault_revocations(cx, v, m->body);
     case SERVICE_ROUND:
         return vault_round(cx, v, m->body, ret);
     case SERVICE_ROUND_DONE:
@@ -439,6 +442,7 @@ static enum fault serve_all(struct cx *cx, struct vault *v, const struct vault_s
     TRY(vault_hello(cx, v, &hello));
     TRY(ipc_send(cx, setup->net_fd, IPC_VAULT,
                  &(struct ipc_message){.kind = IPC_HELLO, .body = hello}));
+    TRY(revocations_tell(cx, v));
     while (n < WORKERS && pthread_create(&threads[n], NULL, worker, &q) == 0)
         n++;
     enum fault fault = n > 0 ? loop(cx, &q, setup)

@@ -267,25 +267,70 @@ try:
     check("and waits no more", "left for later" not in status("anna"), status("anna"))
 
     # ---- a permit is taken back ----
-    refused("a revocation says why", "--reason", NODED, "permit", "revoke", "--dir", "cora", four)
-    must("cora's officer takes the permit back", NODED, "permit", "revoke", "--dir", "cora",
-         "--reason", "the vote ended", four)
+    refused("a revocation says why", "--reason", NODED, "permit", "revoke", "--dir", "cora",
+            "--key", "cora.key", four)
+    refused("and is signed", "--key", NODED, "permit", "revoke", "--dir", "cora", "--reason", "x",
+            four)
+    quietly(CLI, "key", "new", "--lab", "--use", "officer", "--name", "mallory", "-o", "mallory.key")
+    refused("by an officer of some member", "officer of no member", NODED, "permit", "revoke", "--dir", "cora",
+            "--reason", "x", "--key", "mallory.key", four)
+    out = must("cora's officer takes the permit back", NODED, "permit", "revoke", "--dir", "cora",
+               "--key", "cora.key", "--reason", "the vote ended", four)
+    check("which the others are told", "the others see it" in out, out)
     a = count(four, nodes, "--where", "age > 60")
     check("the next request is refused, and says where", a.returncode != 0
           and "revoked at cora" in a.stdout + a.stderr, a.stdout + a.stderr)
     a = count(four, nodes)
     check("what was answered before is not given under it either", a.returncode != 0, a.stdout)
-    a = count(four, ["anna", "bert", "dora"])
+    rest = ["anna", "bert", "dora"]
+    check("every member shows who took it back, and why", wait_for(
+        lambda: all("an officer of cora has revoked it (the vote ended)" in
+                    run(NODED, "permit", "list", "--dir", n).stdout for n in rest), 15),
+        run(NODED, "permit", "list", "--dir", "dora").stdout)
+    a = count(four, rest)
     check("the others decide for themselves", patients(a) is not None, a.stdout + a.stderr)
     refused("it cannot be added again", "revoked", NODED, "permit", "add", "--dir", "cora",
             "four.permit")
-    refused("nor revoked twice", "already", NODED, "permit", "revoke", "--dir", "cora", "--reason",
-            "again", four)
+    refused("nor revoked twice", "already", NODED, "permit", "revoke", "--dir", "cora", "--key",
+            "cora.key", "--reason", "again", four)
     stop("cora")
     serve("cora")
     a = run(NODED, "permit", "list", "--dir", "cora")
     check("it stays revoked after a restart, with the reason", "REVOKED" in a.stdout
           and "the vote ended" in a.stdout, a.stdout)
+    a = run(NODED, "audit", "report", "--dir", "cora")
+    check("the report says who took it back and why", "revoked by cora_officer of cora, reason: "
+          "the vote ended" in " ".join(a.stdout.split()), a.stdout + a.stderr)
+    a = run(NODED, "audit", "report", "--dir", "dora")
+    check("at the others as what it is", "does not bind this site" in
+          " ".join(a.stdout.split()), a.stdout + a.stderr)
+
+    # ---- by the member that drew it up: everywhere ----
+    stop("dora")
+    out = must("an officer signs a paper", NODED, "permit", "revoke", "--dir", "anna", "--key",
+               "anna.key", "--reason", "ends early", "-o", "four.revocation", four)
+    check("which says where it goes", "permit revoke --dir" in out, out)
+    a = run(NODED, "permit", "list", "--dir", "anna")
+    check("and does nothing by itself", "REVOKED" not in a.stdout, a.stdout)
+    paper = (home / "four.revocation").read_bytes()
+    (home / "bent.revocation").write_bytes(paper.replace(b"ends early", b"ends later"))
+    refused("a forged paper is refused", "valid signature", NODED, "permit", "revoke", "--dir",
+            "bert", "bent.revocation")
+    must("any member takes it", NODED, "permit", "revoke", "--dir", "bert", "four.revocation")
+    check("and it binds those who are told",
+          wait_for(lambda: "REVOKED" in run(NODED, "permit", "show", "--dir", "anna", four).stdout,
+                   15), run(NODED, "permit", "show", "--dir", "anna", four).stdout)
+    refused("the same paper again is refused", "taken here before", NODED, "permit", "revoke",
+            "--dir", "bert", "four.revocation")
+    serve("dora")
+    check("who was down hears of it with its next link",
+          wait_for(lambda: "REVOKED" in run(NODED, "permit", "show", "--dir", "dora", four).stdout,
+                   40), run(NODED, "permit", "revocations", "--dir", "dora").stdout)
+    a = run(NODED, "permit", "revocations", "--dir", "dora")
+    check("all papers can be listed", "ends early (obeyed here)" in a.stdout
+          and "the vote ended (for information)" in a.stdout, a.stdout + a.stderr)
+    a = count(four, rest)
+    check("nobody answers under it any more", a.returncode != 0, a.stdout)
     refused("a researcher drafts no permit for what is not there", "ageing", CLI, "permit", "draft",
             "lung", "--profile", "study", "--title", "narrow", "--purpose", "a test", "--variables",
             "ageing", "-o", "narrow.permit")
@@ -389,10 +434,24 @@ try:
         os.kill(vault, signal.SIGCONT)
     a = count(narrow, rest, "--where", "age > 41")
     check("the next request is refused", a.returncode != 0, a.stdout + a.stderr)
+    check("every member knows", wait_for(
+        lambda: all("left the hospital (obeyed here)" in
+                    run(NODED, "permit", "revocations", "--dir", n).stdout for n in rest), 20),
+        run(NODED, "permit", "revocations", "--dir", "cora").stdout)
     quietly(NODED, "researcher", "issue", "--dir", "anna", "ada.key.card", "-o",
             "config/cohortium/profiles/study/credential")
     a = count(narrow, rest, "--where", "age > 41")
     check("until a new credential is issued", patients(a) is not None, a.stdout + a.stderr)
+    credential = "config/cohortium/profiles/study/credential"
+    must("an officer elsewhere takes that back at their own site", NODED, "researcher", "revoke",
+         "--dir", "cora", "--key", "cora.key", "--reason", "asks too much", credential)
+    a = count(narrow, rest, "--where", "age > 43")
+    check("which answers no more", a.returncode != 0 and "revoked" in a.stdout + a.stderr,
+          a.stdout + a.stderr)
+    a = count(narrow, ["anna", "dora"], "--where", "age > 43")
+    check("while the others mind only that they are two", "revoked" not in a.stdout + a.stderr
+          and "at least 3 sites" in a.stderr, a.stdout + a.stderr)
+    quietly(NODED, "researcher", "issue", "--dir", "anna", "ada.key.card", "-o", credential)
 
     # ---- two manifests of one version ----
     consortium("export", "anna", "-o", "offline.consortium.6")

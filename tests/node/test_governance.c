@@ -1,6 +1,6 @@
 /*
  * test_governance.c - the manifest at a running vault: what is adopted and what is refused;
- * what a session makes of it; two versions of one number; a permit taken back.
+ * what a session makes of it; two versions of one number.
  */
 #include <unistd.h>
 
@@ -331,48 +331,6 @@ static void test_governance__the_other_one_holds(void **state)
     cx_free(&cx);
 }
 
-/* ---- permits ---- */
-
-static void test_governance__a_permit_is_taken_back(void **state)
-{
-    struct cx *cx = cx_new(64 << 20, CX_NO_DEADLINE);
-    struct play p, again;
-
-    (void)state;
-    assert_non_null(cx);
-    const char *id = bytes_hex(cx, t.permit, sizeof t.permit);
-    const char *words[] = {id, "the vote ended"}, *silent[] = {id, "  "};
-    assert_non_null(id);
-    ask(&p, "age >= 40");
-    play_start(&p);
-    play_round(&p);
-    (void)vaults_desk(&t, cx, VICTIM, "permit revoke", words, 1, NULL, 2);
-    (void)vaults_desk(&t, cx, VICTIM, "permit revoke", silent, 2, NULL, 2);
-    (void)vaults_desk(&t, cx, VICTIM, "permit revoke", words, 2, NULL, 0);
-    (void)vaults_desk(&t, cx, VICTIM, "permit revoke", words, 2, NULL, 1);
-    CHECK_("logged with the reason",
-           strstr(vaults_newest(&t, cx, VICTIM, "revocation")->details, "the vote ended") !=
-               NULL);
-    CHECK_OK_("home goes on", cx, play_propose(&p, NULL));
-    CHECK_EQ_("the site does not", play_step(&p, VICTIM, NULL), FAULT_DENIED);
-    CHECK_("says so", strstr(p.message, "revoked") != NULL);
-    play_forget(&p);
-    check_count(TABLE_ANSWERS, 0);
-    for (int restarted = 0; restarted < 2; restarted++) {
-        ask(&again, "age >= 60");
-        CHECK_OK_("preflight", cx, play_preflight(&again, VICTIM));
-        const Cohortium__Preflight *reply = play_preflight_of(&again, VICTIM);
-        CHECK_EQ_("one complaint", reply->n_complaints, 1);
-        assert_string_equal(reply->complaints[0]->code, "revoked_permit");
-        CHECK_OK_("elsewhere", cx, play_preflight(&again, LIAR));
-        CHECK_EQ_("none", play_preflight_of(&again, LIAR)->n_complaints, 0);
-        play_free(&again);
-        vaults_reopen(&t, VICTIM);
-    }
-    play_free(&p);
-    cx_free(&cx);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -384,7 +342,6 @@ int main(void)
         UNDER(cautious, test_governance__home_may_not_issue_any_more),
         UNDER(cautious, test_governance__a_fork_freezes),
         UNDER(cautious, test_governance__the_other_one_holds),
-        UNDER(cautious, test_governance__a_permit_is_taken_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

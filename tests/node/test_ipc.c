@@ -31,7 +31,7 @@ static void test_ipc__what_may_pass(void **state)
         SERVICE_CATALOG,   SERVICE_CODEBOOK, SERVICE_SITES, SERVICE_PREFLIGHT,
         SERVICE_BEGIN,     SERVICE_STEP,     SERVICE_ABORT, SERVICE_ADD_CHECKPOINT,
         SERVICE_PROVE,     SERVICE_HELD,     SERVICE_ROUND, SERVICE_ROUND_DONE,
-        SERVICE_PEER_HOLDS, SERVICE_DRAWER};
+        SERVICE_PEER_HOLDS, SERVICE_DRAWER,   SERVICE_REVOCATIONS};
     size_t allowed = 0;
 
     (void)state;
@@ -52,6 +52,10 @@ static void test_ipc__what_may_pass(void **state)
     assert_false(ipc_is_allowed(IPC_NET, IPC_MANIFEST, 0, 100));
     assert_false(ipc_is_allowed(IPC_NET, IPC_REVOKED, 0, 32));
     assert_false(ipc_is_allowed(IPC_VAULT, IPC_OFFER, 0, 100));
+    assert_true(ipc_is_allowed(IPC_VAULT, IPC_REVOCATIONS, 0, 1000));
+    assert_false(ipc_is_allowed(IPC_NET, IPC_REVOCATIONS, 0, 1000));
+    assert_true(ipc_is_allowed(IPC_NET, IPC_CALL, SERVICE_REVOCATIONS, 1000));
+    assert_false(ipc_is_allowed(IPC_NET, IPC_CALL, SERVICE_REVOCATIONS, 1 << 20));
     assert_true(ipc_is_allowed(IPC_VAULT, IPC_GREW, 0, 0));
     assert_true(ipc_is_allowed(IPC_VAULT, IPC_ASK_PEERS, 0, 0));
     assert_false(ipc_is_allowed(IPC_VAULT, IPC_GREW, 0, 1)); /* nothing of the log in it */

@@ -211,6 +211,8 @@ void vaults_permit(struct vaults *t, const struct vaults_permit *what,
     p.not_after = (uint64_t)(now + (what->lasts_ms > 0 ? what->lasts_ms : DAY_MS));
     p.budget = what->budget;
     p.by_site = what->by_site;
+    if (what->issuer != NULL)
+        p.issuer = what->issuer->node_id;
     CHECK_OK_("permit", cx,
               envelope_seal(cx, ENVELOPE_PERMIT, &p.base, t->site[0].officer, &packed));
     for (size_t i = 1; i < VAULTS; i++)

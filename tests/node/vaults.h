@@ -58,6 +58,7 @@ struct vaults_permit {
     int64_t lasts_ms; /* 0: a day */
     uint64_t budget;
     bool by_site;
+    const Cohortium__Member *issuer; /* NULL: none */
 };
 void vaults_permit(struct vaults *t, const struct vaults_permit *what,
                    uint8_t ret_id[ID_BYTES]);

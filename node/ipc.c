@@ -24,41 +24,48 @@ static const struct {
     enum ipc_side sender;
     unsigned kind, code;
     size_t bound;
+    unsigned roles; /* any of these */
 } allowed[] = {
-    {IPC_VAULT, IPC_HELLO, 0, LARGE},
-    {IPC_VAULT, IPC_REPLY, 0, LARGE},
-    {IPC_VAULT, IPC_FAIL, ANY, SMALL},
-    {IPC_VAULT, IPC_MANIFEST, 0, LARGE},
-    {IPC_VAULT, IPC_REVOKED, 0, SMALL},
-    {IPC_VAULT, IPC_GREW, 0, 0},
-    {IPC_VAULT, IPC_REVOCATIONS, 0, MEDIUM},
-    {IPC_VAULT, IPC_ASK_PEERS, 0, 8},
-    {IPC_NET, IPC_CALL, SERVICE_CATALOG, SMALL},
-    {IPC_NET, IPC_CALL, SERVICE_CODEBOOK, SMALL},
-    {IPC_NET, IPC_CALL, SERVICE_SITES, SMALL},
-    {IPC_NET, IPC_CALL, SERVICE_PREFLIGHT, MEDIUM},
-    {IPC_NET, IPC_CALL, SERVICE_BEGIN, LARGE},
-    {IPC_NET, IPC_CALL, SERVICE_STEP, LARGE},
-    {IPC_NET, IPC_CALL, SERVICE_ABORT, SMALL},
-    {IPC_NET, IPC_CALL, SERVICE_DRAWER, LARGE},
-    {IPC_NET, IPC_CALL, SERVICE_ADD_CHECKPOINT, NOTE},
-    {IPC_NET, IPC_CALL, SERVICE_PROVE, SMALL},
-    {IPC_NET, IPC_CALL, SERVICE_HELD, SMALL},
-    {IPC_NET, IPC_CALL, SERVICE_REVOCATIONS, MEDIUM},
-    {IPC_NET, IPC_CALL, SERVICE_ROUND, SMALL},
-    {IPC_NET, IPC_CALL, SERVICE_ROUND_DONE, STATUS},
-    {IPC_NET, IPC_CALL, SERVICE_PEER_HOLDS, STATUS},
-    {IPC_NET, IPC_ADMIT, 0, SMALL},
-    {IPC_NET, IPC_LINKS, 0, STATUS},
-    {IPC_NET, IPC_OFFER, 0, LARGE},
+    {IPC_VAULT, IPC_HELLO, 0, LARGE, IPC_NOBODY},
+    {IPC_VAULT, IPC_REPLY, 0, LARGE, IPC_NOBODY},
+    {IPC_VAULT, IPC_FAIL, ANY, SMALL, IPC_NOBODY},
+    {IPC_VAULT, IPC_MANIFEST, 0, LARGE, IPC_NOBODY},
+    {IPC_VAULT, IPC_REVOKED, 0, SMALL, IPC_NOBODY},
+    {IPC_VAULT, IPC_GREW, 0, 0, IPC_NOBODY},
+    {IPC_VAULT, IPC_REVOCATIONS, 0, MEDIUM, IPC_NOBODY},
+    {IPC_VAULT, IPC_ASK_PEERS, 0, 8, IPC_NOBODY},
+    {IPC_NET, IPC_CALL, SERVICE_CATALOG, SMALL, IPC_MEMBER},
+    {IPC_NET, IPC_CALL, SERVICE_CODEBOOK, SMALL, IPC_SELF | IPC_MEMBER},
+    {IPC_NET, IPC_CALL, SERVICE_SITES, SMALL, IPC_RESEARCHER},
+    {IPC_NET, IPC_CALL, SERVICE_PREFLIGHT, MEDIUM, IPC_SELF | IPC_MEMBER},
+    {IPC_NET, IPC_CALL, SERVICE_BEGIN, LARGE, IPC_SELF | IPC_MEMBER},
+    {IPC_NET, IPC_CALL, SERVICE_STEP, LARGE, IPC_SELF | IPC_MEMBER},
+    {IPC_NET, IPC_CALL, SERVICE_ABORT, SMALL, IPC_SELF | IPC_MEMBER},
+    {IPC_NET, IPC_CALL, SERVICE_DRAWER, LARGE, IPC_SELF | IPC_RESEARCHER},
+    {IPC_NET, IPC_CALL, SERVICE_ADD_CHECKPOINT, NOTE, IPC_MEMBER},
+    {IPC_NET, IPC_CALL, SERVICE_PROVE, SMALL, IPC_SELF | IPC_MEMBER},
+    {IPC_NET, IPC_CALL, SERVICE_HELD, SMALL, IPC_MEMBER},
+    {IPC_NET, IPC_CALL, SERVICE_REVOCATIONS, MEDIUM, IPC_MEMBER},
+    {IPC_NET, IPC_CALL, SERVICE_ROUND, SMALL, IPC_SELF},
+    {IPC_NET, IPC_CALL, SERVICE_ROUND_DONE, STATUS, IPC_SELF},
+    {IPC_NET, IPC_CALL, SERVICE_PEER_HOLDS, STATUS, IPC_SELF},
+    {IPC_NET, IPC_ADMIT, 0, SMALL, IPC_RESEARCHER},
+    {IPC_NET, IPC_LINKS, 0, STATUS, IPC_SELF},
+    {IPC_NET, IPC_OFFER, 0, LARGE, IPC_MEMBER},
 };
 
-bool ipc_is_allowed(enum ipc_side sender, unsigned kind, unsigned code, size_t size)
+bool ipc_is_allowed(enum ipc_side sender, unsigned kind, unsigned code, size_t size,
+                    unsigned role)
 {
     for (size_t i = 0; i < COUNT(allowed); i++)
         if (allowed[i].sender == sender && allowed[i].kind == kind &&
             (allowed[i].code == ANY || allowed[i].code == code))
-            return size <= allowed[i].bound;
+            return size <= allowed[i].bound &&
+                   (allowed[i].roles == IPC_NOBODY
+                        ? role == IPC_NOBODY
+                        : (role == IPC_SELF || role == IPC_MEMBER ||
+                           role == IPC_RESEARCHER) &&
+                              (allowed[i].roles & role) != 0);
     return false;
 }
 
@@ -102,13 +109,16 @@ static enum fault write_all(struct cx *cx, int fd, const uint8_t *p, size_t n, i
 static enum fault put_header(struct cx *cx, enum ipc_side sender,
                              const struct ipc_message *message, uint8_t header[IPC_HEADER])
 {
-    if (!ipc_is_allowed(sender, message->kind, message->code, message->body.n))
+    if (!ipc_is_allowed(sender, message->kind, message->code, message->body.n,
+                        message->from.role))
         return cx_fail(cx, FAULT_INTERNAL,
                        "a message between net and vault that is not allowed");
     put_le(header, message->body.n, 4);
     put_le(header + 4, message->kind, 2);
     put_le(header + 6, message->code, 2);
     put_le(header + 8, message->id, 8);
+    header[16] = (uint8_t)message->from.role;
+    memcpy(header + 17, message->from.id, sizeof message->from.id);
     return FAULT_NONE;
 }
 
@@ -199,7 +209,7 @@ static bool front_is_allowed(const struct ipc_reader *r)
 {
     return r->n < IPC_HEADER ||
            ipc_is_allowed(r->sender, (unsigned)get_le(r->p + 4, 2),
-                          (unsigned)get_le(r->p + 6, 2), get_le(r->p, 4));
+                          (unsigned)get_le(r->p + 6, 2), get_le(r->p, 4), r->p[16]);
 }
 
 enum fault ipc_read(struct cx *cx, struct ipc_reader *r, int fd)
@@ -240,8 +250,10 @@ bool ipc_next(struct ipc_reader *r, struct ipc_message *ret, uint8_t **ret_memor
         .kind = (enum ipc_kind)get_le(r->p + 4, 2),
         .code = (unsigned)get_le(r->p + 6, 2),
         .id = get_le(r->p + 8, 8),
+        .from = {.role = (enum ipc_role)r->p[16]},
         .body = bytes_of(memory, length),
     };
+    memcpy(ret->from.id, r->p + 17, sizeof ret->from.id);
     *ret_memory = memory;
     memmove(r->p, r->p + whole, r->n - whole);
     r->n -= whole;

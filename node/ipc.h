@@ -2,11 +2,11 @@
  * ipc.h - the one conversation between net and vault: length-framed messages over a
  * socketpair.
  *
- *   frame = length u32 | kind u16 | code u16 | id u64 | body      (little endian; length:
- * of body)
+ *   frame = length u32 | kind u16 | code u16 | id u64 | role u8 | from 32 | body
+ *   (little endian; length: of body; role and from: who is behind it, 0 from the vault)
  *
- * What may pass stands in one table (ipc.c); everything else is denied and ends the
- * connection.
+ * What may pass, and on whose behalf, stands in one table (ipc.c); everything else is
+ * denied and ends the connection.
  */
 #pragma once
 
@@ -23,26 +23,39 @@ enum ipc_kind {
     IPC_OFFER = 7,    /* net -> vault: packed ManifestOffer; answered with REPLY or FAIL */
     IPC_MANIFEST = 8, /* vault -> net: packed ManifestReply, what was adopted; no answer */
     IPC_REVOKED = 9,  /* vault -> net: 32 bytes: this researcher's links end; no answer */
-    IPC_GREW = 10,    /* vault -> net: the log has new records; peers are to see it; no answer */
-    IPC_REVOCATIONS = 12, /* vault -> net: packed RevocationsCall, for every member; no answer */
-    IPC_ASK_PEERS =
-        11 /* vault -> net: 8 bytes, the number of a question: what do peers hold of our log? The
-              answers are calls of SERVICE_PEER_HOLDS */
+    IPC_GREW =
+        10, /* vault -> net: the log has new records; peers are to see it; no answer */
+    /* vault -> net: packed RevocationsCall, for every member; no answer */
+    IPC_REVOCATIONS = 12,
+    IPC_ASK_PEERS = 11 /* vault -> net: 8 bytes, the number of a question: what do peers
+                          hold of our log? The answers are calls of SERVICE_PEER_HOLDS */
 };
 
 enum ipc_side { IPC_VAULT, IPC_NET };
+
+/* On whose behalf net says something: its own, or that of who is at the other end of a
+ * link. For a link that a relay carries that is the far end, never the relay. */
+enum ipc_role { IPC_NOBODY = 0, IPC_SELF = 1, IPC_MEMBER = 2, IPC_RESEARCHER = 4 };
+struct ipc_caller {
+    enum ipc_role role;
+    uint8_t id[32]; /* node id, or SHA-256 of the researcher's signing key; of a member or
+                       a researcher alone */
+};
 
 struct ipc_message {
     enum ipc_kind kind;
     unsigned code;
     uint64_t id;
+    struct ipc_caller from;
     struct bytes body;
 };
 
-enum { IPC_HEADER = 16 };
+enum { IPC_HEADER = 49 };
 
-/* Is this message allowed from `sender`, with this code and size? */
-bool ipc_is_allowed(enum ipc_side sender, unsigned kind, unsigned code, size_t size);
+/* Is this message allowed from `sender`, with this code and size, on behalf of this role?
+ */
+bool ipc_is_allowed(enum ipc_side sender, unsigned kind, unsigned code, size_t size,
+                    unsigned role);
 
 /* Writes one frame whole (blocking: for threads that may wait). FAULT_UNAVAILABLE when the
  * other side is gone; FAULT_INTERNAL for a message that the table denies. Callers

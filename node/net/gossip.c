@@ -116,7 +116,8 @@ static void pulled(void *user, enum fault fault, struct bytes body)
         return;
     }
     p->version = net->manifest->body->version; /* does the offer bring us on? */
-    vault_call(net, IPC_OFFER, SERVICE_UNSET, packed, CX_NO_DEADLINE, offered, p);
+    struct ipc_caller from = caller_of(p->link);
+    vault_call(net, &from, IPC_OFFER, SERVICE_UNSET, packed, CX_NO_DEADLINE, offered, p);
 }
 
 /* "I hold this version." Nothing is lost if it cannot be said now: it is said again. */

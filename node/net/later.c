@@ -30,8 +30,8 @@ static void later_soon(struct net *net, int64_t delay_ms);
 
 /* ---- the drawer ---- */
 
-static void drawer_call(struct net *net, const Cohortium__LaterStore *store,
-                        call_done *done, void *user)
+static void drawer_call(struct net *net, const struct ipc_caller *from,
+                        const Cohortium__LaterStore *store, call_done *done, void *user)
 {
     AUTO_CX struct cx *cx = cx_new(DRAWER_MEMORY, CX_NO_DEADLINE);
     struct bytes packed;
@@ -40,8 +40,8 @@ static void drawer_call(struct net *net, const Cohortium__LaterStore *store,
         done(user, FAULT_MEMORY, (struct bytes){0});
         return;
     }
-    vault_call(net, IPC_CALL, SERVICE_DRAWER, packed, clock_mono_ms() + DRAWER_MS, done,
-               user);
+    vault_call(net, from, IPC_CALL, SERVICE_DRAWER, packed, clock_mono_ms() + DRAWER_MS,
+               done, user);
 }
 
 /* ---- what a researcher asks of their own questions ---- */
@@ -257,13 +257,14 @@ void later_serve(struct net *net, struct link *link, enum service service,
     e->service = service;
     memcpy(e->who, link_peer(link)->id, sizeof e->who);
     store.issuer = PB_DATA(bytes_of(e->who, sizeof e->who));
+    struct ipc_caller from = caller_of(link);
     enum fault fault = errand_begin(e, body, &store, &packed, &told);
     if (fault != FAULT_NONE)
         errand_fail(e, fault, cx_message(e->cx));
     else if (told)
         errand_end(e, FAULT_NONE, packed);
     else
-        drawer_call(net, &store, errand_done, e);
+        drawer_call(net, &from, &store, errand_done, e);
 }
 
 /* ---- what waits in the drawer is tried ---- */
@@ -342,7 +343,7 @@ static void trial_done(void *user, enum fault fault, struct bytes body)
             store.trouble = PB_DATA(body);
         else if (body.n <= KEPT_RECEIPT_MAX)
             store.receipt = PB_DATA(body);
-        drawer_call(net, &store, ignore, NULL);
+        drawer_call(net, &net_self, &store, ignore, NULL);
         later_soon(net, TICK_MS);
     }
     free(t);
@@ -404,7 +405,7 @@ static void later_tick(void *user)
     store.act = (char *)"next";
     store.soon = net->later.linked;
     net->later.linked = false;
-    drawer_call(net, &store, next_done, net);
+    drawer_call(net, &net_self, &store, next_done, net);
 }
 
 static void later_soon(struct net *net, int64_t delay_ms)

@@ -21,6 +21,17 @@ struct pending {
 
 /* ---- the vault ---- */
 
+const struct ipc_caller net_self = {.role = IPC_SELF};
+
+struct ipc_caller caller_of(const struct link *link)
+{
+    const struct link_peer *peer = link_peer(link);
+    struct ipc_caller c = {.role = peer->researcher ? IPC_RESEARCHER : IPC_MEMBER};
+
+    memcpy(c.id, peer->id, sizeof c.id);
+    return c;
+}
+
 static void vault_ready(void *user, int fd, short revents);
 
 static void vault_gone(struct net *net)
@@ -86,8 +97,9 @@ static enum fault begin_call(struct cx *cx, struct net *net, const struct ipc_me
     return vault_tell(cx, net, m);
 }
 
-void vault_call(struct net *net, enum ipc_kind kind, enum service service,
-                struct bytes body, int64_t deadline, call_done *done, void *user)
+void vault_call(struct net *net, const struct ipc_caller *from, enum ipc_kind kind,
+                enum service service, struct bytes body, int64_t deadline, call_done *done,
+                void *user)
 {
     struct pending *p = malloc(sizeof *p);
     AUTO_CX struct cx *cx = cx_new(64 * 1024, CX_NO_DEADLINE);
@@ -101,8 +113,11 @@ void vault_call(struct net *net, enum ipc_kind kind, enum service service,
         .next = net->pending, .net = net, .id = ++net->next_id, .done = done, .user = user};
     net->pending = p;
     net->n_pending++;
-    struct ipc_message m = {
-        .kind = kind, .code = kind == IPC_CALL ? service : 0, .id = p->id, .body = body};
+    struct ipc_message m = {.kind = kind,
+                            .code = kind == IPC_CALL ? service : 0,
+                            .id = p->id,
+                            .from = *from,
+                            .body = body};
     enum fault fault = begin_call(cx, net, &m, deadline, p);
     if (fault != FAULT_NONE)
         end_call(net, p, fault == FAULT_INTERNAL ? FAULT_BOUND : FAULT_UNAVAILABLE,
@@ -205,7 +220,7 @@ void site_call(struct net *net, const Cohortium__Member *site, enum service serv
                struct bytes body, int64_t deadline, call_done *done, void *user)
 {
     if (member_same(site, net->self)) {
-        vault_call(net, IPC_CALL, service, body, deadline, done, user);
+        vault_call(net, &net_self, IPC_CALL, service, body, deadline, done, user);
         return;
     }
     struct link *link = hub_find(net->hub, site->node_id.data);
@@ -328,7 +343,9 @@ static void link_up(void *user, struct link *link)
     }
     a->link = link;
     link_set_user(link, a);
-    vault_call(net, IPC_ADMIT, SERVICE_UNSET, peer->hello, CX_NO_DEADLINE, admit_done, a);
+    struct ipc_caller from = caller_of(link);
+    vault_call(net, &from, IPC_ADMIT, SERVICE_UNSET, peer->hello, CX_NO_DEADLINE,
+               admit_done, a);
 }
 
 static void link_down(void *user, struct link *link, const char *why)
@@ -362,6 +379,7 @@ static void serve(void *user, struct link *link, enum service service, struct by
 {
     struct net *net = user;
     bool researcher = link_peer(link)->researcher;
+    struct ipc_caller from = caller_of(link);
 
     /* Who was a member until a moment ago may still hear why not any more. */
     if (!researcher && service != SERVICE_MANIFEST &&
@@ -378,13 +396,15 @@ static void serve(void *user, struct link *link, enum service service, struct by
     case SERVICE_CATALOG:
         if (researcher)
             break;
-        vault_call(net, IPC_CALL, service, body, CX_NO_DEADLINE, forward_done, served);
+        vault_call(net, &from, IPC_CALL, service, body, CX_NO_DEADLINE, forward_done,
+                   served);
         return;
     case SERVICE_CODEBOOK:
         if (researcher)
             codebook_serve(net, body, served);
         else
-            vault_call(net, IPC_CALL, service, body, CX_NO_DEADLINE, forward_done, served);
+            vault_call(net, &from, IPC_CALL, service, body, CX_NO_DEADLINE, forward_done,
+                       served);
         return;
     case SERVICE_ASK:
         if (!researcher)
@@ -399,7 +419,7 @@ static void serve(void *user, struct link *link, enum service service, struct by
     case SERVICE_SITES:
         if (!researcher)
             break;
-        sites_serve(net, link_peer(link)->hello, served);
+        sites_serve(net, link, served);
         return;
     case SERVICE_CANCEL:
     case SERVICE_LATER:
@@ -417,18 +437,19 @@ static void serve(void *user, struct link *link, enum service service, struct by
     case SERVICE_ADD_CHECKPOINT:
         if (researcher)
             break;
-        witness_add(net, link_peer(link)->id, body, served);
+        witness_add(net, link, body, served);
         return;
     case SERVICE_PROVE:
         if (researcher)
             break;
-        witness_prove(net, body, forward_done, served);
+        witness_prove(net, &from, body, forward_done, served);
         return;
     case SERVICE_HELD:
     case SERVICE_REVOCATIONS:
         if (researcher)
             break;
-        vault_call(net, IPC_CALL, service, body, CX_NO_DEADLINE, forward_done, served);
+        vault_call(net, &from, IPC_CALL, service, body, CX_NO_DEADLINE, forward_done,
+                   served);
         return;
     default:
         break;

@@ -68,10 +68,15 @@ struct net_setup {
 };
 CHECKED enum fault net_run(struct cx *cx, const struct net_setup *setup);
 
+/* Who a call comes from: this node, or the authenticated other end of a link (of the inner
+ * link, where a relay carries it). The vault judges by it whose session is whose. */
+extern const struct ipc_caller net_self;
+struct ipc_caller caller_of(const struct link *link);
 /* done runs exactly once, on the hub's thread, perhaps before the call returns. deadline:
- * as of link_call. */
-void vault_call(struct net *net, enum ipc_kind kind, enum service service,
-                struct bytes body, int64_t deadline, call_done *done, void *user);
+ * as of link_call. from: on whose behalf. */
+void vault_call(struct net *net, const struct ipc_caller *from, enum ipc_kind kind,
+                enum service service, struct bytes body, int64_t deadline, call_done *done,
+                void *user);
 /* A message without an answer. */
 CHECKED enum fault vault_tell(struct cx *cx, struct net *net,
                               const struct ipc_message *message);
@@ -92,8 +97,8 @@ void later_serve(struct net *net, struct link *link, enum service service,
 /* At start; and when a member's link came up: what waited for it is tried. */
 void later_start(struct net *net);
 void later_linked(struct net *net);
-/* A researcher's SITES call; credential as the link brought it. */
-void sites_serve(struct net *net, struct bytes credential, struct served *served);
+/* A researcher's SITES call, with the credential that the link brought. */
+void sites_serve(struct net *net, const struct link *link, struct served *served);
 /* A codebook from our own vault, else from the first linked member that has it. */
 void codebook_serve(struct net *net, struct bytes call, struct served *served);
 /* witness.c. The log has grown: peers see it soon; or now. */
@@ -101,10 +106,11 @@ CHECKED enum fault witness_new(struct cx *cx, struct net *net);
 void witness_grew(struct net *net);
 void witness_now(struct net *net);
 /* A member shows a checkpoint of its log to our vault. */
-void witness_add(struct net *net, const uint8_t caller[32], struct bytes call,
+void witness_add(struct net *net, const struct link *link, struct bytes call,
                  struct served *served);
 /* ProveCall at our vault, or at any member's: done gets a ProveReply, perhaps late. */
-void witness_prove(struct net *net, struct bytes call, call_done *done, void *user);
+void witness_prove(struct net *net, const struct ipc_caller *from, struct bytes call,
+                   call_done *done, void *user);
 void witness_prove_at(struct net *net, const Cohortium__Member *site, struct bytes call,
                       call_done *done, void *user);
 /* All linked members are asked; the vault gets their answers as PeerHolds. */

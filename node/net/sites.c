@@ -146,8 +146,9 @@ stop:
     look_free(l);
 }
 
-void sites_serve(struct net *net, struct bytes credential, struct served *served)
+void sites_serve(struct net *net, const struct link *link, struct served *served)
 {
+    struct ipc_caller from = caller_of(link);
     struct look *l;
 
     if (net->looks >= NET_LOOKS_MAX) {
@@ -164,7 +165,8 @@ void sites_serve(struct net *net, struct bytes credential, struct served *served
     net->looks++;
     l->net = net;
     l->served = served;
-    vault_call(net, IPC_CALL, SERVICE_SITES, credential, CX_NO_DEADLINE, own_done, l);
+    vault_call(net, &from, IPC_CALL, SERVICE_SITES, link_peer(link)->hello, CX_NO_DEADLINE,
+               own_done, l);
 }
 
 /* ---- codebooks ---- */
@@ -278,7 +280,8 @@ void sites_report(struct net *net)
         r.sites[r.n_sites++] = s;
     }
     if (pb_pack(cx, &r.base, &packed) != FAULT_NONE ||
-        vault_tell(cx, net, &(struct ipc_message){.kind = IPC_LINKS, .body = packed}) !=
-            FAULT_NONE)
+        vault_tell(cx, net,
+                   &(struct ipc_message){
+                       .kind = IPC_LINKS, .from = net_self, .body = packed}) != FAULT_NONE)
         return; /* the vault is gone, and the loop notices; or the next report tells */
 }

@@ -50,6 +50,7 @@ struct shown { /* one peer judges our checkpoint */
 struct wanted { /* proofs, until they are cosigned or the wait is over */
     struct wanted *next;
     struct witness *w;
+    struct ipc_caller from;
     uint8_t *call, *reply; /* reply: the newest, not enough cosigned yet */
     size_t n_call, n_reply;
     bool asking;  /* the vault is */
@@ -164,8 +165,8 @@ static void round_end(struct round *r)
         if (s->round == r)
             s->round = NULL;
     if (r->done.n_answers > 0 && pb_pack(r->cx, &r->done.base, &packed) == FAULT_NONE)
-        vault_call(r->w->net, IPC_CALL, SERVICE_ROUND_DONE, packed, CX_NO_DEADLINE,
-                   round_over, r);
+        vault_call(r->w->net, &net_self, IPC_CALL, SERVICE_ROUND_DONE, packed,
+                   CX_NO_DEADLINE, round_over, r);
     else
         round_over(r, FAULT_UNAVAILABLE, (struct bytes){0});
 }
@@ -276,7 +277,8 @@ static void round_start(struct witness *w)
     }
     cohortium__round_done_call__init(&r->done);
     w->round = r;
-    vault_call(w->net, IPC_CALL, SERVICE_ROUND, packed, CX_NO_DEADLINE, round_planned, r);
+    vault_call(w->net, &net_self, IPC_CALL, SERVICE_ROUND, packed, CX_NO_DEADLINE,
+               round_planned, r);
 }
 
 static void minute(void *user)
@@ -369,7 +371,7 @@ static void proved(void *user, enum fault fault, struct bytes body)
 static void ask_vault(struct wanted *p)
 {
     p->asking = true;
-    vault_call(p->w->net, IPC_CALL, SERVICE_PROVE, bytes_of(p->call, p->n_call),
+    vault_call(p->w->net, &p->from, IPC_CALL, SERVICE_PROVE, bytes_of(p->call, p->n_call),
                CX_NO_DEADLINE, proved, p);
 }
 
@@ -396,7 +398,8 @@ static bool read_wait(struct bytes call, uint32_t *ret)
     return true;
 }
 
-void witness_prove(struct net *net, struct bytes call, call_done *done, void *user)
+void witness_prove(struct net *net, const struct ipc_caller *from, struct bytes call,
+                   call_done *done, void *user)
 {
     struct witness *w = net->witness;
     struct wanted *p;
@@ -409,10 +412,11 @@ void witness_prove(struct net *net, struct bytes call, call_done *done, void *us
     p = w->n_wanted < WANTED_MAX ? calloc(1, sizeof *p) : NULL;
     if (p == NULL || (p->call = malloc(call.n ? call.n : 1)) == NULL) {
         free(p);
-        vault_call(net, IPC_CALL, SERVICE_PROVE, call, CX_NO_DEADLINE, done, user);
+        vault_call(net, from, IPC_CALL, SERVICE_PROVE, call, CX_NO_DEADLINE, done, user);
         return;
     }
     memcpy(p->call, call.p, call.n);
+    p->from = *from;
     p->n_call = call.n;
     p->w = w;
     p->done = done;
@@ -429,7 +433,7 @@ void witness_prove_at(struct net *net, const Cohortium__Member *site, struct byt
                       call_done *done, void *user)
 {
     if (member_same(site, net->self))
-        witness_prove(net, call, done, user);
+        witness_prove(net, &net_self, call, done, user);
     else
         site_call(net, site, SERVICE_PROVE, call, clock_mono_ms() + 2 * WAIT_MAX_MS, done,
                   user);

@@ -44,11 +44,12 @@ static bool is_its_own(const struct witness *w, const Cohortium__Member *who,
            checkpoint_claims(body->checkpoint, origin);
 }
 
-void witness_add(struct net *net, const uint8_t caller[32], struct bytes call,
+void witness_add(struct net *net, const struct link *link, struct bytes call,
                  struct served *served)
 {
     struct witness *w = net->witness;
-    const Cohortium__Member *who = manifest_find(net->manifest, caller);
+    const Cohortium__Member *who = manifest_find(net->manifest, link_peer(link)->id);
+    struct ipc_caller from = caller_of(link);
     bool judging = false;
     struct added *a;
 
@@ -67,7 +68,8 @@ void witness_add(struct net *net, const uint8_t caller[32], struct bytes call,
     }
     *a = (struct added){.next = w->added, .w = w, .who = who, .served = served};
     w->added = a;
-    vault_call(net, IPC_CALL, SERVICE_ADD_CHECKPOINT, call, CX_NO_DEADLINE, add_done, a);
+    vault_call(net, &from, IPC_CALL, SERVICE_ADD_CHECKPOINT, call, CX_NO_DEADLINE, add_done,
+               a);
 }
 
 /* ---- what do peers hold of our log? ---- */
@@ -90,7 +92,8 @@ static void tell_holds(struct net *net, Cohortium__PeerHolds *p, struct cx *cx)
     struct bytes packed;
 
     if (pb_pack(cx, &p->base, &packed) == FAULT_NONE)
-        vault_call(net, IPC_CALL, SERVICE_PEER_HOLDS, packed, CX_NO_DEADLINE, ignore, NULL);
+        vault_call(net, &net_self, IPC_CALL, SERVICE_PEER_HOLDS, packed, CX_NO_DEADLINE,
+                   ignore, NULL);
 }
 
 static void held_done(void *user, enum fault fault, struct bytes body)

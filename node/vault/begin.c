@@ -121,7 +121,7 @@ static enum fault reopen(struct cx *cx, struct vault *v, struct session *s,
 
     if (kept.p == NULL)
         return cx_fail(cx, FAULT_MEMORY, "out of memory for a session");
-    TRY(question_prepare(s->cx, v, kept, version, s->policy.testing, &c, &s->o));
+    TRY(question_prepare(s->cx, v, NULL, kept, version, s->policy.testing, &c, &s->o));
     if (c.n == 0) {
         s->o.asked.testing = s->policy.testing;
         TRY(gate_preflight(s->cx, &s->policy, &s->o.asked, &s->o.plan, s->o.analysis, &c));
@@ -266,9 +266,9 @@ static enum fault check_budget(struct cx *cx, struct vault *v, const struct sess
 }
 
 /* Fills a new session and answers; *ret_keep: it goes on with rounds. */
-static enum fault begin(struct cx *cx, struct vault *v, struct session *s,
-                        const Cohortium__BeginCall *call, Cohortium__BeginReply *reply,
-                        bool *ret_keep)
+static enum fault begin(struct cx *cx, struct vault *v, const struct caller *who,
+                        struct session *s, const Cohortium__BeginCall *call,
+                        Cohortium__BeginReply *reply, bool *ret_keep)
 {
     struct request r;
     const uint8_t *version = NULL;
@@ -278,6 +278,8 @@ static enum fault begin(struct cx *cx, struct vault *v, struct session *s,
     *ret_keep = false;
     TRY(request_verify(cx, v->manifest, PB_BYTES(call->request), v->self->node_id.data,
                        clock_utc_ms(), &r));
+    TRY(caller_owns(cx, who, r.body->home.data));
+    memcpy(s->owner, r.body->home.data, DIGEST_BYTES);
     if (r.body->dry_run)
         return cx_fail(cx, FAULT_INVALID, "a dry run ends with preflight");
     enum fault fault = gather(cx, v, s, call, &r, &version);
@@ -314,7 +316,8 @@ static enum fault begin(struct cx *cx, struct vault *v, struct session *s,
     return FAULT_NONE;
 }
 
-enum fault vault_begin(struct cx *cx, struct vault *v, struct bytes body, struct bytes *ret)
+enum fault vault_begin(struct cx *cx, struct vault *v, const struct caller *who,
+                       struct bytes body, struct bytes *ret)
 {
     Cohortium__BeginCall *call;
     Cohortium__BeginReply reply = COHORTIUM__BEGIN_REPLY__INIT;
@@ -325,7 +328,7 @@ enum fault vault_begin(struct cx *cx, struct vault *v, struct bytes body, struct
     TRY(pb_unpack(cx, &cohortium__begin_call__descriptor, body, CALL_MAX, &call));
     TRY(session_new(cx, v, &s));
     s->arrival_us = arrival;
-    enum fault fault = begin(cx, v, s, call, &reply, &keep);
+    enum fault fault = begin(cx, v, who, s, call, &reply, &keep);
     if (fault == FAULT_NONE)
         fault = pb_pack(cx, &reply.base, ret);
     s->over = !keep;
@@ -377,7 +380,8 @@ static enum fault step_once(struct cx *cx, struct vault *v, struct session *s,
     return FAULT_NONE;
 }
 
-enum fault vault_step(struct cx *cx, struct vault *v, struct bytes body, struct bytes *ret)
+enum fault vault_step(struct cx *cx, struct vault *v, const struct caller *who,
+                      struct bytes body, struct bytes *ret)
 {
     Cohortium__StepCall *call;
     struct session *s;
@@ -387,10 +391,11 @@ enum fault vault_step(struct cx *cx, struct vault *v, struct bytes body, struct 
     if (call->request.len != DIGEST_BYTES)
         return cx_fail(cx, FAULT_FORMAT, "a step names its session by 32 bytes");
     digest_of(body, digest);
-    if (answer_again(cx, v, digest, ret) == FAULT_NONE)
-        return FAULT_NONE;
-    TRY(session_find(cx, v, call->request.data, &s));
-    enum fault fault = step_once(cx, v, s, call, digest, ret);
+    enum fault fault = answer_again(cx, v, who, digest, ret);
+    if (fault != FAULT_MISSING)
+        return fault;
+    TRY(session_find(cx, v, who, call->request.data, &s));
+    fault = step_once(cx, v, s, call, digest, ret);
     if (fault != FAULT_NONE)
         s->over = true; /* a session with a fault is never taken up again */
     else if (s->over)

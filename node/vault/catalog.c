@@ -152,7 +152,9 @@ static enum fault check_credential(struct cx *cx, sqlite3 *sql, void *user)
     return researchers_check(cx, sql, n->who.body->serial.data);
 }
 
-enum fault vault_admit(struct cx *cx, struct vault *v, struct bytes credential)
+/* who: NULL for anybody's. */
+static enum fault admit(struct cx *cx, struct vault *v, const struct caller *who,
+                        struct bytes credential)
 {
     struct newest n = {.v = v};
 
@@ -160,7 +162,20 @@ enum fault vault_admit(struct cx *cx, struct vault *v, struct bytes credential)
     if (!member_same(n.who.home, v->self))
         return cx_fail(cx, FAULT_DENIED, "this credential was issued by %s; ask there",
                        n.who.home->name);
+    if (who != NULL)
+        TRY(caller_is_researcher(cx, who, bytes_of(n.who.subject, DIGEST_BYTES)));
     return db_read(cx, v->db, check_credential, &n);
+}
+
+enum fault vault_admit(struct cx *cx, struct vault *v, struct bytes credential)
+{
+    return admit(cx, v, NULL, credential);
+}
+
+enum fault vault_admit_caller(struct cx *cx, struct vault *v, const struct caller *who,
+                              struct bytes credential)
+{
+    return admit(cx, v, who, credential);
 }
 
 static enum fault gather_sites(struct cx *cx, sqlite3 *sql, void *user)
@@ -256,15 +271,15 @@ static enum fault fill_manifests(struct cx *cx, struct vault *v, Cohortium__Site
     return FAULT_NONE;
 }
 
-enum fault vault_sites(struct cx *cx, struct vault *v, struct bytes credential,
-                       struct bytes *ret)
+enum fault vault_sites(struct cx *cx, struct vault *v, const struct caller *caller,
+                       struct bytes credential, struct bytes *ret)
 {
     Cohortium__SitesReply reply = COHORTIUM__SITES_REPLY__INIT;
     Cohortium__Site site, *list = &site;
     struct credential who;
     struct find f = {.who = &who};
 
-    TRY(vault_admit(cx, v, credential));
+    TRY(admit(cx, v, caller, credential));
     TRY(credential_verify(cx, v->manifest, credential, clock_utc_ms(), &who));
     TRY(vault_catalog(cx, v, &site));
     reply.n_sites = 1;

@@ -334,8 +334,11 @@ enum fault vault_adopt(struct cx *cx, struct vault *v, const struct bytes *list,
     return fault;
 }
 
-enum fault vault_offer(struct cx *cx, struct vault *v, struct bytes packed)
+/* A manifest stands by its signatures: also one that a former member sent is taken. */
+enum fault vault_offer(struct cx *cx, struct vault *v, const struct ipc_caller *from,
+                       struct bytes packed)
 {
+    const Cohortium__Member *who = manifest_find(v->manifest, from->id);
     Cohortium__ManifestOffer *offer;
     struct bytes *list;
 
@@ -344,7 +347,8 @@ enum fault vault_offer(struct cx *cx, struct vault *v, struct bytes packed)
     CX_NEW(cx, list, offer->n_manifests);
     for (size_t i = 0; i < offer->n_manifests; i++)
         list[i] = PB_BYTES(offer->manifests[i]);
-    return vault_adopt(cx, v, list, offer->n_manifests, offer->from);
+    return vault_adopt(cx, v, list, offer->n_manifests,
+                       who != NULL ? who->name : "a former member");
 }
 
 static enum fault thaw(struct cx *cx, struct vault *v, const char *reason, bool take)

@@ -409,16 +409,32 @@ static enum fault check_kept(struct cx *cx, struct vault *v, struct drawer *d)
     return FAULT_NONE;
 }
 
-static enum fault check_store(struct cx *cx, const Cohortium__LaterStore *s)
+/* Whose it is. What is next, and how it went, is asked and told by this node alone. */
+static enum fault check_caller(struct cx *cx, const struct caller *who,
+                               const Cohortium__LaterStore *s)
+{
+    static const char *const own[] = {"next", "end", "again"};
+
+    for (size_t i = 0; i < COUNT(own); i++)
+        if (strcmp(own[i], s->act) == 0)
+            return who->role == IPC_SELF
+                       ? FAULT_NONE
+                       : cx_fail(cx, FAULT_DENIED, "this is for this node alone");
+    return caller_is_researcher(cx, who, PB_BYTES(s->issuer));
+}
+
+static enum fault check_store(struct cx *cx, const struct caller *who,
+                              const Cohortium__LaterStore *s)
 {
     if (s->issuer.len != DIGEST_BYTES && strcmp(s->act, "next") != 0)
         return cx_fail(cx, FAULT_FORMAT, "the drawer is asked for somebody");
     if (s->receipt.len > KEPT_RECEIPT_MAX || s->trouble.len > TROUBLE_MAX)
         return cx_fail(cx, FAULT_BOUND, "too much for the drawer");
-    return FAULT_NONE;
+    return check_caller(cx, who, s);
 }
 
-enum fault vault_later(struct cx *cx, struct vault *v, struct bytes body, struct bytes *ret)
+enum fault vault_later(struct cx *cx, struct vault *v, const struct caller *who,
+                       struct bytes body, struct bytes *ret)
 {
     static const struct {
         const char *act;
@@ -431,7 +447,7 @@ enum fault vault_later(struct cx *cx, struct vault *v, struct bytes body, struct
     db_work *work = NULL;
 
     TRY(pb_unpack(cx, &cohortium__later_store__descriptor, body, STORE_MAX, &store));
-    TRY(check_store(cx, store));
+    TRY(check_store(cx, who, store));
     d.store = store;
     for (size_t i = 0; i < COUNT(acts); i++)
         if (strcmp(acts[i].act, store->act) == 0)

@@ -116,7 +116,8 @@ static enum fault add_cohort(struct cx *cx, struct complaints *c, struct opened 
     return regions_make(cx, o->asked.cb, cells, plan->n_cells + 1, c, &o->regions);
 }
 
-enum fault question_prepare(struct cx *cx, struct vault *v, struct bytes request,
+enum fault question_prepare(struct cx *cx, struct vault *v, const struct caller *who,
+                            struct bytes request,
                             const uint8_t *version, bool testing, struct complaints *c,
                             struct opened *o)
 {
@@ -126,6 +127,8 @@ enum fault question_prepare(struct cx *cx, struct vault *v, struct bytes request
     TRY(vault_governed(cx, v));
     TRY(request_verify(cx, v->manifest, request, v->self->node_id.data, now, &o->request));
     const Cohortium__Request *r = o->request.body;
+    if (who != NULL)
+        TRY(caller_owns(cx, who, r->home.data));
     if (member_same(o->request.who.home, v->self))
         TRY(vault_admit(cx, v, PB_BYTES(r->credential)));
     TRY(vault_credential_stands(cx, v, &o->request.who));
@@ -178,8 +181,8 @@ static enum fault log_complaints(struct cx *cx, struct vault *v, const struct op
     return vault_log_asked(cx, v, &record, details, &o->request.who);
 }
 
-enum fault vault_preflight(struct cx *cx, struct vault *v, struct bytes request,
-                           struct bytes *ret)
+enum fault vault_preflight(struct cx *cx, struct vault *v, const struct caller *who,
+                           struct bytes request, struct bytes *ret)
 {
     struct complaints c = complaints_new(cx);
     struct opened o;
@@ -189,7 +192,7 @@ enum fault vault_preflight(struct cx *cx, struct vault *v, struct bytes request,
     uint8_t head[32];
     uint64_t rows;
 
-    enum fault fault = question_prepare(cx, v, request, NULL, false, &c, &o);
+    enum fault fault = question_prepare(cx, v, who, request, NULL, false, &c, &o);
     AUTO_DATASET struct dataset *held = o.dataset;
     TRY(fault);
     if (c.n > 0 && !o.request.body->dry_run)

@@ -20,6 +20,8 @@ struct session {
     bool over;
     bool doomed;                    /* aborted while at work; under the vault's sessions_lock */
     uint8_t request[32];            /* names it */
+    uint8_t owner[32];              /* the home node, from its signed request: it alone may
+                                       step and end it. Neither changes once in the table */
     int64_t arrival_us, touched_ms; /* monotonic */
     const struct manifest *manifest; /* in force when it began: what it stamps and judges by */
     struct opened o;
@@ -93,19 +95,21 @@ CHECKED enum fault session_start(struct cx *cx, struct vault *v, struct session 
 bool session_is_again(const struct session *s, const uint8_t call[DIGEST_BYTES]);
 CHECKED enum fault session_again(struct cx *cx, const struct session *s, struct bytes *ret);
 void session_keep(struct session *s, const uint8_t call[DIGEST_BYTES], struct bytes reply);
-/* The last answer of a session that ends with it; answer_again finds it (FAULT_MISSING). */
+/* The last answer of a session that ends with it; answer_again finds it (FAULT_MISSING;
+ * FAULT_DENIED for another than its owner). */
 void session_leave_answer(struct vault *v, struct session *s);
-CHECKED enum fault answer_again(struct cx *cx, struct vault *v,
+CHECKED enum fault answer_again(struct cx *cx, struct vault *v, const struct caller *who,
                                 const uint8_t call[DIGEST_BYTES], struct bytes *ret);
 void answers_purge(struct vault *v, int64_t now_mono);
 void reply_free(struct step_reply *reply);
 
-/* sessions.c: the table. find locks it (unlock with session_unlock). */
+/* sessions.c: the table. find locks it (unlock with session_unlock); FAULT_DENIED: it is not
+ * the caller's, and was not touched. */
 CHECKED enum fault session_new(struct cx *cx, struct vault *v, struct session **ret);
 /* Puts a locked session in the table (FAULT_REPLAY: it runs already; FAULT_UNAVAILABLE: full). */
 CHECKED enum fault session_enter(struct cx *cx, struct vault *v, struct session *s);
-CHECKED enum fault session_find(struct cx *cx, struct vault *v, const uint8_t request[32],
-                                struct session **ret);
+CHECKED enum fault session_find(struct cx *cx, struct vault *v, const struct caller *who,
+                                const uint8_t request[32], struct session **ret);
 void session_unlock(struct vault *v, struct session *s); /* frees it when it is over */
 /* FAULT_REPLAY: a session of another request with the same id runs. */
 CHECKED enum fault sessions_know_no_other(struct cx *cx, struct vault *v,

@@ -59,6 +59,7 @@ void session_keep(struct session *s, const uint8_t call[DIGEST_BYTES], struct by
         memcpy(s->last.p, reply.p, reply.n);
     s->last.n = reply.n;
     memcpy(s->last.call, call, DIGEST_BYTES);
+    memcpy(s->last.owner, s->owner, DIGEST_BYTES);
 }
 
 /* ---- sessions that have ended ---- */
@@ -108,15 +109,18 @@ void session_leave_answer(struct vault *v, struct session *s)
     (void)pthread_mutex_unlock(&v->sessions_lock);
 }
 
-enum fault answer_again(struct cx *cx, struct vault *v, const uint8_t call[DIGEST_BYTES],
-                        struct bytes *ret)
+enum fault answer_again(struct cx *cx, struct vault *v, const struct caller *who,
+                        const uint8_t call[DIGEST_BYTES], struct bytes *ret)
 {
     enum fault fault = FAULT_MISSING;
 
     (void)pthread_mutex_lock(&v->sessions_lock);
     for (size_t i = 0; i < LAST_ANSWERS && fault == FAULT_MISSING; i++)
-        if (is_of(&v->last[i], call))
-            fault = copy(cx, &v->last[i], ret);
+        if (is_of(&v->last[i], call)) {
+            fault = caller_owns(cx, who, v->last[i].owner);
+            if (fault == FAULT_NONE)
+                fault = copy(cx, &v->last[i], ret);
+        }
     (void)pthread_mutex_unlock(&v->sessions_lock);
     return fault;
 }

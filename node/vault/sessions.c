@@ -89,20 +89,31 @@ enum fault session_enter(struct cx *cx, struct vault *v, struct session *s)
     return fault;
 }
 
-enum fault session_find(struct cx *cx, struct vault *v, const uint8_t request[32],
-                        struct session **ret)
+/* One that is not the caller's is neither locked nor kept alive by the call. Reads what
+ * never changes once a session is in the table, under its lock. */
+static enum fault find_own(struct cx *cx, struct vault *v, const struct caller *who,
+                           const uint8_t request[32], struct session **ret)
 {
-    struct session *found = NULL;
-    bool busy = false;
-
-    (void)pthread_mutex_lock(&v->sessions_lock);
-    for (size_t i = 0; i < SESSIONS_MAX && found == NULL && !busy; i++)
+    *ret = NULL;
+    for (size_t i = 0; i < SESSIONS_MAX; i++)
         if (v->sessions[i] != NULL &&
             memcmp(v->sessions[i]->request, request, DIGEST_BYTES) == 0) {
-            busy = pthread_mutex_trylock(&v->sessions[i]->lock) != 0;
-            found = busy ? NULL : v->sessions[i];
+            TRY(caller_owns(cx, who, v->sessions[i]->owner));
+            *ret = v->sessions[i];
         }
+    return FAULT_NONE;
+}
+
+enum fault session_find(struct cx *cx, struct vault *v, const struct caller *who,
+                        const uint8_t request[32], struct session **ret)
+{
+    struct session *found;
+
+    (void)pthread_mutex_lock(&v->sessions_lock);
+    enum fault fault = find_own(cx, v, who, request, &found);
+    bool busy = found != NULL && pthread_mutex_trylock(&found->lock) != 0;
     (void)pthread_mutex_unlock(&v->sessions_lock);
+    TRY(fault);
     if (busy)
         return cx_fail(cx, FAULT_UNAVAILABLE,
                        "a step of this session is still at work; ask for it again");
@@ -302,10 +313,20 @@ void sessions_end_strangers(struct vault *v, const struct manifest *m)
     sweep(v, has_stranger, m, true);
 }
 
-void vault_abort(struct vault *v, struct bytes request_digest)
+enum fault vault_abort(struct cx *cx, struct vault *v, const struct caller *who,
+                       struct bytes request_digest)
 {
-    if (request_digest.n == DIGEST_BYTES)
-        sweep(v, is_named, request_digest.p, true);
+    struct session *found;
+
+    if (request_digest.n != DIGEST_BYTES)
+        return cx_fail(cx, FAULT_FORMAT, "an abort names its session by 32 bytes");
+    (void)pthread_mutex_lock(&v->sessions_lock);
+    enum fault fault = find_own(cx, v, who, request_digest.p, &found);
+    (void)pthread_mutex_unlock(&v->sessions_lock);
+    TRY(fault);
+    /* Whatever has this name now is of the same signed request, so of the same owner. */
+    sweep(v, is_named, request_digest.p, true);
+    return FAULT_NONE;
 }
 
 void sessions_purge(struct vault *v, int64_t now_mono)

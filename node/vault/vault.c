@@ -94,26 +94,23 @@ static void send_failure(struct cx *cx, struct queue *q, uint64_t id, enum fault
 }
 
 static enum fault serve(struct cx *cx, struct vault *v, const struct ipc_message *m,
-                        struct bytes *ret)
+                        const struct caller *who, struct bytes *ret)
 {
     Cohortium__CatalogReply catalog = COHORTIUM__CATALOG_REPLY__INIT;
     Cohortium__Site site;
 
     *ret = (struct bytes){0};
     if (m->kind == IPC_ADMIT)
-        return vault_admit(cx, v, m->body);
-    if (m->kind == IPC_OFFER)
-        return vault_offer(cx, v, m->body);
+        return vault_admit_caller(cx, v, who, m->body);
     switch (m->code) {
     case SERVICE_PREFLIGHT:
-        return vault_preflight(cx, v, m->body, ret);
+        return vault_preflight(cx, v, who, m->body, ret);
     case SERVICE_BEGIN:
-        return vault_begin(cx, v, m->body, ret);
+        return vault_begin(cx, v, who, m->body, ret);
     case SERVICE_STEP:
-        return vault_step(cx, v, m->body, ret);
+        return vault_step(cx, v, who, m->body, ret);
     case SERVICE_ABORT:
-        vault_abort(v, m->body);
-        return FAULT_NONE;
+        return vault_abort(cx, v, who, m->body);
     case SERVICE_CATALOG:
         TRY(vault_catalog(cx, v, &site));
         catalog.site = &site;
@@ -121,11 +118,11 @@ static enum fault serve(struct cx *cx, struct vault *v, const struct ipc_message
     case SERVICE_CODEBOOK:
         return vault_codebook(cx, v, m->body, ret);
     case SERVICE_SITES:
-        return vault_sites(cx, v, m->body, ret);
+        return vault_sites(cx, v, who, m->body, ret);
     case SERVICE_DRAWER:
-        return vault_later(cx, v, m->body, ret);
+        return vault_later(cx, v, who, m->body, ret);
     case SERVICE_ADD_CHECKPOINT:
-        return vault_add_checkpoint(cx, v, m->body, ret);
+        return vault_add_checkpoint(cx, v, who, m->body, ret);
     case SERVICE_PROVE:
         return vault_prove(cx, v, m->body, ret);
     case SERVICE_HELD:
@@ -145,14 +142,22 @@ static enum fault serve(struct cx *cx, struct vault *v, const struct ipc_message
 
 static void run_net_job(struct cx *cx, struct queue *q, const struct ipc_message *m)
 {
-    struct bytes reply;
-    enum fault fault = serve(cx, q->v, m, &reply);
+    struct bytes reply = {0};
+    struct caller who = {0};
+    enum fault fault = m->kind == IPC_OFFER ? vault_offer(cx, q->v, &m->from, m->body)
+                                            : caller_open(cx, q->v, &m->from, &who);
 
+    if (fault == FAULT_NONE && m->kind != IPC_OFFER)
+        fault = serve(cx, q->v, m, &who, &reply);
     if (fault == FAULT_NONE) {
         send_net(cx, q, &(struct ipc_message){.kind = IPC_REPLY, .id = m->id, .body = reply});
         return;
     }
-    log_notice("%s", cx_message(cx));
+    /* The caller hears no more than the fault's words; the site, who it was. */
+    if (who.role == IPC_MEMBER || who.role == IPC_RESEARCHER)
+        log_notice("%s asked: %s", caller_name(cx, &who), cx_message(cx));
+    else
+        log_notice("%s", cx_message(cx));
     send_failure(cx, q, m->id, fault);
 }
 

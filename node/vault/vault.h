@@ -3,6 +3,7 @@
  *
  *   governance.c the manifest in force, newer versions, forks
  *   open.c       opened and closed; policy in force; readiness
+ *   caller.c     who is behind a call that net hands over, and whose session is whose
  *   vault.c      the loop over net's socketpair and the admin socket, worker threads
  *   preflight.c  is this question valid here? signed, decided without data
  *   session.c    one question's rounds: accept, regions, verdict, sums, veto, release
@@ -22,6 +23,7 @@
 
 #include "node/ipc.h"
 #include "node/vault/audit.h"
+#include "node/vault/caller.h"
 #include "node/vault/gate.h"
 #include "node/vault/papers_store.h"
 #include "node/vault/store.h"
@@ -42,6 +44,7 @@ struct session;
 
 struct step_reply { /* malloc memory; holds boxes and signatures, nothing that is secret */
     uint8_t call[DIGEST_BYTES]; /* digest of the step that it answers */
+    uint8_t owner[DIGEST_BYTES]; /* of the session */
     uint8_t *p;
     size_t n;
     int64_t kept_ms;
@@ -119,7 +122,8 @@ CHECKED enum fault vault_governed(struct cx *cx, struct vault *v);
  * before a bad one holds. from: who it came from, for the log. */
 CHECKED enum fault vault_adopt(struct cx *cx, struct vault *v, const struct bytes *list,
                                size_t n, const char *from);
-CHECKED enum fault vault_offer(struct cx *cx, struct vault *v, struct bytes packed);
+CHECKED enum fault vault_offer(struct cx *cx, struct vault *v, const struct ipc_caller *from,
+                               struct bytes packed);
 /* An operator has judged a fork. take: the other one holds, from the next start on.
  * FAULT_CONFLICT: not frozen. */
 CHECKED enum fault vault_thaw(struct cx *cx, struct vault *v, const char *reason, bool take);
@@ -153,14 +157,18 @@ CHECKED enum fault vault_permit_stands(struct cx *cx, struct vault *v, const uin
 CHECKED enum fault vault_ledger_head(struct cx *cx, struct vault *v, const char *name_space,
                                      uint8_t ret[32], uint64_t *ret_rows);
 
-/* ---- services: body in, packed reply out (in cx) ---- */
-CHECKED enum fault vault_preflight(struct cx *cx, struct vault *v, struct bytes request,
-                                   struct bytes *ret);
-CHECKED enum fault vault_begin(struct cx *cx, struct vault *v, struct bytes call,
-                               struct bytes *ret);
-CHECKED enum fault vault_step(struct cx *cx, struct vault *v, struct bytes call,
-                              struct bytes *ret);
-void vault_abort(struct vault *v, struct bytes request_digest);
+/* ---- services: body in, packed reply out (in cx) ----
+ *
+ * The first four are for the home of the question's researcher alone: FAULT_DENIED. */
+CHECKED enum fault vault_preflight(struct cx *cx, struct vault *v, const struct caller *who,
+                                   struct bytes request, struct bytes *ret);
+CHECKED enum fault vault_begin(struct cx *cx, struct vault *v, const struct caller *who,
+                               struct bytes call, struct bytes *ret);
+CHECKED enum fault vault_step(struct cx *cx, struct vault *v, const struct caller *who,
+                              struct bytes call, struct bytes *ret);
+/* Of what does not run there is nothing to end: FAULT_NONE. */
+CHECKED enum fault vault_abort(struct cx *cx, struct vault *v, const struct caller *who,
+                               struct bytes request_digest);
 /* Those with a participant that m does not list end; at once, or with their running step. */
 void sessions_end_strangers(struct vault *v, const struct manifest *m);
 void sessions_free(struct vault *v);
@@ -179,8 +187,10 @@ struct opened {
     struct plan plan;
     struct regions regions;
 };
-/* version: NULL for the newest. Complaints about the request; *ret usable only without any. */
-CHECKED enum fault question_prepare(struct cx *cx, struct vault *v, struct bytes request,
+/* version: NULL for the newest. who: NULL where that was looked at before. Complaints about
+ * the request; *ret usable only without any. */
+CHECKED enum fault question_prepare(struct cx *cx, struct vault *v, const struct caller *who,
+                                    struct bytes request,
                                     const uint8_t *version, bool testing,
                                     struct complaints *c, struct opened *ret);
 
@@ -221,14 +231,18 @@ void answer_hold(struct vault *v, const struct policy *session, int64_t arrival_
 CHECKED enum fault vault_catalog(struct cx *cx, struct vault *v, Cohortium__Site *ret);
 CHECKED enum fault vault_codebook(struct cx *cx, struct vault *v, struct bytes call,
                                   struct bytes *ret);
-CHECKED enum fault vault_sites(struct cx *cx, struct vault *v, struct bytes credential,
-                               struct bytes *ret);
+CHECKED enum fault vault_sites(struct cx *cx, struct vault *v, const struct caller *who,
+                               struct bytes credential, struct bytes *ret);
 CHECKED enum fault vault_hello(struct cx *cx, struct vault *v, struct bytes *ret);
 CHECKED enum fault vault_admit(struct cx *cx, struct vault *v, struct bytes credential);
+/* And it is the caller's own. */
+CHECKED enum fault vault_admit_caller(struct cx *cx, struct vault *v,
+                                      const struct caller *who, struct bytes credential);
 
-/* later.c: what the drawer of questions for later is asked; LaterStore -> LaterReply. */
-CHECKED enum fault vault_later(struct cx *cx, struct vault *v, struct bytes body,
-                               struct bytes *ret);
+/* later.c: what the drawer of questions for later is asked; LaterStore -> LaterReply. A
+ * researcher has their own in it; which is next, and how it went, is this node's. */
+CHECKED enum fault vault_later(struct cx *cx, struct vault *v, const struct caller *who,
+                               struct bytes body, struct bytes *ret);
 /* How many of them wait at this node. */
 CHECKED enum fault later_waiting(struct cx *cx, sqlite3 *sql, int64_t now, uint64_t *ret);
 

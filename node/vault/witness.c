@@ -215,7 +215,7 @@ static enum fault add(struct cx *cx, sqlite3 *sql, void *user)
 }
 
 /* Whose log the note claims to be of, its signature, and sizes that can be. */
-static enum fault open_call(struct cx *cx, struct adding *a)
+static enum fault open_call(struct cx *cx, const struct caller *caller, struct adding *a)
 {
     const struct manifest *manifest = a->v->manifest;
     const Cohortium__Manifest *m = manifest->body;
@@ -231,6 +231,9 @@ static enum fault open_call(struct cx *cx, struct adding *a)
     }
     if (a->who == NULL)
         return cx_fail(cx, FAULT_MISSING, "witness: a checkpoint of no other member's log");
+    if (caller->member == NULL || !member_same(caller->member, a->who))
+        return cx_fail(cx, FAULT_DENIED,
+                       "a member shows checkpoints of its own log, no others");
     if (checkpoint_verify(cx, a->call->checkpoint, origin, a->who->signing_key.data,
                           &a->shown.size, a->shown.root) != FAULT_NONE)
         return cx_prefix(cx, "witness: ");
@@ -251,8 +254,8 @@ static enum fault open_call(struct cx *cx, struct adding *a)
     return FAULT_NONE;
 }
 
-enum fault vault_add_checkpoint(struct cx *cx, struct vault *v, struct bytes call,
-                                struct bytes *ret)
+enum fault vault_add_checkpoint(struct cx *cx, struct vault *v, const struct caller *who,
+                                struct bytes call, struct bytes *ret)
 {
     Cohortium__AddCheckpointReply reply = COHORTIUM__ADD_CHECKPOINT_REPLY__INIT;
     Cohortium__AddCheckpointCall *body;
@@ -261,7 +264,7 @@ enum fault vault_add_checkpoint(struct cx *cx, struct vault *v, struct bytes cal
 
     TRY(pb_unpack(cx, &cohortium__add_checkpoint_call__descriptor, call, CALL_MAX, &body));
     a.call = body;
-    TRY(open_call(cx, &a));
+    TRY(open_call(cx, who, &a));
     TRY(db_write(cx, v->db, add, &a));
     if (a.cosign) { /* it is durable: now it may be said */
         TRY(cosignature_sign(cx, a.shown.note, v->origin, v->signing, a.shown.seen_at,

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "node/vault/audit.h"
+#include "node/vault/caller.h"
 
 struct vault;
 
@@ -26,7 +27,8 @@ enum {
 /* ---- services: body in, packed reply out (in cx) ---- */
 /* FAULT_MISSING: of no member; FAULT_DENIED: not signed by it; FAULT_INVALID: no sizes that
  * can be. Otherwise a reply: cosigned, another size was known, or a contradiction. */
-CHECKED enum fault vault_add_checkpoint(struct cx *cx, struct vault *v, struct bytes call,
+CHECKED enum fault vault_add_checkpoint(struct cx *cx, struct vault *v,
+                                        const struct caller *who, struct bytes call,
                                         struct bytes *ret);
 CHECKED enum fault vault_held(struct cx *cx, struct vault *v, struct bytes call,
                               struct bytes *ret);

@@ -125,7 +125,7 @@ static void ipc(struct cx *cx, enum ipc_side sender, struct bytes in)
     (void)close(pair[0]);
     while (ipc_read(cx, &reader, pair[1]) == FAULT_NONE)
         while (ipc_next(&reader, &m, &memory)) {
-            FUZZ_CHECK(ipc_is_allowed(sender, m.kind, m.code, m.body.n));
+            FUZZ_CHECK(ipc_is_allowed(sender, m.kind, m.code, m.body.n, m.from.role));
             free(memory);
         }
     ipc_reader_free(&reader);

@@ -40,10 +40,23 @@ void play_ask(struct play *p, struct vaults *t, const char *analysis, const char
         vaults_seal(cx, vaults_request(t, cx, analysis, formula, cohort), t->researcher));
 }
 
+struct caller play_caller(struct vaults *t, size_t as, size_t site)
+{
+    AUTO_CX struct cx *cx = cx_new(1 << 20, CX_NO_DEADLINE);
+    struct ipc_caller from = {.role = as == site ? IPC_SELF : IPC_MEMBER};
+    struct caller who;
+
+    assert_non_null(cx);
+    if (as != site)
+        memcpy(from.id, t->site[as].v.self->node_id.data, DIGEST_BYTES);
+    CHECK_OK_("caller", cx, caller_open(cx, &t->site[site].v, &from, &who));
+    return who;
+}
+
 void play_forget(struct play *p)
 {
     for (size_t i = 0; i < VAULTS; i++)
-        vault_abort(&p->t->site[i].v, bytes_of(p->digest, DIGEST_BYTES));
+        CHECK_EQ_("abort", play_abort(p, i), FAULT_NONE);
 }
 
 struct session *play_session(struct play *p, size_t site)
@@ -58,18 +71,19 @@ struct session *play_session(struct play *p, size_t site)
     return NULL;
 }
 
-typedef enum fault service_call(struct cx *cx, struct vault *v, struct bytes body,
-                                struct bytes *ret);
+typedef enum fault service_call(struct cx *cx, struct vault *v, const struct caller *who,
+                                struct bytes body, struct bytes *ret);
 
 /* A vault's job: its memory goes, the reply is copied. */
 static enum fault call(struct play *p, size_t site, service_call *service,
                        struct bytes body, struct bytes *ret)
 {
     AUTO_CX struct cx *cx = cx_new(PLAY_MEMORY, CX_NO_DEADLINE);
+    struct caller who = play_caller(p->t, p->as, site);
     struct bytes reply = {0};
 
     assert_non_null(cx);
-    enum fault fault = service(cx, &p->t->site[site].v, body, &reply);
+    enum fault fault = service(cx, &p->t->site[site].v, &who, body, &reply);
     if (fault != FAULT_NONE) {
         (void)snprintf(p->message, sizeof p->message, "%s: %s", fault_name(fault),
                        cx_message(cx));
@@ -79,6 +93,20 @@ static enum fault call(struct play *p, size_t site, service_call *service,
     *ret = bytes_of(cx_memdup(p->cx, reply.p, reply.n), reply.n);
     assert_non_null(ret->p);
     return FAULT_NONE;
+}
+
+static enum fault abort_it(struct cx *cx, struct vault *v, const struct caller *who,
+                           struct bytes body, struct bytes *ret)
+{
+    *ret = (struct bytes){0};
+    return vault_abort(cx, v, who, body);
+}
+
+enum fault play_abort(struct play *p, size_t site)
+{
+    struct bytes nothing;
+
+    return call(p, site, abort_it, bytes_of(p->digest, DIGEST_BYTES), &nothing);
 }
 
 enum fault play_preflight(struct play *p, size_t site)

@@ -18,6 +18,7 @@ struct play {
     struct bytes preflight[VAULTS], accept[VAULTS], vector[VAULTS], proposal;
     struct bytes before[VAULTS]; /* vectors of the round before the newest */
     Cohortium__Answer *answer[VAULTS];
+    size_t as;         /* the site that calls, over a link or at itself; 0: the home node */
     uint32_t round;    /* the next proposal's, or the one that was just made */
     char message[512]; /* of the newest fault */
 };
@@ -27,8 +28,11 @@ void play_free(struct play *p);
 /* A question of the researcher to all sites. */
 void play_ask(struct play *p, struct vaults *t, const char *analysis, const char *formula,
               const char *cohort);
-/* Everybody is told that it ends. */
+/* Who `site` takes `as` for. */
+struct caller play_caller(struct vaults *t, size_t as, size_t site);
+/* Everybody is told that it ends; or one, by `as`. */
 void play_forget(struct play *p);
+enum fault play_abort(struct play *p, size_t site);
 /* The session inside a vault, for a member that lies with its own keys. */
 struct session *play_session(struct play *p, size_t site);
 

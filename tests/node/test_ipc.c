@@ -24,6 +24,16 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* On whoever's behalf. */
+static bool passes(enum ipc_side sender, unsigned kind, unsigned code, size_t size)
+{
+    bool any = false;
+
+    for (unsigned role = 0; role < 256; role++)
+        any = any || ipc_is_allowed(sender, kind, code, size, role);
+    return any;
+}
+
 /* Everything that the table does not name is denied: kinds, codes, directions, sizes. */
 static void test_ipc__what_may_pass(void **state)
 {
@@ -36,40 +46,82 @@ static void test_ipc__what_may_pass(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(calls); i++)
-        assert_true(ipc_is_allowed(IPC_NET, IPC_CALL, calls[i], 100));
-    assert_true(ipc_is_allowed(IPC_NET, IPC_ADMIT, 0, 100));
-    assert_true(ipc_is_allowed(IPC_NET, IPC_LINKS, 0, 100));
-    assert_true(ipc_is_allowed(IPC_NET, IPC_OFFER, 0, LINK_MESSAGE_MAX));
+        assert_true(passes(IPC_NET, IPC_CALL, calls[i], 100));
+    assert_true(passes(IPC_NET, IPC_ADMIT, 0, 100));
+    assert_true(passes(IPC_NET, IPC_LINKS, 0, 100));
+    assert_true(passes(IPC_NET, IPC_OFFER, 0, LINK_MESSAGE_MAX));
     for (unsigned kind = 0; kind < 32; kind++)
         for (unsigned code = 0; code < 300; code++)
-            allowed += ipc_is_allowed(IPC_NET, kind, code, 100);
+            allowed += passes(IPC_NET, kind, code, 100);
     assert_int_equal(allowed, COUNT(calls) + 3);
-    assert_true(ipc_is_allowed(IPC_VAULT, IPC_HELLO, 0, 100));
-    assert_true(ipc_is_allowed(IPC_VAULT, IPC_REPLY, 0, LINK_MESSAGE_MAX));
-    assert_true(ipc_is_allowed(IPC_VAULT, IPC_FAIL, FAULT_DENIED, 100));
-    assert_true(ipc_is_allowed(IPC_VAULT, IPC_MANIFEST, 0, LINK_MESSAGE_MAX));
-    assert_true(ipc_is_allowed(IPC_VAULT, IPC_REVOKED, 0, 32));
-    assert_false(ipc_is_allowed(IPC_NET, IPC_MANIFEST, 0, 100));
-    assert_false(ipc_is_allowed(IPC_NET, IPC_REVOKED, 0, 32));
-    assert_false(ipc_is_allowed(IPC_VAULT, IPC_OFFER, 0, 100));
-    assert_true(ipc_is_allowed(IPC_VAULT, IPC_REVOCATIONS, 0, 1000));
-    assert_false(ipc_is_allowed(IPC_NET, IPC_REVOCATIONS, 0, 1000));
-    assert_true(ipc_is_allowed(IPC_NET, IPC_CALL, SERVICE_REVOCATIONS, 1000));
-    assert_false(ipc_is_allowed(IPC_NET, IPC_CALL, SERVICE_REVOCATIONS, 1 << 20));
-    assert_true(ipc_is_allowed(IPC_VAULT, IPC_GREW, 0, 0));
-    assert_true(ipc_is_allowed(IPC_VAULT, IPC_ASK_PEERS, 0, 0));
-    assert_false(ipc_is_allowed(IPC_VAULT, IPC_GREW, 0, 1)); /* nothing of the log in it */
-    assert_false(ipc_is_allowed(IPC_VAULT, IPC_ASK_PEERS, 0, 9));
-    assert_false(ipc_is_allowed(IPC_NET, IPC_GREW, 0, 0));
-    assert_false(ipc_is_allowed(IPC_NET, IPC_CALL, SERVICE_WITNESS, 100));
-    assert_false(ipc_is_allowed(IPC_NET, IPC_CALL, SERVICE_ADD_CHECKPOINT, 17 * 1024));
-    assert_false(ipc_is_allowed(IPC_VAULT, IPC_CALL, SERVICE_STEP, 100));
-    assert_false(ipc_is_allowed(IPC_NET, IPC_REPLY, 0, 100));
-    assert_false(ipc_is_allowed(IPC_NET, IPC_CALL, SERVICE_STEP, LINK_MESSAGE_MAX + 1u));
-    assert_false(ipc_is_allowed(IPC_NET, IPC_CALL, SERVICE_PREFLIGHT, LINK_MESSAGE_MAX));
-    assert_false(ipc_is_allowed(IPC_NET, IPC_CALL, SERVICE_ABORT, 100 * 1024));
-    assert_false(ipc_is_allowed(IPC_NET, IPC_LINKS, 0, LINK_MESSAGE_MAX));
-    assert_false(ipc_is_allowed(IPC_VAULT, IPC_FAIL, FAULT_DENIED, LINK_MESSAGE_MAX));
+    assert_true(passes(IPC_VAULT, IPC_HELLO, 0, 100));
+    assert_true(passes(IPC_VAULT, IPC_REPLY, 0, LINK_MESSAGE_MAX));
+    assert_true(passes(IPC_VAULT, IPC_FAIL, FAULT_DENIED, 100));
+    assert_true(passes(IPC_VAULT, IPC_MANIFEST, 0, LINK_MESSAGE_MAX));
+    assert_true(passes(IPC_VAULT, IPC_REVOKED, 0, 32));
+    assert_false(passes(IPC_NET, IPC_MANIFEST, 0, 100));
+    assert_false(passes(IPC_NET, IPC_REVOKED, 0, 32));
+    assert_false(passes(IPC_VAULT, IPC_OFFER, 0, 100));
+    assert_true(passes(IPC_VAULT, IPC_REVOCATIONS, 0, 1000));
+    assert_false(passes(IPC_NET, IPC_REVOCATIONS, 0, 1000));
+    assert_true(passes(IPC_NET, IPC_CALL, SERVICE_REVOCATIONS, 1000));
+    assert_false(passes(IPC_NET, IPC_CALL, SERVICE_REVOCATIONS, 1 << 20));
+    assert_true(passes(IPC_VAULT, IPC_GREW, 0, 0));
+    assert_true(passes(IPC_VAULT, IPC_ASK_PEERS, 0, 0));
+    assert_false(passes(IPC_VAULT, IPC_GREW, 0, 1)); /* nothing of the log in it */
+    assert_false(passes(IPC_VAULT, IPC_ASK_PEERS, 0, 9));
+    assert_false(passes(IPC_NET, IPC_GREW, 0, 0));
+    assert_false(passes(IPC_NET, IPC_CALL, SERVICE_WITNESS, 100));
+    assert_false(passes(IPC_NET, IPC_CALL, SERVICE_ADD_CHECKPOINT, 17 * 1024));
+    assert_false(passes(IPC_VAULT, IPC_CALL, SERVICE_STEP, 100));
+    assert_false(passes(IPC_NET, IPC_REPLY, 0, 100));
+    assert_false(passes(IPC_NET, IPC_CALL, SERVICE_STEP, LINK_MESSAGE_MAX + 1u));
+    assert_false(passes(IPC_NET, IPC_CALL, SERVICE_PREFLIGHT, LINK_MESSAGE_MAX));
+    assert_false(passes(IPC_NET, IPC_CALL, SERVICE_ABORT, 100 * 1024));
+    assert_false(passes(IPC_NET, IPC_LINKS, 0, LINK_MESSAGE_MAX));
+    assert_false(passes(IPC_VAULT, IPC_FAIL, FAULT_DENIED, LINK_MESSAGE_MAX));
+}
+
+/* On whose behalf each may be said, and on nobody else's: a researcher steps no session, a
+ * member opens no drawer, and the vault speaks for nobody. */
+static void test_ipc__on_whose_behalf(void **state)
+{
+    enum { S = IPC_SELF, M = IPC_MEMBER, R = IPC_RESEARCHER };
+    static const struct {
+        const char *what;
+        unsigned kind, code, roles;
+    } rows[] = {
+        {"catalog", IPC_CALL, SERVICE_CATALOG, M},
+        {"codebook", IPC_CALL, SERVICE_CODEBOOK, S | M},
+        {"sites", IPC_CALL, SERVICE_SITES, R},
+        {"preflight", IPC_CALL, SERVICE_PREFLIGHT, S | M},
+        {"begin", IPC_CALL, SERVICE_BEGIN, S | M},
+        {"step", IPC_CALL, SERVICE_STEP, S | M},
+        {"abort", IPC_CALL, SERVICE_ABORT, S | M},
+        {"drawer", IPC_CALL, SERVICE_DRAWER, S | R},
+        {"checkpoint", IPC_CALL, SERVICE_ADD_CHECKPOINT, M},
+        {"prove", IPC_CALL, SERVICE_PROVE, S | M},
+        {"held", IPC_CALL, SERVICE_HELD, M},
+        {"revocations", IPC_CALL, SERVICE_REVOCATIONS, M},
+        {"round", IPC_CALL, SERVICE_ROUND, S},
+        {"round done", IPC_CALL, SERVICE_ROUND_DONE, S},
+        {"peer holds", IPC_CALL, SERVICE_PEER_HOLDS, S},
+        {"admit", IPC_ADMIT, 0, R},
+        {"links", IPC_LINKS, 0, S},
+        {"offer", IPC_OFFER, 0, M},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++)
+        for (unsigned role = 0; role < 256; role++) {
+            bool one = role == S || role == M || role == R; /* not two at once */
+
+            CHECK_EQ_(rows[i].what,
+                      ipc_is_allowed(IPC_NET, rows[i].kind, rows[i].code, 1, role),
+                      one && (rows[i].roles & role) != 0);
+        }
+    for (unsigned role = 0; role < 256; role++)
+        CHECK_EQ_("the vault", ipc_is_allowed(IPC_VAULT, IPC_REPLY, 0, 1, role), role == 0);
 }
 
 /* What a compromised net writes: the reader takes nothing of it. */
@@ -80,15 +132,25 @@ static void test_ipc__denied_frames_end_it(void **state)
         uint8_t header[IPC_HEADER];
         enum fault want;
     } rows[] = {
-        {"an abort of nothing", {0, 0, 0, 0, IPC_CALL, 0, SERVICE_ABORT, 0}, FAULT_NONE},
+        {"an abort of nothing",
+         {0, 0, 0, 0, IPC_CALL, 0, SERVICE_ABORT, 0, [16] = IPC_MEMBER},
+         FAULT_NONE},
+        {"an abort for nobody", {0, 0, 0, 0, IPC_CALL, 0, SERVICE_ABORT, 0}, FAULT_FORMAT},
+        {"an abort for a researcher",
+         {0, 0, 0, 0, IPC_CALL, 0, SERVICE_ABORT, 0, [16] = IPC_RESEARCHER},
+         FAULT_FORMAT},
         {"a kind that is not there", {0, 0, 0, 0, 19, 0, 0, 0}, FAULT_FORMAT},
         {"a revocation from net", {0, 0, 0, 0, IPC_REVOKED, 0, 0, 0}, FAULT_FORMAT},
         {"a reply from net", {0, 0, 0, 0, IPC_REPLY, 0, 0, 0}, FAULT_FORMAT},
-        {"a service that is not there", {0, 0, 0, 0, IPC_CALL, 0, 77, 0}, FAULT_FORMAT},
-        {"a length of 4 GiB",
-         {255, 255, 255, 255, IPC_CALL, 0, SERVICE_STEP, 0},
+        {"a service that is not there",
+         {0, 0, 0, 0, IPC_CALL, 0, 77, 0, [16] = IPC_SELF},
          FAULT_FORMAT},
-        {"a code of two bytes", {0, 0, 0, 0, IPC_CALL, 0, SERVICE_STEP, 1}, FAULT_FORMAT},
+        {"a length of 4 GiB",
+         {255, 255, 255, 255, IPC_CALL, 0, SERVICE_STEP, 0, [16] = IPC_SELF},
+         FAULT_FORMAT},
+        {"a code of two bytes",
+         {0, 0, 0, 0, IPC_CALL, 0, SERVICE_STEP, 1, [16] = IPC_SELF},
+         FAULT_FORMAT},
     };
 
     (void)state;
@@ -121,7 +183,10 @@ static void test_ipc__a_writer_does_not_wait(void **state)
     struct ipc_writer w = {.sender = IPC_NET};
     struct ipc_reader r = {.sender = IPC_NET};
     uint8_t *body = calloc(1, BODY), *memory;
-    struct ipc_message m = {.kind = IPC_CALL, .code = SERVICE_STEP, .body = {body, BODY}};
+    struct ipc_message m = {.kind = IPC_CALL,
+                            .code = SERVICE_STEP,
+                            .from = {.role = IPC_MEMBER, .id = {1, [31] = 32}},
+                            .body = {body, BODY}};
     enum fault fault = FAULT_NONE;
     uint64_t put = 0, got = 0;
     int pair[2];
@@ -144,6 +209,8 @@ static void test_ipc__a_writer_does_not_wait(void **state)
         while (ipc_next(&r, &m, &memory)) {
             CHECK_EQ_("in order", m.id, got);
             CHECK_EQ_("whole", m.body.n, BODY);
+            CHECK_("whose", m.from.role == IPC_MEMBER && m.from.id[0] == 1 &&
+                                m.from.id[30] == 0 && m.from.id[31] == 32);
             CHECK_EQ_("to its last byte", m.body.p[BODY - 1], (uint8_t)got);
             free(memory);
             got++;
@@ -154,7 +221,8 @@ static void test_ipc__a_writer_does_not_wait(void **state)
     m = (struct ipc_message){.kind = IPC_HELLO};
     CHECK_EQ_("the table holds for it", ipc_put(cx, &w, pair[0], &m), FAULT_INTERNAL);
     (void)close(pair[1]);
-    m = (struct ipc_message){.kind = IPC_CALL, .code = SERVICE_STEP};
+    m = (struct ipc_message){
+        .kind = IPC_CALL, .code = SERVICE_STEP, .from = {.role = IPC_SELF}};
     CHECK_EQ_("nobody there", ipc_put(cx, &w, pair[0], &m), FAULT_UNAVAILABLE);
     ipc_writer_free(&w);
     ipc_reader_free(&r);
@@ -166,6 +234,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ipc__what_may_pass),
+        cmocka_unit_test(test_ipc__on_whose_behalf),
         cmocka_unit_test(test_ipc__denied_frames_end_it),
         cmocka_unit_test(test_ipc__a_writer_does_not_wait),
     };

@@ -8,13 +8,27 @@
 
 static struct cx *cx;
 
+/* Whose it is, or this node itself. */
+static struct caller caller_for(const Cohortium__LaterStore *store)
+{
+    struct caller who = {.role = IPC_RESEARCHER};
+
+    if (strcmp(store->act, "next") == 0 || strcmp(store->act, "end") == 0 ||
+        strcmp(store->act, "again") == 0)
+        return play_caller(&t, HOME, HOME);
+    if (store->issuer.len == sizeof who.researcher)
+        memcpy(who.researcher, store->issuer.data, sizeof who.researcher);
+    return who;
+}
+
 static Cohortium__LaterReply *drawer(const Cohortium__LaterStore *store, enum fault want)
 {
     struct bytes packed, body;
     Cohortium__LaterReply *reply = NULL;
+    struct caller who = caller_for(store);
 
     CHECK_OK_("store", cx, pb_pack(cx, &store->base, &packed));
-    CHECK_EQ_(store->act, vault_later(cx, &t.site[HOME].v, packed, &body), want);
+    CHECK_EQ_(store->act, vault_later(cx, &t.site[HOME].v, &who, packed, &body), want);
     if (want == FAULT_NONE)
         CHECK_OK_(
             "reply", cx,
@@ -181,6 +195,40 @@ static void test_later__nobody_elses(void **state)
     CHECK_EQ_("is gone", take(r)->n_cards, 0);
 }
 
+/* Whoever brings it: each act is for its researcher, or for this node alone. */
+static void test_later__by_whom(void **state)
+{
+    static const struct {
+        const char *act;
+        bool node; /* this node's; else the researcher's */
+    } rows[] = {{"keep", false}, {"list", false}, {"take", false}, {"drop", false},
+                {"next", true},  {"end", true},   {"again", true}};
+    Cohortium__Request *r = question();
+    uint8_t other[DIGEST_BYTES] = {1};
+
+    (void)state;
+    (void)keep(r, t.researcher, FAULT_NONE);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        Cohortium__LaterStore s = store_of(rows[i].act, r);
+        struct caller issuer = {.role = IPC_RESEARCHER}, another = issuer,
+                      self = play_caller(&t, HOME, HOME),
+                      member = play_caller(&t, LIAR, HOME);
+        struct bytes packed, body;
+
+        memcpy(issuer.researcher, r->stamp->issuer.data, DIGEST_BYTES);
+        memcpy(another.researcher, other, DIGEST_BYTES);
+        memcpy(member.researcher, r->stamp->issuer.data, DIGEST_BYTES);
+        const struct caller *refused[] = {&another, &member,
+                                          rows[i].node ? &issuer : &self};
+        CHECK_OK_("store", cx, pb_pack(cx, &s.base, &packed));
+        for (size_t k = 0; k < COUNT(refused); k++)
+            CHECK_EQ_(rows[i].act,
+                      vault_later(cx, &t.site[HOME].v, refused[k], packed, &body),
+                      FAULT_DENIED);
+    }
+    CHECK_EQ_("untouched", take(r)->n_cards, 1);
+}
+
 /* Sixteen of one researcher; a finished one counts until it is fetched or expires. */
 static void test_later__bounded(void **state)
 {
@@ -261,6 +309,7 @@ int main(void)
         UNDER(testing, test_later__not_of_a_revoked_credential),
         UNDER(testing, test_later__one_id_one_request),
         UNDER(testing, test_later__nobody_elses),
+        UNDER(testing, test_later__by_whom),
         UNDER(testing, test_later__bounded),
         UNDER(testing, test_later__tried_and_tried_again),
         UNDER(testing, test_later__survives_a_restart),

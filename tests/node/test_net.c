@@ -45,6 +45,21 @@ static void test_net__who_may_link(void **state)
     node_stop(&n);
 }
 
+/* The vault hears who it was. A codebook is looked for on the node's own behalf. */
+static void check_caller(const struct ipc_message *m, bool member, enum service service)
+{
+    if (!member && service == SERVICE_CODEBOOK) {
+        CHECK_EQ_("its own", m->from.role, IPC_SELF);
+        return;
+    }
+    CHECK_EQ_("its role", m->from.role, member ? IPC_MEMBER : IPC_RESEARCHER);
+    uint8_t id[DIGEST_BYTES];
+
+    digest_of(bytes_of(keys_signing_public(member ? c.node[1] : c.researcher), KEY_BYTES),
+              id);
+    assert_memory_equal(m->from.id, id, DIGEST_BYTES);
+}
+
 /* The services, who may call which, and what of it reaches the vault. */
 static void test_net__who_may_call_what(void **state)
 {
@@ -87,6 +102,7 @@ static void test_net__who_may_call_what(void **state)
             peer_run(peer, 20);
             struct ipc_message m = next_call(&n, LONG);
             CHECK_EQ_("reaches the vault", m.kind, IPC_CALL);
+            check_caller(&m, who == 0, rows[i].service);
             bool kept =
                 rows[i].service == SERVICE_PENDING || rows[i].service == SERVICE_LATER;
             CHECK_EQ_("as what it is", m.code, kept ? SERVICE_DRAWER : rows[i].service);
@@ -97,6 +113,60 @@ static void test_net__who_may_call_what(void **state)
     CHECK_EQ_("nothing else reached it", next_call(&n, 50).kind, 0);
     peer_free(member);
     peer_free(person);
+    node_stop(&n);
+}
+
+/* Over a relay the vault hears of the far end, not of the relay that hands the bytes on;
+ * and of the relay where it asks in its own name. */
+static void test_net__a_relay_is_not_who_it_carries(void **state)
+{
+    struct result far, own;
+    struct node n;
+    char endpoint[64];
+
+    (void)state;
+    node_start(&n);
+    struct peer *relay = linked_as(&n, c.node[1], (struct bytes){0});
+    struct peer *member = link_as(&n, c.node[2], (struct bytes){0});
+
+    hub_forget(member->hub, c.id[0]); /* not directly */
+    hub_set_own_id(relay->hub, c.id[1]);
+    hub_set_own_id(member->hub, c.id[2]);
+    memcpy(relay->id, c.id[1], DIGEST_BYTES);
+    peer_listen(relay, 0);
+    (void)snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:%d", hub_port(relay->hub));
+    CHECK_OK_("dial", member->cx,
+              hub_dial(member->cx, member->hub, endpoint, relay->key, c.id[1],
+                       bytes_of(c.id[2], DIGEST_BYTES), true));
+    (void)peer_begin(relay, SERVICE_ABORT, bytes_of("x", 1), LONG, &own);
+    peer_run(relay, 50);
+    struct ipc_message m = next_call(&n, LONG);
+    CHECK_EQ_("the relay's own", m.code, SERVICE_ABORT);
+    CHECK_("is the relay's",
+           m.from.role == IPC_MEMBER && memcmp(m.from.id, c.id[1], DIGEST_BYTES) == 0);
+    answer(&n, m.id, FAULT_DENIED);
+    assert_true(peer_until(relay, &own.done, 1, LONG));
+    peer_start(relay);
+    assert_true(peer_until(member, &member->ups, 1, LONG));
+    CHECK_OK_("reach", member->cx,
+              hub_reach(member->cx, member->hub, NULL, 0, keys_link_public(c.node[0]),
+                        c.id[0], (struct bytes){0}, true));
+    assert_true(peer_until(member, &member->ups, 2, LONG));
+    member->link = hub_find(member->hub, c.id[0]);
+    assert_non_null(member->link);
+    CHECK_("relayed", link_relay(member->link) != NULL &&
+                          memcmp(link_relay(member->link)->id, c.id[1], DIGEST_BYTES) == 0);
+    (void)peer_begin(member, SERVICE_ABORT, bytes_of("x", 1), LONG, &far);
+    peer_run(member, 50);
+    m = next_call(&n, LONG);
+    CHECK_EQ_("over the relay", m.code, SERVICE_ABORT);
+    CHECK_("is the far end's",
+           m.from.role == IPC_MEMBER && memcmp(m.from.id, c.id[2], DIGEST_BYTES) == 0);
+    answer(&n, m.id, FAULT_NONE);
+    assert_true(peer_until(member, &far.done, 1, LONG));
+    CHECK_EQ_("answered", far.fault, FAULT_NONE);
+    peer_free(member);
+    peer_free(relay);
     node_stop(&n);
 }
 
@@ -369,6 +439,7 @@ int main(void)
         cmocka_unit_test(test_net__an_id_is_hex),
         cmocka_unit_test(test_net__who_may_link),
         cmocka_unit_test(test_net__who_may_call_what),
+        cmocka_unit_test(test_net__a_relay_is_not_who_it_carries),
         cmocka_unit_test(test_net__does_not_wait_for_the_vault),
         cmocka_unit_test(test_net__a_researcher_is_bounded),
         cmocka_unit_test(test_net__a_revoked_credential_closes_its_link),

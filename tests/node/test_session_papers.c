@@ -368,16 +368,17 @@ static void test_session__aborted_at_work(void **state)
 {
     struct play p;
     struct session *s;
+    struct caller home = play_caller(&t, HOME, VICTIM);
     AUTO_CX struct cx *cx = cx_new(1 << 20, CX_NO_DEADLINE);
     (void)state;
 
     assert_non_null(cx);
     ask(&p, "age >= 30");
     play_start(&p);
-    CHECK_OK_("find", cx, session_find(cx, &t.site[VICTIM].v, p.digest, &s));
+    CHECK_OK_("find", cx, session_find(cx, &t.site[VICTIM].v, &home, p.digest, &s));
     play_forget(&p);
     session_unlock(&t.site[VICTIM].v, s);
-    CHECK_EQ_("gone", session_find(cx, &t.site[VICTIM].v, p.digest, &s), FAULT_MISSING);
+    CHECK_EQ_("gone", session_find(cx, &t.site[VICTIM].v, &home, p.digest, &s), FAULT_MISSING);
     play_free(&p);
 }
 

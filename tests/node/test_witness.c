@@ -11,6 +11,7 @@
 
 #include "node/vault/audit_report.h"
 #include "protocol/base/clock.h"
+#include "tests/node/coordinator.h"
 #include "tests/node/vaults_private.h"
 
 static struct vaults t;
@@ -59,18 +60,30 @@ static Cohortium__RoundReply *plan(size_t site)
     return reply;
 }
 
-static enum fault add(size_t witness, const Cohortium__AddCheckpointCall *call,
-                      Cohortium__AddCheckpointReply **ret)
+static enum fault add_by(size_t by, size_t witness,
+                         const Cohortium__AddCheckpointCall *call,
+                         Cohortium__AddCheckpointReply **ret)
 {
     struct bytes packed, out;
+    struct caller who = play_caller(&t, by, witness);
 
     CHECK_OK_("pack", cx, pb_pack(cx, &call->base, &packed));
-    enum fault fault = vault_add_checkpoint(cx, vault(witness), packed, &out);
+    enum fault fault = vault_add_checkpoint(cx, vault(witness), &who, packed, &out);
     if (fault == FAULT_NONE)
         CHECK_OK_(
             "unpack", cx,
             pb_unpack(cx, &cohortium__add_checkpoint_reply__descriptor, out, 1 << 16, ret));
     return fault;
+}
+
+/* By whose log it is; by some other member, where that is the witness's or nobody's. */
+static enum fault add(size_t witness, const Cohortium__AddCheckpointCall *call,
+                      Cohortium__AddCheckpointReply **ret)
+{
+    for (size_t i = 0; i < VAULTS; i++)
+        if (i != witness && checkpoint_claims(call->checkpoint, vault(i)->origin))
+            return add_by(i, witness, call, ret);
+    return add_by((witness + 1) % VAULTS, witness, call, ret);
 }
 
 static size_t site_of(struct bytes node_id)
@@ -318,6 +331,7 @@ static void test_witness__only_members_and_whole_calls(void **state)
     size = held_of(0, 1)->size;
     c = by_hand(size + 1, 1, vault(1)->signing, size, clock_utc_ms());
     CHECK_EQ_("our own log", add(1, c, &reply), FAULT_MISSING);
+    CHECK_EQ_("brought by another", add_by(2, 0, c, &reply), FAULT_DENIED);
     c->checkpoint = TEXT("cohortium/0000000000000000/nobody\n5\n");
     CHECK_EQ_("nobody's log", add(0, c, &reply), FAULT_MISSING);
     c = by_hand(size + 1, 1, vault(1)->signing, size, clock_utc_ms());
@@ -328,7 +342,8 @@ static void test_witness__only_members_and_whole_calls(void **state)
     c->n_proof = 1;
     c->proof[0].len = 31;
     CHECK_EQ_("a short hash", add(0, c, &reply), FAULT_INVALID);
-    CHECK_EQ_("no call", vault_add_checkpoint(cx, vault(0), text_of("x"), &out),
+    struct caller who = play_caller(&t, 1, 0);
+    CHECK_EQ_("no call", vault_add_checkpoint(cx, vault(0), &who, text_of("x"), &out),
               FAULT_FORMAT);
     CHECK_EQ_("nothing is kept of it", held_of(0, 1)->size, size);
 }

@@ -62,6 +62,9 @@ bool ipc_is_allowed(enum ipc_side sender, unsigned kind, unsigned code, size_t s
  * serialise. */
 CHECKED enum fault ipc_send(struct cx *cx, int fd, enum ipc_side sender,
                             const struct ipc_message *message);
+/* Several, short ones in one write. */
+CHECKED enum fault ipc_send_all(struct cx *cx, int fd, enum ipc_side sender,
+                                const struct ipc_message *messages, size_t n);
 
 /* For who must not wait (net's loop: a vault that waits for it would wait for ever). Sends
  * what the socket takes and keeps the rest, IPC_WAITING_MAX bytes at most. */

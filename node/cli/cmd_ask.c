@@ -155,7 +155,7 @@ static enum fault ask_line(struct batch *b, struct cx *cx, char **words, int n,
     enum fault fault = ask(b->cli, b->home, cx, &asking);
     b->asked++;
     if (b->timing)
-        (void)fprintf(b->cli->err, "%s:%u: %.1f ms\n", b->file, b->line,
+        (void)fprintf(b->cli->err, "%s:%u: %.3f ms\n", b->file, b->line,
                       (double)(clock_mono_us() - begin) / 1000.0);
     return fault;
 }

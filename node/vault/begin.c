@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "node/log.h"
 #include "node/vault/session.h"
 #include "protocol/base/clock.h"
 
@@ -189,14 +190,15 @@ static enum fault repeat_answer(struct cx *cx, struct vault *v, struct session *
     return FAULT_NONE;
 }
 
-static enum fault answer_alone(struct cx *cx, struct vault *v, struct session *s,
+static enum fault decide_alone(struct cx *cx, struct vault *v, struct session *s,
                                Cohortium__Answer **ret)
 {
     struct release *release;
     Cohortium__Release *r;
     const char *details;
+    struct owed owed;
 
-    TRY(bysite_answer(s->cx, v, &s->o, &s->policy, s->question, &release, &details));
+    TRY(bysite_answer(s->cx, v, &s->o, &s->policy, s->question, &release, &details, &owed));
     TRY(pb_unpack(s->cx, &cohortium__release__descriptor, release_body(release),
                   envelope_bound(ENVELOPE_RELEASE), &r));
     struct decision d = {
@@ -207,10 +209,27 @@ static enum fault answer_alone(struct cx *cx, struct vault *v, struct session *s
         .release_body = release_body(release),
         .released = r->released,
         .details = details,
+        .owed = owed,
     };
-    TRY(decision_record(cx, v, &d, ret));
-    answer_hold(v, &s->policy, s->arrival_us);
-    return FAULT_NONE;
+    return decision_record(cx, v, &d, ret);
+}
+
+static enum fault answer_alone(struct cx *cx, struct vault *v, struct session *s,
+                               Cohortium__Answer **ret)
+{
+    enum fault fault = decide_alone(cx, v, s, ret);
+
+    if (fault == FAULT_NONE) {
+        answer_hold(v, &s->policy, s->arrival_us);
+        return FAULT_NONE;
+    }
+    /* Rows were looked at, whatever came of it: that is charged before the fault is told.
+     */
+    AUTO_CX struct cx *own = cx_new(JOB_MEMORY, CX_NO_DEADLINE);
+    if (own == NULL || charge_write(own, v, &s->o, s->question) != FAULT_NONE)
+        log_warning("a question that failed was not charged: %s",
+                    own != NULL ? cx_message(own) : "out of memory");
+    return fault;
 }
 
 static enum fault accept(struct cx *cx, struct vault *v, struct session *s,
@@ -219,7 +238,6 @@ static enum fault accept(struct cx *cx, struct vault *v, struct session *s,
     Cohortium__Accept a = COHORTIUM__ACCEPT__INIT;
     Cohortium__Stamp stamp = COHORTIUM__STAMP__INIT;
     uint8_t nonce[32], head[32];
-    uint64_t rows;
     struct envelope e;
 
     s->secret = sodium_malloc(KEY_BYTES);
@@ -231,7 +249,7 @@ static enum fault accept(struct cx *cx, struct vault *v, struct session *s,
     randombytes_buf(nonce, sizeof nonce);
     TRY(stamp_fill(cx, &stamp, s->manifest, v->self->node_id.data,
                    s->o.request.body->stamp->request_id.data, ACCEPT_TTL_MS));
-    TRY(vault_ledger_head(cx, v, s->o.dataset->cb->body->patient_namespace, head, &rows));
+    TRY(vault_ledger_head(cx, v, s->o.dataset->cb->body->patient_namespace, head));
     a.stamp = &stamp;
     a.request = PB_DATA(bytes_of(s->request, DIGEST_BYTES));
     a.question = PB_DATA(bytes_of(s->question, DIGEST_BYTES));

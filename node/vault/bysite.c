@@ -27,13 +27,17 @@ struct alone {
     struct site_sums guards; /* of the newest scan that had some */
     double *sums_of_guards;
     const char *why; /* objection; NULL: none */
+    bool regions_stand;
 };
 
-static enum fault write_ledger(struct cx *cx, sqlite3 *sql, void *user)
+static enum fault write_owed(struct cx *cx, sqlite3 *sql, void *user)
 {
     const struct alone *a = user;
     const struct opened *o = a->o;
 
+    TRY(charge_add(cx, sql, o, a->question));
+    if (!a->regions_stand)
+        return FAULT_NONE;
     return ledger_add(cx, sql, o->dataset->cb, o->dataset->version, a->question,
                       &o->regions, a->bitmaps, o->dataset->patients.count,
                       o->plan.quasi_columns, o->plan.n_quasi_columns);
@@ -144,17 +148,19 @@ static enum fault judge(struct cx *cx, struct alone *a, struct release **ret)
 
 enum fault bysite_answer(struct cx *cx, struct vault *v, const struct opened *o,
                          const struct policy *session, const uint8_t question[32],
-                         struct release **ret, const char **ret_details)
+                         struct release **ret, const char **ret_details,
+                         struct owed *ret_owed)
 {
-    struct alone a = {.v = v, .o = o, .session = session, .question = question};
+    struct alone *a;
 
-    TRY(charge_write(cx, v, o, question));
-    TRY(judge_regions(cx, &a));
-    if (a.why == NULL)
-        TRY(db_write(cx, v->db, write_ledger, &a));
-    TRY(judge(cx, &a, ret));
+    CX_NEW(cx, a, 1);
+    *a = (struct alone){.v = v, .o = o, .session = session, .question = question};
+    TRY(judge_regions(cx, a));
+    a->regions_stand = a->why == NULL;
+    TRY(judge(cx, a, ret));
     *ret_details =
-        cx_printf(cx, "by site; %s%s", a.why != NULL ? a.why : "", release_details(*ret));
+        cx_printf(cx, "by site; %s%s", a->why != NULL ? a->why : "", release_details(*ret));
+    *ret_owed = (struct owed){.write = write_owed, .user = a};
     return *ret_details != NULL ? FAULT_NONE : FAULT_MEMORY;
 }
 

@@ -16,7 +16,6 @@ struct find {
     size_t n;
     const char *name_space;
     uint8_t head[32];
-    uint64_t rows;
     const struct credential *who;
     Cohortium__LogRecord *record;
     const char *details;
@@ -43,17 +42,16 @@ static enum fault find_head(struct cx *cx, sqlite3 *sql, void *user)
 {
     struct find *f = user;
 
-    return ledger_head(cx, sql, f->name_space, f->head, &f->rows);
+    return ledger_head(cx, sql, f->name_space, f->head);
 }
 
 enum fault vault_ledger_head(struct cx *cx, struct vault *v, const char *name_space,
-                             uint8_t ret[32], uint64_t *ret_rows)
+                             uint8_t ret[32])
 {
     struct find f = {.name_space = name_space};
 
     TRY(db_read(cx, v->db, find_head, &f));
     memcpy(ret, f.head, sizeof f.head);
-    *ret_rows = f.rows;
     return FAULT_NONE;
 }
 

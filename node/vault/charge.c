@@ -2,8 +2,11 @@
  * charge.c - what a question costs and the request's id: looked up before anything is
  * accepted, durable before a vector or a site's own answer leaves.
  *
- * Neither may depend on a row (DISCLOSURE.md 0.6): so a question is charged before the
- * first region is counted, whatever comes of it, and never again.
+ * Neither may depend on a row (DISCLOSURE.md 0.6): so a question of several sites is
+ * charged before the first region is counted, whatever comes of it, and never again. Of a
+ * site that is asked alone nothing leaves before its decision: there charge, regions and
+ * record are one commit, and a question that ends in a fault is charged before the fault is
+ * told.
  */
 #include "node/vault/session.h"
 #include "protocol/base/clock.h"
@@ -63,15 +66,24 @@ enum fault charge_look(struct cx *cx, struct vault *v, const struct opened *o,
 
 /* ---- before anything leaves ---- */
 
+enum fault charge_add(struct cx *cx, sqlite3 *sql, const struct opened *o,
+                      const uint8_t question[32])
+{
+    struct charge c = {.o = o, .question = question};
+    const Cohortium__Request *r = o->request.body;
+
+    TRY(set_form(cx, &c));
+    TRY(permits_charge(cx, sql, r->permit.data, o->permit.body->budget, question));
+    TRY(forms_add(cx, sql, c.form));
+    return replay_note(cx, sql, r->stamp->issuer.data, r->stamp->request_id.data,
+                       o->request.envelope.digest, r->stamp->expires_at, clock_utc_ms());
+}
+
 static enum fault write_charge(struct cx *cx, sqlite3 *sql, void *user)
 {
     const struct charge *c = user;
-    const Cohortium__Request *r = c->o->request.body;
 
-    TRY(permits_charge(cx, sql, r->permit.data, c->o->permit.body->budget, c->question));
-    TRY(forms_add(cx, sql, c->form));
-    return replay_note(cx, sql, r->stamp->issuer.data, r->stamp->request_id.data,
-                       c->o->request.envelope.digest, r->stamp->expires_at, clock_utc_ms());
+    return charge_add(cx, sql, c->o, c->question);
 }
 
 enum fault charge_write(struct cx *cx, struct vault *v, const struct opened *o,
@@ -79,6 +91,5 @@ enum fault charge_write(struct cx *cx, struct vault *v, const struct opened *o,
 {
     struct charge c = {.o = o, .question = question};
 
-    TRY(set_form(cx, &c));
     return db_write(cx, v->db, write_charge, &c);
 }

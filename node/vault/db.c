@@ -24,11 +24,11 @@ struct piece { /* one db_write, on its caller's stack */
 struct db {
     char *path;
     int lock_fd;
-    struct connection *writer; /* the writer thread's alone once it runs */
+    struct connection *writer; /* of the thread that writes */
+    pthread_mutex_t lock;      /* guards all below */
+    pthread_cond_t work_done;
+    bool writes; /* `thread` runs a group */
     pthread_t thread;
-    bool thread_runs;
-    pthread_mutex_t lock; /* guards all below */
-    pthread_cond_t work_there, work_done;
     struct piece *first, **last;
     bool closing;
     uint64_t changes; /* groups committed */
@@ -38,26 +38,36 @@ struct db {
 
 /* ---- the writer ---- */
 
-static enum fault run_piece(struct connection *c, struct piece *p)
+static enum fault run_work(struct connection *c, struct piece *p)
 {
-    TRY(db_execute(p->cx, c->sql, "SAVEPOINT piece"));
     struct connection *before = connection_enter(c);
     enum fault fault = p->work(p->cx, c->sql, p->user);
 
     connection_leave(c, before);
-    if (sqlite3_get_autocommit(
-            c->sql)) /* sqlite gave the whole transaction up: disk full, ... */
-        return fault != FAULT_NONE ? fault
-                                   : cx_fail(p->cx, FAULT_STORAGE,
-                                             "database: the transaction was given up");
+    if (!sqlite3_get_autocommit(c->sql))
+        return fault;
+    /* sqlite gave the whole transaction up: disk full, ... */
+    return fault != FAULT_NONE
+               ? fault
+               : cx_fail(p->cx, FAULT_STORAGE, "database: the transaction was given up");
+}
+
+static enum fault run_piece(struct connection *c, struct piece *p)
+{
+    if (!connection_control(c, CONTROL_SAVEPOINT))
+        return db_failed(p->cx, c->sql);
+    enum fault fault = run_work(c, p);
+
+    if (sqlite3_get_autocommit(c->sql))
+        return fault;
     if (fault != FAULT_NONE) {
-        if (sqlite3_exec(c->sql, "ROLLBACK TO piece", NULL, NULL, NULL) != SQLITE_OK)
-            (void)sqlite3_exec(c->sql, "ROLLBACK", NULL, NULL, NULL);
+        if (!connection_control(c, CONTROL_ROLLBACK_TO))
+            (void)connection_control(c, CONTROL_ROLLBACK);
         else
-            (void)sqlite3_exec(c->sql, "RELEASE piece", NULL, NULL, NULL);
+            (void)connection_control(c, CONTROL_RELEASE);
         return fault;
     }
-    return db_execute(p->cx, c->sql, "RELEASE piece");
+    return connection_control(c, CONTROL_RELEASE) ? FAULT_NONE : db_failed(p->cx, c->sql);
 }
 
 /* Nothing of the group is on disk: those who thought so hear it. */
@@ -71,7 +81,7 @@ static void fail_group(struct connection *c, struct piece *group, const struct p
                                "again",
                                why);
     if (!sqlite3_get_autocommit(c->sql))
-        (void)sqlite3_exec(c->sql, "ROLLBACK", NULL, NULL, NULL);
+        (void)connection_control(c, CONTROL_ROLLBACK);
 }
 
 static const char *why_failed(sqlite3 *sql)
@@ -79,10 +89,26 @@ static const char *why_failed(sqlite3 *sql)
     return sqlite3_errcode(sql) == SQLITE_FULL ? "the disk is full" : sqlite3_errmsg(sql);
 }
 
+/* Alone in its transaction: there is no neighbour that a savepoint would spare. */
+static void run_single(struct connection *c, struct piece *p)
+{
+    p->fault = run_work(c, p);
+    if (sqlite3_get_autocommit(c->sql))
+        return;
+    if (p->fault != FAULT_NONE)
+        (void)connection_control(c, CONTROL_ROLLBACK);
+    else if (!connection_control(c, CONTROL_COMMIT))
+        fail_group(c, p, NULL, why_failed(c->sql));
+}
+
 static void run_group(struct connection *c, struct piece *group)
 {
-    if (sqlite3_exec(c->sql, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
+    if (!connection_control(c, CONTROL_BEGIN_WRITING)) {
         fail_group(c, group, NULL, why_failed(c->sql));
+        return;
+    }
+    if (group->next == NULL) {
+        run_single(c, group);
         return;
     }
     for (struct piece *p = group; p != NULL; p = p->next) {
@@ -94,7 +120,7 @@ static void run_group(struct connection *c, struct piece *group)
             return;
         }
     }
-    if (sqlite3_exec(c->sql, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
+    if (!connection_control(c, CONTROL_COMMIT))
         fail_group(c, group, NULL, why_failed(c->sql));
 }
 
@@ -112,47 +138,46 @@ static struct piece *take_group(struct db *db)
     return group;
 }
 
-static void *writer_main(void *user)
+/* The lock is held, but not while the group runs. */
+static void write_group(struct db *db)
 {
-    struct db *db = user;
+    struct piece *group = take_group(db);
 
-    (void)pthread_mutex_lock(&db->lock);
-    for (;;) {
-        while (db->first == NULL && !db->closing)
-            (void)pthread_cond_wait(&db->work_there, &db->lock);
-        if (db->first == NULL)
-            break;
-        struct piece *group = take_group(db);
-
-        (void)pthread_mutex_unlock(&db->lock);
-        run_group(db->writer, group);
-        (void)pthread_mutex_lock(&db->lock);
-        db->changes++; /* before anybody is told */
-        for (struct piece *p = group, *next; p != NULL; p = next) {
-            next = p->next; /* p is its caller's again once it is done */
-            p->done = true;
-        }
-        (void)pthread_cond_broadcast(&db->work_done);
-    }
+    db->writes = true;
+    db->thread = pthread_self();
     (void)pthread_mutex_unlock(&db->lock);
-    return NULL;
+    run_group(db->writer, group);
+    (void)pthread_mutex_lock(&db->lock);
+    db->writes = false;
+    db->changes++; /* before anybody is told */
+    for (struct piece *p = group, *next; p != NULL; p = next) {
+        next = p->next; /* p is its caller's again once it is done */
+        p->done = true;
+    }
+    (void)pthread_cond_broadcast(&db->work_done);
 }
 
+/* Whoever finds nobody writing writes for all who wait, itself among them: a thread of its
+ * own would be woken, and wake again, for every commit. */
 enum fault db_write(struct cx *cx, struct db *db, db_work *work, void *user)
 {
     struct piece p = {.cx = cx, .work = work, .user = user};
 
-    assert(!pthread_equal(pthread_self(), db->thread)); /* work must not write again */
     (void)pthread_mutex_lock(&db->lock);
+    /* work must not write again */
+    assert(!db->writes || !pthread_equal(pthread_self(), db->thread));
     if (db->closing) {
         (void)pthread_mutex_unlock(&db->lock);
         return cx_fail(cx, FAULT_UNAVAILABLE, "database: it is being closed");
     }
     *db->last = &p;
     db->last = &p.next;
-    (void)pthread_cond_signal(&db->work_there);
-    while (!p.done)
-        (void)pthread_cond_wait(&db->work_done, &db->lock);
+    while (!p.done) {
+        if (db->writes)
+            (void)pthread_cond_wait(&db->work_done, &db->lock);
+        else
+            write_group(db);
+    }
     (void)pthread_mutex_unlock(&db->lock);
     return p.fault;
 }
@@ -202,16 +227,17 @@ enum fault db_read(struct cx *cx, struct db *db, db_work *work, void *user)
 
     TRY(take_reader(cx, db, &c));
     /* One transaction: all that the work reads belongs to one moment. */
-    enum fault fault = db_execute(cx, c->sql, "BEGIN");
+    enum fault fault;
 
-    if (fault == FAULT_NONE) {
+    if (!connection_control(c, CONTROL_BEGIN)) {
+        fault = db_failed(cx, c->sql);
+    } else {
         struct connection *before = connection_enter(c);
 
         fault = work(cx, c->sql, user);
         connection_leave(c, before);
     }
-    if (!sqlite3_get_autocommit(c->sql) &&
-        sqlite3_exec(c->sql, "ROLLBACK", NULL, NULL, NULL) != SQLITE_OK)
+    if (!sqlite3_get_autocommit(c->sql) && !connection_control(c, CONTROL_ROLLBACK))
         connection_close(&c);
     if (c != NULL)
         give_reader(db, c);
@@ -278,11 +304,7 @@ static enum fault open_all(struct cx *cx, struct db *db)
     TRY(own_file(cx, db->path, &db->lock_fd));
     TRY(connection_open(cx, db->path, true, &db->writer));
     TRY(check_whole(cx, db->writer->sql));
-    TRY(db_upgrade(cx, db->writer->sql));
-    if (pthread_create(&db->thread, NULL, writer_main, db) != 0)
-        return cx_fail(cx, FAULT_MEMORY, "database: no thread for the writer");
-    db->thread_runs = true;
-    return FAULT_NONE;
+    return db_upgrade(cx, db->writer->sql);
 }
 
 enum fault db_open(struct cx *cx, const char *path, struct db **ret)
@@ -295,7 +317,6 @@ enum fault db_open(struct cx *cx, const char *path, struct db **ret)
     db->last = &db->first;
     db->path = strdup(path);
     if (pthread_mutex_init(&db->lock, NULL) != 0 ||
-        pthread_cond_init(&db->work_there, NULL) != 0 ||
         pthread_cond_init(&db->work_done, NULL) != 0 || db->path == NULL) {
         free(db->path);
         free(db);
@@ -317,13 +338,11 @@ void db_close(struct db **db)
 
     if (d == NULL)
         return;
-    if (d->thread_runs) {
-        (void)pthread_mutex_lock(&d->lock);
-        d->closing = true;
-        (void)pthread_cond_signal(&d->work_there);
-        (void)pthread_mutex_unlock(&d->lock);
-        (void)pthread_join(d->thread, NULL);
-    }
+    (void)pthread_mutex_lock(&d->lock);
+    d->closing = true; /* what waits is still written */
+    while (d->writes || d->first != NULL)
+        (void)pthread_cond_wait(&d->work_done, &d->lock);
+    (void)pthread_mutex_unlock(&d->lock);
     while (d->readers != NULL) {
         struct connection *c = d->readers;
 
@@ -333,7 +352,6 @@ void db_close(struct db **db)
     connection_close(&d->writer);
     if (d->lock_fd >= 0)
         (void)close(d->lock_fd);
-    (void)pthread_cond_destroy(&d->work_there);
     (void)pthread_cond_destroy(&d->work_done);
     (void)pthread_mutex_destroy(&d->lock);
     free(d->path);

@@ -2,10 +2,10 @@
  * db.h - the vault's SQLite file: catalogue, papers, policy history, ledger, replay ids,
  * log.
  *
- * WAL, synchronous=FULL, foreign keys on. One writer thread commits in groups: db_write
- * queues a piece of work, the writer runs all that waits inside one transaction (a
- * savepoint each), commits, then every waiter returns. So what db_write acknowledged is
- * durable.
+ * WAL, synchronous=FULL, foreign keys on. Commits are of groups: db_write queues a piece of
+ * work; who finds nobody writing runs all that waits inside one transaction (a savepoint
+ * each), commits, and all of them return. So what db_write acknowledged is durable. A piece
+ * may run on any thread that writes, while its own waits.
  */
 #pragma once
 

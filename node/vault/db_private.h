@@ -11,10 +11,23 @@
 
 enum { CONNECTION_STATEMENTS = 96 };
 
+/* What begins and ends transactions; prepared once, too. */
+enum control {
+    CONTROL_BEGIN,
+    CONTROL_BEGIN_WRITING,
+    CONTROL_COMMIT,
+    CONTROL_ROLLBACK,
+    CONTROL_SAVEPOINT,
+    CONTROL_ROLLBACK_TO,
+    CONTROL_RELEASE,
+    CONTROLS
+};
+
 struct connection {
     struct connection *next;
     sqlite3 *sql;
     bool writer;
+    sqlite3_stmt *controls[CONTROLS]; /* NULL: not needed yet */
     size_t n_statements;
     struct kept_statement {
         sqlite3_stmt *stmt;
@@ -29,6 +42,9 @@ void connection_close(struct connection **c);
 struct connection *connection_enter(struct connection *c);
 /* Ends c's turn: statements that the work did not give back are no longer kept. */
 void connection_leave(struct connection *c, struct connection *before);
+
+/* False: sqlite's error is that of c->sql. */
+bool connection_control(struct connection *c, enum control control);
 
 /* Statements without parameters and rows. */
 CHECKED enum fault db_execute(struct cx *cx, sqlite3 *sql, const char *text);

@@ -80,9 +80,32 @@ void connection_close(struct connection **c)
         return;
     for (size_t i = 0; i < (*c)->n_statements; i++)
         (void)sqlite3_finalize((*c)->statements[i].stmt);
+    for (size_t i = 0; i < CONTROLS; i++)
+        (void)sqlite3_finalize((*c)->controls[i]);
     (void)sqlite3_close_v2((*c)->sql);
     free(*c);
     *c = NULL;
+}
+
+bool connection_control(struct connection *c, enum control control)
+{
+    static const char *const texts[CONTROLS] = {
+        [CONTROL_BEGIN] = "BEGIN",
+        [CONTROL_BEGIN_WRITING] = "BEGIN IMMEDIATE",
+        [CONTROL_COMMIT] = "COMMIT",
+        [CONTROL_ROLLBACK] = "ROLLBACK",
+        [CONTROL_SAVEPOINT] = "SAVEPOINT piece",
+        [CONTROL_ROLLBACK_TO] = "ROLLBACK TO piece",
+        [CONTROL_RELEASE] = "RELEASE piece",
+    };
+    sqlite3_stmt **stmt = &c->controls[control];
+
+    if (*stmt == NULL &&
+        sqlite3_prepare_v3(c->sql, texts[control], -1, SQLITE_PREPARE_PERSISTENT, stmt,
+                           NULL) != SQLITE_OK)
+        return false;
+    (void)sqlite3_step(*stmt);
+    return sqlite3_reset(*stmt) == SQLITE_OK; /* tells what the step did */
 }
 
 struct connection *connection_enter(struct connection *c)

@@ -1,5 +1,6 @@
 /* decision.c - logged before told: the decision's leaf and the answer kept, in one commit.
  */
+#include <sodium.h>
 #include <string.h>
 
 #include "analyses/question_words.h"
@@ -23,11 +24,9 @@ struct work {
 /* So that a ledger that was cut or rolled back does not fit the log. */
 static enum fault note_ledger(struct cx *cx, sqlite3 *sql, struct work *w)
 {
-    uint64_t rows;
-
-    TRY(ledger_head(cx, sql, w->d->opened->dataset->cb->body->patient_namespace, w->ledger,
-                    &rows));
-    if (rows > 0)
+    TRY(ledger_head(cx, sql, w->d->opened->dataset->cb->body->patient_namespace,
+                    w->ledger));
+    if (!sodium_is_zero(w->ledger, sizeof w->ledger))
         w->record->ledger = PB_DATA(bytes_of(w->ledger, sizeof w->ledger));
     return FAULT_NONE;
 }
@@ -38,6 +37,8 @@ static enum fault write_decision(struct cx *cx, sqlite3 *sql, void *user)
     const Cohortium__Request *r = w->d->opened->request.body;
     int64_t now = clock_utc_ms();
 
+    if (w->d->owed.write != NULL)
+        TRY(w->d->owed.write(cx, sql, w->d->owed.user));
     TRY(note_ledger(cx, sql, w));
     TRY(people_note(cx, sql, &w->d->opened->request.who));
     TRY(audit_append(cx, sql, w->record, w->d->details, &w->index));

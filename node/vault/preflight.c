@@ -190,7 +190,6 @@ enum fault vault_preflight(struct cx *cx, struct vault *v, const struct caller *
     Cohortium__Stamp stamp = COHORTIUM__STAMP__INIT;
     Cohortium__Policy policy = COHORTIUM__POLICY__INIT;
     uint8_t head[32];
-    uint64_t rows;
 
     enum fault fault = question_prepare(cx, v, who, request, NULL, false, &c, &o);
     AUTO_DATASET struct dataset *held = o.dataset;
@@ -207,7 +206,7 @@ enum fault vault_preflight(struct cx *cx, struct vault *v, const struct caller *
         reply.version = PB_DATA(bytes_of(held->version, ID_BYTES));
         TRY(policy_to_pb(cx, &o.policy->numbers, &policy));
         reply.policy = &policy;
-        TRY(vault_ledger_head(cx, v, held->cb->body->patient_namespace, head, &rows));
+        TRY(vault_ledger_head(cx, v, held->cb->body->patient_namespace, head));
         reply.ledger_head = PB_DATA(bytes_of(head, sizeof head));
         reply.by_site = o.policy->numbers.number[POLICY_BY_SITE] >= 1;
         reply.rounds = o.plan.rounds_max;

@@ -50,13 +50,14 @@ struct queue {
 
 /* Every call gets one answer: what may not pass is a failure without words instead, so that
  * nobody waits for it until a deadline. */
-static void send_net(struct cx *cx, struct queue *q, const struct ipc_message *m)
+static void send_net_all(struct cx *cx, struct queue *q, const struct ipc_message *m,
+                         size_t n)
 {
     const struct ipc_message failure = {
         .kind = IPC_FAIL, .code = FAULT_INTERNAL, .id = m->id};
 
     (void)pthread_mutex_lock(&q->send_lock);
-    enum fault fault = ipc_send(cx, q->net_fd, IPC_VAULT, m);
+    enum fault fault = ipc_send_all(cx, q->net_fd, IPC_VAULT, m, n);
     if (fault != FAULT_NONE) {
         log_warning("an answer to net was lost: %s", cx_message(cx));
         if (fault == FAULT_INTERNAL &&
@@ -64,6 +65,11 @@ static void send_net(struct cx *cx, struct queue *q, const struct ipc_message *m
             log_warning("its failure was lost, too: %s", cx_message(cx));
     }
     (void)pthread_mutex_unlock(&q->send_lock);
+}
+
+static void send_net(struct cx *cx, struct queue *q, const struct ipc_message *m)
+{
+    send_net_all(cx, q, m, 1);
 }
 
 static void tell_net(void *user, struct cx *cx, enum ipc_kind kind, struct bytes body)
@@ -140,6 +146,19 @@ static enum fault serve(struct cx *cx, struct vault *v, const struct ipc_message
     }
 }
 
+/* Records came in since net heard of it last: peers are to see the log. */
+static bool has_grown(struct queue *q)
+{
+    uint64_t now = audit_appended();
+    bool grew;
+
+    (void)pthread_mutex_lock(&q->lock);
+    grew = now != q->appended;
+    q->appended = now;
+    (void)pthread_mutex_unlock(&q->lock);
+    return grew;
+}
+
 static void run_net_job(struct cx *cx, struct queue *q, const struct ipc_message *m)
 {
     struct bytes reply = {0};
@@ -150,7 +169,10 @@ static void run_net_job(struct cx *cx, struct queue *q, const struct ipc_message
     if (fault == FAULT_NONE && m->kind != IPC_OFFER)
         fault = serve(cx, q->v, m, &who, &reply);
     if (fault == FAULT_NONE) {
-        send_net(cx, q, &(struct ipc_message){.kind = IPC_REPLY, .id = m->id, .body = reply});
+        const struct ipc_message both[] = {{.kind = IPC_REPLY, .id = m->id, .body = reply},
+                                           {.kind = IPC_GREW}};
+
+        send_net_all(cx, q, both, has_grown(q) ? 2 : 1);
         return;
     }
     /* The caller hears no more than the fault's words; the site, who it was. */
@@ -259,17 +281,9 @@ static void refuse_job(struct cx *spare, struct queue *q, const struct job *job)
     }
 }
 
-/* After a job: if records came in, peers are to see the log. */
 static void tell_growth(struct cx *cx, struct queue *q)
 {
-    uint64_t now = audit_appended();
-    bool grew;
-
-    (void)pthread_mutex_lock(&q->lock);
-    grew = now != q->appended;
-    q->appended = now;
-    (void)pthread_mutex_unlock(&q->lock);
-    if (grew)
+    if (has_grown(q))
         tell_net(q, cx, IPC_GREW, (struct bytes){0});
 }
 
@@ -331,10 +345,11 @@ static bool enqueue(struct queue *q, const struct job *job)
         *q->last = kept;
         q->last = &kept->next;
         q->n++;
-        (void)pthread_cond_signal(&q->some);
     }
     (void)pthread_mutex_unlock(&q->lock);
-    if (!room)
+    if (room) /* after the lock: who wakes would wait for it at once */
+        (void)pthread_cond_signal(&q->some);
+    else
         free(kept);
     return room;
 }

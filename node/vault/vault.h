@@ -155,7 +155,7 @@ CHECKED enum fault vault_find_permit(struct cx *cx, struct vault *v, const uint8
 /* FAULT_DENIED: an officer has taken this permit back here. */
 CHECKED enum fault vault_permit_stands(struct cx *cx, struct vault *v, const uint8_t id[16]);
 CHECKED enum fault vault_ledger_head(struct cx *cx, struct vault *v, const char *name_space,
-                                     uint8_t ret[32], uint64_t *ret_rows);
+                                     uint8_t ret[32]);
 
 /* ---- services: body in, packed reply out (in cx) ----
  *
@@ -203,11 +203,21 @@ CHECKED enum fault charge_look(struct cx *cx, struct vault *v, const struct open
 /* Charge and "used" mark, durable; FAULT_REFUSED, FAULT_REPLAY. */
 CHECKED enum fault charge_write(struct cx *cx, struct vault *v, const struct opened *o,
                                 const uint8_t question[32]);
+/* The same as a part of a write. */
+CHECKED enum fault charge_add(struct cx *cx, sqlite3 *sql, const struct opened *o,
+                              const uint8_t question[32]);
 
-/* One site, and no other was asked: all rounds on own rows, gate, release. */
+/* What must be written before a release is told, in the commit of its decision. */
+struct owed {
+    db_work *write; /* NULL: nothing */
+    void *user;
+};
+/* One site, and no other was asked: all rounds on own rows, gate, release. It owes charge and
+ * regions; after a fault the charge alone. */
 CHECKED enum fault bysite_answer(struct cx *cx, struct vault *v, const struct opened *o,
                                  const struct policy *session, const uint8_t question[32],
-                                 struct release **ret, const char **ret_details);
+                                 struct release **ret, const char **ret_details,
+                                 struct owed *ret_owed);
 /* What this site would hold against answering by itself, under its own policy. */
 CHECKED enum fault bysite_objection(struct cx *cx, struct vault *v, const struct opened *o,
                                     const struct policy *own, const uint8_t question[32],
@@ -222,6 +232,7 @@ struct decision {
     const char *details;
     struct bytes transcript;
     struct bytes release_envelope;      /* given: repeat; else it is signed here */
+    struct owed owed;                   /* before the record, in its commit */
 };
 CHECKED enum fault decision_record(struct cx *cx, struct vault *v, const struct decision *d,
                                    Cohortium__Answer **ret);

@@ -98,8 +98,15 @@ static enum fault head(struct cx *cx, sqlite3 *sql, void *user)
 {
     struct adding *a = user;
 
-    return ledger_head(cx, sql, a->name_space != NULL ? a->name_space : "patient", a->head,
-                       &a->rows);
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+    const char *name = a->name_space != NULL ? a->name_space : "patient";
+    bool row;
+
+    TRY(db_prepare(cx, sql, &stmt, "SELECT count(*) FROM ledger WHERE namespace=?", "t",
+                   name));
+    TRY(db_step(cx, sql, stmt, &row));
+    a->rows = (uint64_t)sqlite3_column_int64(stmt, 0);
+    return ledger_head(cx, sql, name, a->head);
 }
 
 static void add_and_look(const char *what, struct adding *a, uint64_t rows)

@@ -216,6 +216,52 @@ static void test_session__home_alone(void **state)
     play_free(&p);
 }
 
+static enum fault run_sql(struct cx *cx, sqlite3 *sql, void *user)
+{
+    return sqlite3_exec(sql, user, NULL, NULL, NULL) == SQLITE_OK
+               ? FAULT_NONE
+               : cx_fail(cx, FAULT_STORAGE, "%s", sqlite3_errmsg(sql));
+}
+
+/* Charge, regions, record and answer of a site alone are one commit; where that fails
+ * nothing is told, but rows were looked at: the charge is there all the same. */
+static void test_session__home_alone_is_charged_whatever_comes_of_it(void **state)
+{
+    static const uint8_t id[ID_BYTES] = {9};
+    AUTO_CX struct cx *cx = cx_new(16 << 20, CX_NO_DEADLINE);
+    struct db *db = t.site[HOME].v.db;
+    struct play p;
+    (void)state;
+
+    assert_non_null(cx);
+    permit_by_site(0);
+    Cohortium__Request *r = each_request(cx, "count", NULL, "age >= 60");
+    r->question->n_sites = r->stamp->n_audience = 1;
+    uint64_t log = vaults_count(&t, HOME, TABLE_LOG);
+    CHECK_OK_("hinder", cx,
+              db_write(cx, db, run_sql,
+                       (void *)"CREATE TRIGGER hinder BEFORE INSERT ON answer"
+                               " BEGIN SELECT RAISE(ABORT, 'hindered'); END"));
+    play_new(&p, &t, vaults_seal(cx, r, t.researcher));
+    CHECK_EQ_("preflight", play_preflight(&p, HOME), FAULT_NONE);
+    CHECK_("begin", play_begin(&p, HOME, false) != FAULT_NONE);
+    CHECK_EQ_("charged", vaults_count(&t, HOME, TABLE_CHARGES), 1);
+    CHECK_EQ_("no region", vaults_count(&t, HOME, TABLE_LEDGER), 0);
+    CHECK_EQ_("no answer", vaults_count(&t, HOME, TABLE_ANSWERS), 0);
+    CHECK_EQ_("no record", vaults_count(&t, HOME, TABLE_LOG), log);
+    play_free(&p);
+    CHECK_OK_("again", cx, db_write(cx, db, run_sql, (void *)"DROP TRIGGER hinder"));
+    r->stamp->request_id = PB_DATA(bytes_of(id, sizeof id));
+    play_new(&p, &t, vaults_seal(cx, r, t.researcher));
+    CHECK_EQ_("preflight", play_preflight(&p, HOME), FAULT_NONE);
+    CHECK_EQ_("begin", play_begin(&p, HOME, false), FAULT_NONE);
+    CHECK_EQ_("charged once", vaults_count(&t, HOME, TABLE_CHARGES), 1);
+    CHECK_("a region", vaults_count(&t, HOME, TABLE_LEDGER) > 0);
+    CHECK_EQ_("an answer", vaults_count(&t, HOME, TABLE_ANSWERS), 1);
+    CHECK_EQ_("a record", vaults_count(&t, HOME, TABLE_LOG), log + 1);
+    play_free(&p);
+}
+
 static void test_session__by_site_under_a_budget(void **state)
 {
     struct play p;
@@ -248,6 +294,7 @@ int main(void)
         UNDER(testing, test_session__one_site_has_lost_its_answer),
         UNDER(testing, test_session__numbers_fail_at_one_site),
         UNDER(by_site, test_session__home_alone),
+        UNDER(by_site, test_session__home_alone_is_charged_whatever_comes_of_it),
         UNDER(by_site, test_session__by_site_under_a_budget),
     };
 

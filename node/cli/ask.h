@@ -32,6 +32,7 @@ struct asking {
     bool json, csv;
     bool many; /* one of a file: receipts are not fsynced, errors in JSON too */
     bool save;
+    int64_t wait_ms; /* for home to come back amid a question */
     struct unwitnessed *unwitnessed; /* of a file: asked about at its end; else NULL: now */
 };
 /* Prints the answer to cli->out. FAULT_REFUSED for NOT_RELEASED, too. Everything made on

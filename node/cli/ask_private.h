@@ -8,7 +8,10 @@ enum {
     ASK_OUTPUT_MAX = 64 * 1024 * 1024,
     ASK_DEADLINE_S = 60,
     ASK_DEADLINE_MAX_S = 80000,
-    ASK_SLACK_MS = 5000
+    ASK_SLACK_MS = 5000,
+    ASK_WAIT_S = 60,
+    ASK_WAIT_MAX_S = 80000,
+    ASK_TOO_LATE_MS = 10000 /* a request with less to live is asked anew */
 };
 
 struct sent { /* what was asked */
@@ -19,6 +22,7 @@ struct sent { /* what was asked */
     uint8_t digest[DIGEST_BYTES]; /* of the request's body */
     const char *id;               /* the request's, 32 hex digits */
     int64_t deadline_ms;
+    bool away; /* home went away for good, and all is said of it */
 };
 
 /* ask.c: tells all complaints, those alike once; the fault says refused or invalid. */
@@ -51,9 +55,30 @@ CHECKED enum fault ask_check_place(struct cx *cx, const struct asking *asking);
 /* ask_send.c: keeps the request in the profile; what hinders that hinders nothing else. */
 bool ask_pend(struct cli *cli, struct home *home, const struct asking *asking,
               const struct sent *sent);
+/* ask_send.c: as ask_call, pending and stopped by Ctrl-C meanwhile. FAULT_NONE: the caller drops
+ * what is pending when it has shown the answer. After a failure it is pending as long as it can be
+ * collected, and the message says so. */
+CHECKED enum fault ask_fetch(struct cli *cli, struct home *home, struct cx *cx,
+                             const struct asking *asking, struct sent *sent, bool *ret_kept,
+                             struct bytes *ret);
 /* ask_send.c: sends it and shows the answer; it is pending in the profile until then. */
 CHECKED enum fault ask_send(struct cli *cli, struct home *home, struct cx *cx,
-                            const struct asking *asking, const struct sent *sent);
+                            const struct asking *asking, struct sent *sent);
+
+/* ask_resume.c: --wait, of a command that has it. */
+CHECKED enum fault ask_wait(struct cx *cx, const struct args *args, int64_t *ret_ms);
+/* ask_resume.c: calls home with the request. When home goes away, it is waited for and asked
+ * again: the same request while it is valid, else the same question anew (sent changes, and what
+ * is pending with it). Nothing is charged twice for that. kept: the request is pending; another is
+ * called once. */
+CHECKED enum fault ask_call(struct cli *cli, struct home *home, struct cx *cx,
+                            const struct asking *asking, struct sent *sent, bool kept,
+                            struct bytes *ret);
+/* ask_resume.c: home went away; linked again, or the fault that says how to go on. until:
+ * monotonic. */
+CHECKED enum fault ask_await_home(struct cli *cli, struct home *home, struct cx *cx,
+                                  const struct asking *asking, const char *id,
+                                  int64_t until);
 
 /* later.c: how long a request of --later is valid; leaves it with home; cancels one there,
  * with what home says of it. */

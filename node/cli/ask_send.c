@@ -42,40 +42,51 @@ static bool may_be_collected(enum fault fault)
            fault == FAULT_MEMORY || fault == FAULT_STORAGE;
 }
 
-static enum fault ask_failed(struct cli *cli, struct home *home, struct cx *cx,
-                             const struct asking *asking, const struct sent *sent,
+static enum fault ask_failed(struct home *home, struct cx *cx, const struct sent *sent,
                              enum fault fault, bool kept)
 {
-    if (fault == FAULT_CANCELLED && interrupt_seen() && kept)
+    if (sent->away || !kept)
+        return fault;
+    if (fault == FAULT_CANCELLED && interrupt_seen())
         return ask_interrupted(home, cx, sent);
-    if (kept && may_be_collected(fault)) {
+    if (may_be_collected(fault)) {
         const char *why = cx_strdup(cx, cx_message(cx));
 
         return cx_fail(cx, fault, "%s; `cohortium collect %.12s` asks for it again",
                        why != NULL ? why : "", sent->id);
     }
+    pending_drop(cx, &home->profile, sent->id);
+    return fault;
+}
+
+enum fault ask_fetch(struct cli *cli, struct home *home, struct cx *cx,
+                     const struct asking *asking, struct sent *sent, bool *ret_kept,
+                     struct bytes *ret)
+{
+    bool kept = !sent->request->dry_run && ask_pend(cli, home, asking, sent);
+
+    *ret_kept = kept;
+    home->id_told = false;
+    home->watched = kept;
     if (kept)
-        pending_drop(cx, &home->profile, sent->id);
-    return tell_trouble(cli, home, cx, asking, fault);
+        interrupt_watch(home->hub);
+    enum fault fault = ask_call(cli, home, cx, asking, sent, kept, ret);
+    home->watched = false;
+    if (kept)
+        interrupt_forget();
+    return fault == FAULT_NONE ? FAULT_NONE : ask_failed(home, cx, sent, fault, kept);
 }
 
 enum fault ask_send(struct cli *cli, struct home *home, struct cx *cx,
-                    const struct asking *asking, const struct sent *sent)
+                    const struct asking *asking, struct sent *sent)
 {
-    bool kept = !sent->request->dry_run && ask_pend(cli, home, asking, sent);
     struct bytes packed;
+    bool kept;
+    enum fault fault = ask_fetch(cli, home, cx, asking, sent, &kept, &packed);
 
-    home->asked_id = kept && !asking->many ? sent->id : NULL;
-    home->id_told = false;
-    if (kept)
-        interrupt_watch(home->hub);
-    enum fault fault = home_call(home, cx, SERVICE_ASK, sent->packed,
-                                 sent->deadline_ms + ASK_SLACK_MS, &packed);
-    home->asked_id = NULL;
-    if (kept)
-        interrupt_forget();
     if (fault != FAULT_NONE)
-        return ask_failed(cli, home, cx, asking, sent, fault, kept);
+        return kept && may_be_collected(fault) ? fault
+                                               : tell_trouble(cli, home, cx, asking, fault);
     fault = ask_show(cli, home, cx, asking, sent, packed);
     /* Of an answer that could not be kept or printed there is another one at the sites. */
     if (kept && fault != FAULT_IO)

@@ -10,7 +10,8 @@
  *   render*.c   answers for people, --json, --csv
  *   cmd_*.c, lab*.c  the commands
  *
- * Exit status: 0 done, 1 failed, 2 wrong usage, 3 refused by policy.
+ * Exit status: 0 done, 1 failed, 2 wrong usage, 3 refused by policy, 4 home is away and the
+ * question can be collected later.
  */
 #pragma once
 
@@ -18,7 +19,13 @@
 
 #include "protocol/base/bytes.h"
 
-enum { STATUS_DONE = 0, STATUS_FAILED = 1, STATUS_USAGE = 2, STATUS_REFUSED = 3 };
+enum {
+    STATUS_DONE = 0,
+    STATUS_FAILED = 1,
+    STATUS_USAGE = 2,
+    STATUS_REFUSED = 3,
+    STATUS_AWAY = 4
+};
 enum { ARGS_OPTIONS_MAX = 40, ARGS_GROUPS_MAX = 4, CLI_MEMORY = 1 << 30 };
 
 struct option {
@@ -31,6 +38,7 @@ struct cli {
     struct cx *cx; /* as long as the program */
     FILE *out, *err;
     bool said; /* the fault was told already, in more than one line */
+    int status; /* exit status where the fault does not say it; 0: it does */
 };
 
 struct command;

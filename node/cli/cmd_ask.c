@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "node/cli/ask.h"
+#include "node/cli/ask_private.h"
 #include "node/cli/render.h"
 #include "node/cli/witness.h"
 #include "protocol/base/clock.h"
@@ -50,6 +50,7 @@ static enum fault run_one(struct cli *cli, const struct args *args)
     struct home home;
 
     TRY(check_words(cli->cx, args));
+    TRY(ask_wait(cli->cx, args, &asking.wait_ms));
     enum fault fault = home_open(cli, args, &home);
     if (fault == FAULT_NONE)
         fault = ask(cli, &home, cli->cx, &asking);
@@ -92,6 +93,7 @@ struct batch {
     FILE *in;
     unsigned line;
     bool json, csv, keep_going, timing;
+    int64_t wait_ms; /* for home to come back */
     size_t asked, failed;
     enum fault worst; /* the last failure, for the exit status */
     struct unwitnessed unwitnessed;
@@ -148,6 +150,7 @@ static enum fault ask_line(struct batch *b, struct cx *cx, char **words, int n,
                             .json = b->json || args_has(&args, "--json"),
                             .csv = b->csv || args_has(&args, "--csv"),
                             .many = true,
+                            .wait_ms = b->wait_ms,
                             .unwitnessed = &b->unwitnessed,
                             .save = !args_has(b->args, "--no-save")};
     *ret_json = asking.json;
@@ -229,6 +232,7 @@ enum fault run_file(struct cli *cli, const struct args *args)
 
     TRY(args_words(cli->cx, args, 1, 1));
     TRY(check_output(cli->cx, args));
+    TRY(ask_wait(cli->cx, args, &b.wait_ms));
     bool standard = strcmp(args->words[0], "-") == 0;
     b.file = standard ? "standard input" : args->words[0];
     b.in = standard ? stdin : fopen(args->words[0], "re");

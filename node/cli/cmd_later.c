@@ -196,9 +196,6 @@ static enum fault pause_a_while(struct home *home, struct cx *cx, int64_t ms)
         return FAULT_MEMORY;
     enum fault fault = hub_run(cx, home->hub, is_over, &over);
     hub_cancel_timer(home->hub, timer);
-    if (fault == FAULT_NONE && home->link == NULL)
-        return cx_fail(cx, FAULT_UNAVAILABLE,
-                       "the link to the home node was cut; collect it once home is back");
     return fault;
 }
 
@@ -216,6 +213,20 @@ static enum fault join_running(struct collecting *c, bool wait, bool *ret_again)
     return fault;
 }
 
+/* Who waits for an answer waits for home, too. */
+static enum fault ask_home_or_wait(struct collecting *c, bool wait)
+{
+    enum fault fault = ask_home(c);
+    int64_t until = clock_mono_ms() + c->asking.wait_ms;
+
+    while (wait && home_is_lost(c->home, fault)) {
+        TRY(ask_await_home(c->cli, c->home, c->cx, &c->asking, c->id,
+                           until < c->until ? until : c->until));
+        fault = ask_home(c);
+    }
+    return fault;
+}
+
 static enum fault collect(struct collecting *c)
 {
     bool again;
@@ -223,7 +234,7 @@ static enum fault collect(struct collecting *c)
     bool wait = args_has(c->asking.args, "--wait");
 
     for (int polls = 0;; polls++) {
-        TRY(ask_home(c));
+        TRY(ask_home_or_wait(c, wait));
         const char *state = c->card->state;
 
         if (!c->have)
@@ -278,6 +289,7 @@ enum fault run_collect(struct cli *cli, const struct args *args)
                            .asking = {.args = args,
                                       .json = args_has(args, "--json"),
                                       .csv = args_has(args, "--csv"),
+                                      .wait_ms = ASK_WAIT_S * 1000,
                                       .save = true}};
 
     TRY(args_words(cli->cx, args, 1, 1));

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "node/cli/ask_private.h"
+#include "node/cli/pending.h"
 #include "node/cli/receipts.h"
 #include "node/cli/render.h"
 #include "node/cli/witness.h"
@@ -190,10 +191,14 @@ static enum fault ask_again(struct replay *r, const struct args *args)
     struct asking asking = {.args = args, .save = true};
     Cohortium__Receipt *receipt;
     struct bytes packed;
+    bool kept;
 
+    TRY(ask_wait(r->cx, args, &asking.wait_ms));
     TRY(ask_seal(r->home, r->cx, &r->sent));
-    enum fault fault = home_call(r->home, r->cx, SERVICE_ASK, r->sent.packed,
-                                 r->sent.deadline_ms + ASK_SLACK_MS, &packed);
+    enum fault fault =
+        ask_fetch(r->cli, r->home, r->cx, &asking, &r->sent, &kept, &packed);
+    if (fault == FAULT_CANCELLED || r->sent.away)
+        return fault; /* no comparison, and all is said */
     if (fault != FAULT_NONE)
         return name_trouble(r, fault);
     TRY(pb_unpack(r->cx, &cohortium__receipt__descriptor, packed, LINK_MESSAGE_MAX,
@@ -203,6 +208,8 @@ static enum fault ask_again(struct replay *r, const struct args *args)
     if (!r->now.witnessed)
         (void)witness_refresh(r->home, r->cx, receipt, &r->now, &packed);
     TRY(ask_keep(r->home, r->cx, &asking, &r->sent, packed, false, &r->kept));
+    if (kept)
+        pending_drop(r->cx, &r->home->profile, r->sent.id);
     r->answered = true;
     return FAULT_NONE;
 }

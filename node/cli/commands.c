@@ -19,6 +19,8 @@ const struct option options_ask[] = {
     {"--dry-run", NULL,
      "only ask whether the question is valid and what it costs: no data, no charge"},
     {"--deadline", "SECONDS", "give up after that long (default 60)"},
+    {"--wait", "SECONDS",
+     "for home to come back, should it go away amid the question (default 60)"},
     {"--note", "TEXT", "a line for the sites' logs"},
     {"--save", "FILE", "keep the receipt there (default: in the profile's folder)"},
     {"--no-save", NULL, "keep no receipt"},
@@ -57,6 +59,8 @@ static const struct option options_run[] = {
     {"--timing", NULL, "milliseconds of each question on standard error"},
     {"--no-save", NULL, "keep no receipts"},
     {"--permit", "ID|TITLE", "for lines that name none"},
+    {"--wait", "SECONDS",
+     "for home to come back, should it go away amid a question (default 60)"},
     {"--progress", NULL, "tell on standard error how far each site is"},
     {NULL, NULL, NULL}};
 static const struct option options_collect[] = {
@@ -94,6 +98,8 @@ static const struct option options_export[] = {
 static const struct option options_replay[] = {
     {"--permit", "ID|TITLE", "instead of the permit that it was asked under"},
     {"--deadline", "SECONDS", "give up after that long (default 60)"},
+    {"--wait", "SECONDS",
+     "for home to come back, should it go away amid the question (default 60)"},
     {"--save", "FILE", "keep the new receipt there (default: in the profile's folder)"},
     {"--no-save", NULL, "keep no new receipt"},
     {"--progress", NULL, "tell on standard error which sites are waited for"},

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/cli/ask.h"
+#include "node/cli/ask_private.h"
 
 enum { WORDS_MAX = 8, COUNT_MEMORY = 256 * 1024 * 1024 };
 
@@ -59,7 +59,7 @@ static enum fault ask_count(struct cli *cli, struct home *home, struct cx *cx,
     struct args count;
 
     TRY(make_args(cx, args, dataset, &count));
-    struct asking asking = {.args = &count, .json = true, .save = true};
+    struct asking asking = {.args = &count, .json = true, .save = true, .wait_ms = ASK_WAIT_S * 1000};
     enum fault fault = ask(cli, home, cx, &asking);
     return fflush(out) == 0 ? fault : cx_fail(cx, FAULT_MEMORY, "out of memory");
 }

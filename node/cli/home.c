@@ -105,8 +105,11 @@ static enum fault connect_home(struct home *home)
     TRY(prologue.fault);
     setup.prologue = bytes_of(prologue.p, prologue.n);
     TRY(hub_new(home->cx, &setup, &home->hub));
+    if (home->watched)
+        interrupt_move(home->hub);
     TRY(hub_dial(home->cx, home->hub, p->home, p->noise, p->node, home->credential, false));
-    uint64_t timer = hub_after(home->hub, HOME_CONNECT_MS, give_up, home);
+    uint64_t timer = hub_after(
+        home->hub, home->connect_ms > 0 ? home->connect_ms : HOME_CONNECT_MS, give_up, home);
     if (timer == 0)
         return cx_fail(home->cx, FAULT_MEMORY, "no memory for a timer");
     TRY(hub_run(home->cx, home->hub, is_linked, home));
@@ -295,6 +298,44 @@ enum fault home_open(struct cli *cli, const struct args *args, struct home *ret)
     TRY(profile_keys(home->cx, &home->profile, args_get(args, "--passphrase-file"),
                      &home->keys));
     return home_connect(home);
+}
+
+static bool is_unlinked(void *user)
+{
+    const struct home *home = user;
+
+    return home->link == NULL || home->gave_up;
+}
+
+/* A node that stops answers all calls and then ends its links. */
+bool home_is_lost(struct home *home, enum fault fault)
+{
+    const Cohortium__Trouble *t = home->trouble;
+
+    if (fault != FAULT_UNAVAILABLE ||
+        (t != NULL && !bytes_equal(PB_BYTES(t->site),
+                                   bytes_of(home->profile.node, DIGEST_BYTES))))
+        return false;
+    home->gave_up = false;
+    uint64_t timer = hub_after(home->hub, HOME_STOPPING_MS, give_up, home);
+    if (timer == 0 || hub_run(home->cx, home->hub, is_unlinked, home) != FAULT_NONE)
+        return home->link == NULL;
+    hub_cancel_timer(home->hub, timer);
+    return home->link == NULL;
+}
+
+enum fault home_again(struct home *home, int64_t most_ms)
+{
+    interrupt_move(NULL);
+    if (home->hub != NULL)
+        hub_free(&home->hub);
+    home->link = NULL;
+    home->why_down = NULL;
+    home->gave_up = false;
+    home->connect_ms = most_ms < HOME_CONNECT_MS ? most_ms : HOME_CONNECT_MS;
+    enum fault fault = home_connect(home);
+    home->connect_ms = 0;
+    return fault;
 }
 
 void home_close(struct home *home)

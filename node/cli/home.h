@@ -18,7 +18,8 @@ enum {
     HOME_CODEBOOKS_MAX = 64,
     HOME_CONNECT_MS = 10000,
     HOME_CALL_MS = 30000,
-    HOME_TELL_ID_MS = 1000
+    HOME_TELL_ID_MS = 1000,
+    HOME_STOPPING_MS = 1000 /* from its last word to the end of its link */
 };
 
 struct home {
@@ -31,6 +32,8 @@ struct home {
     struct link *link; /* NULL while it is down */
     const char *why_down;
     bool gave_up;        /* connecting took too long */
+    bool watched;        /* Ctrl-C stops the hub's loop */
+    int64_t connect_ms;  /* at most, while linking; 0: HOME_CONNECT_MS */
     bool progress;       /* print progress */
     bool progress_shown; /* a line stands on the terminal */
     char progress_line[512];
@@ -48,6 +51,10 @@ CHECKED enum fault home_open(struct cli *cli, const struct args *args, struct ho
 /* The second half: profile, keys and credential are there. */
 CHECKED enum fault home_connect(struct home *home);
 void home_close(struct home *home);
+/* After a call that failed: home itself has gone, or says that it is going. */
+bool home_is_lost(struct home *home, enum fault fault);
+/* Links anew and asks for the sites again; what was told before stays readable. */
+CHECKED enum fault home_again(struct home *home, int64_t most_ms);
 
 /* One call; deadline_ms from now. The reply lives in cx. After a failure home->trouble
  * holds what the other side said (in cx), and the message in cx is ready for people. */
@@ -62,6 +69,7 @@ void progress_show(struct home *home, struct bytes body);
 void progress_clear(struct home *home);
 void progress_tell_id(struct home *home);
 void interrupt_watch(struct hub *hub);
+void interrupt_move(struct hub *hub); /* another hub; NULL: none at this moment */
 bool interrupt_seen(void);
 void interrupt_forget(void);
 /* The dataset's codebook in force at home; from the profile's cache if its digest is there.

@@ -18,7 +18,8 @@ static void help_all(FILE *out)
         (void)fprintf(out, "  %-13s %s\n", commands[i].words, commands[i].help);
     (void)fputs(
         "\n`cohortium COMMAND --help` says more, with an example. Exit status: 0 done, 1 "
-        "failed,\n2 wrong usage, 3 refused by policy.\n",
+        "failed,\n2 wrong usage, 3 refused by policy, 4 home is away: collect the answer "
+        "later.\n",
         out);
 }
 
@@ -141,5 +142,5 @@ int main(int argc, char **argv)
         (void)fputs("cohortium: standard output could not be written\n", stderr);
         return STATUS_FAILED;
     }
-    return fault_status(fault);
+    return cli.status != 0 ? cli.status : fault_status(fault);
 }

@@ -36,6 +36,11 @@ void interrupt_watch(struct hub *hub)
     (void)sigaction(SIGINT, &act, NULL);
 }
 
+void interrupt_move(struct hub *hub)
+{
+    running = hub;
+}
+
 bool interrupt_seen(void)
 {
     return interrupted != 0;

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import time
 
-from lab import CLI, Checks, Lab, wait_for
+from lab import CLI, Checks, Lab, is_gone, wait_for
 
 GLM = ["glm", "lung", "status ~ age + sex + ph_karno", "--family", "binomial"]
 check = Checks()
@@ -41,7 +41,7 @@ def id_of(line):
     return line.split()[1].rstrip(";")
 
 
-def held(lab, first):
+def held(lab, first, *more):
     """Starts fits until one stands still in the middle: a member's vault is stopped as soon as
     home has charged the question, before the first sum. One that was too quick for that is
     followed by another. (process, its words, stopped vault, the question's id)."""
@@ -49,7 +49,7 @@ def held(lab, first):
     db = sqlite3.connect(f"file:{lab.node(0)}/vault.db?mode=ro", uri=True, timeout=10)
     for i in range(first, first + 20):
         before = db.execute("SELECT count(*) FROM permit_charge").fetchone()[0]
-        p = start(lab, glm(i))
+        p = start(lab, glm(i), *more)
         until = time.monotonic() + 10
         while (db.execute("SELECT count(*) FROM permit_charge").fetchone()[0] == before
                and time.monotonic() < until):
@@ -121,7 +121,7 @@ def test_killed(want):
         # Home's net, then its vault, then a member's vault die in the middle.
         first = 1 + int(words[-1].split()[-1]) - 40
         for node, role in ((0, "net-process"), (0, "vault-process"), (1, "vault-process")):
-            p, words, vault, i = held(lab, first)
+            p, words, vault, i = held(lab, first, "--wait", "0")
             number = int(words[-1].split()[-1]) - 40
             first = number + 1
             at_home, found = lab.charges(0), left_over(lab)
@@ -130,7 +130,8 @@ def test_killed(want):
             os.kill(vault, signal.SIGCONT)
             out, err = p.communicate(timeout=60)
             check(f"after kill -9 of node {node}'s {role} the program fails and says how to go on",
-                  p.returncode == 1 and f"cohortium collect {i}" in err, err)
+                  p.returncode == (1 if node else 4) and f"cohortium collect {i}" in err,
+                  (p.returncode, err))
             back(lab, node, role, old)
             a = lab.ask("collect", i)
             check("it is collected", a.status == 0, a.err)
@@ -162,6 +163,144 @@ def test_killed(want):
         a = lab.ask("collect", i)
         check("collect gives it, however often", a.status == 0 and items(a) == same, a.err)
         check("and nothing is charged for that", charges(lab) == [at_home] * 3, charges(lab))
+
+
+def number_of(words):
+    return int(words[-1].split()[-1]) - 40
+
+
+def kill_home(lab):
+    """All of it at once, so that nothing takes over."""
+    found = lab.processes(0)
+    for pid in found:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: all(is_gone(pid) for pid in found), 20)
+
+
+def up_again(lab):
+    a = lab.serve(0)
+    assert a.status == 0, a.out + a.err
+
+
+def resumed(lab, what, p, before, want):
+    """The program itself has got the answer, once."""
+    out, err = p.communicate(timeout=120)
+    check(f"{what}: the program waits for home and gets its answer", p.returncode == 0
+          and "home is away" in err and "goes on" in err, (p.returncode, out, err))
+    check(f"{what}: the same bytes as undisturbed", p.returncode == 0
+          and (want is None or json.loads(out)["items"] == want), out)
+    check(f"{what}: for one charge", charges(lab) == [n + 1 for n in before],
+          (before, charges(lab)))
+    check(f"{what}: and nothing is pending", pending(lab) == {}, pending(lab))
+    lab.wait_linked()
+
+
+def test_resumed(want):
+    with Lab() as lab:
+        vault = lab.children(2)["vault-process"]
+        before = charges(lab)
+        os.kill(vault, signal.SIGSTOP)
+        p = start(lab, glm(0))
+        p.stderr.readline()
+        kill_home(lab)
+        os.kill(vault, signal.SIGCONT)
+        up_again(lab)
+        resumed(lab, "home dies before a charge", p, before, want[0])
+
+        before = charges(lab)
+        p, words, vault, _ = held(lab, 1)
+        done = number_of(words) - 1  # fits that were too quick
+        kill_home(lab)
+        os.kill(vault, signal.SIGCONT)
+        up_again(lab)
+        resumed(lab, "home dies in the middle", p, [n + done for n in before],
+                want.get(number_of(words)))
+
+        # The program stands still while home answers and dies: what it hears is the end of its link.
+        before, first = charges(lab), number_of(words) + 1
+        os.kill(vault, signal.SIGSTOP)
+        p = start(lab, glm(first))
+        p.stderr.readline()
+        os.kill(p.pid, signal.SIGSTOP)
+        os.kill(vault, signal.SIGCONT)
+        answered = wait_for(lambda: charges(lab) == [n + 1 for n in before] and
+                            running(lab, 0) == 0, 20)
+        kill_home(lab)
+        up_again(lab)
+        os.kill(p.pid, signal.SIGCONT)
+        out, err = p.communicate(timeout=120)
+        check("home dies with its answer given: the program has it", answered and p.returncode == 0
+              and (first not in want or json.loads(out)["items"] == want[first]), out + err)
+        check("for one charge", charges(lab) == [n + 1 for n in before], (before, charges(lab)))
+        lab.wait_linked()
+
+        # Whenever it dies.
+        for n, delay in enumerate((0.02, 0.05, 0.08, 0.12, 0.2)):
+            before = lab.charges(0)
+            p = start(lab, ["count", "lung", "--where", f"age >= {50 + n}"])
+            time.sleep(delay)
+            kill_home(lab)
+            up_again(lab)
+            out, err = p.communicate(timeout=120)
+            early = p.returncode == 1 and "home" in err and lab.charges(0) == before
+            check(f"home dies {delay} s after the program began", early or (p.returncode == 0 and
+                  charges(lab) == [before + 1] * 3), (p.returncode, out, err, charges(lab)))
+            lab.wait_linked()
+            a = lab.ask("count", "lung", "--where", f"age >= {50 + n}")
+            check("asked again it is the same, for nothing more", a.status == 0
+                  and (early or a.json["items"] == json.loads(out)["items"])
+                  and charges(lab) == [before + 1] * 3, (a.out, charges(lab)))
+
+        # Home stays away; Ctrl-C meanwhile.
+        first += 1
+        for how in ("--wait 2", "Ctrl-C"):
+            p, words, vault, i = held(lab, first, *(how.split() if "wait" in how else ()))
+            first = number_of(words) + 1
+            at_home = lab.charges(0)
+            kill_home(lab)
+            os.kill(vault, signal.SIGCONT)
+            line = p.stderr.readline()
+            if how == "Ctrl-C":
+                p.send_signal(signal.SIGINT)
+            out, err = p.communicate(timeout=60)
+            check(f"{how}: it says that home is away", "home is away" in line, line)
+            check(f"{how}: it ends with how to go on and a status of its own", p.returncode == 4
+                  and f"cohortium collect {i}" in err, (p.returncode, err))
+            up_again(lab)
+            lab.wait_linked()
+            a = lab.ask("collect", i)
+            check(f"{how}: which serves, for one charge", a.status == 0
+                  and charges(lab) == [at_home] * 3, (a.err, at_home, charges(lab)))
+        a = lab.ask("count", "lung", "--wait", "-1")
+        check("--wait is a time", a.status == 2 and "--wait" in a.err, a.err)
+
+
+def test_replay():
+    with Lab() as lab:
+        a = lab.ask("count", "lung")
+        check("a question is answered", a.status == 0, a.err)
+        want, at_home = items(a), charges(lab)
+        vault = lab.children(2)["vault-process"]
+        os.kill(vault, signal.SIGSTOP)
+        p = start(lab, ["replay", "last"])
+        i = id_of(p.stderr.readline())
+        end(p)
+        os.kill(vault, signal.SIGCONT)
+        check("a replay that dies is pending", [k[:12] for k in pending(lab)] == [i], pending(lab))
+        a = lab.ask("collect", i)
+        check("and can be collected", items(a) == want, a.err)
+        check("for no charge", charges(lab) == at_home, charges(lab))
+        a = lab.ask("replay", "last")
+        check("one that is answered leaves nothing", a.status == 0 and pending(lab) == {}, a.err)
+        os.kill(vault, signal.SIGSTOP)
+        p = start(lab, ["replay", "last"])
+        p.stderr.readline()
+        kill_home(lab)
+        os.kill(vault, signal.SIGCONT)
+        up_again(lab)
+        out, err = p.communicate(timeout=60)
+        check("a replay outlives home, too", p.returncode == 0 and json.loads(out)["same"]
+              and "goes on" in err and charges(lab) == at_home, out + err)
 
 
 def test_expired():
@@ -377,5 +516,8 @@ test_progress()
 test_later()
 test_cancel()
 test_expired()
-test_killed(undisturbed())
+test_replay()
+want = undisturbed()
+test_killed(want)
+test_resumed(want)
 check.end()

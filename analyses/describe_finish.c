@@ -315,6 +315,7 @@ static enum fault put_levels(struct cx *cx, const struct asked *asked, size_t i,
                           values, support);
         if (item == NULL)
             return FAULT_MEMORY;
+        item->patients = own->level_patients[i];
         item->sensitive_rows = v->role == COHORTIUM__ROLE__SENSITIVE;
         item->sensitive_columns =
             p->by.variable >= 0 && codebook_variable(asked->cb, p->by.variable)->role ==

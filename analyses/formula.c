@@ -545,7 +545,7 @@ enum fault formula_parse_variables(struct cx *cx, const struct codebook *cb,
     size_t n = 0;
 
     TRY(parser_start(&p, cx, cb, "variables", text, FORMULA_TEXT_MAX));
-    CX_NEW(cx, names, 2);
+    CX_NEW(cx, names, TABLE_VARIABLES_MAX);
     if (parser_is(&p, "~"))
         TRY(parser_next(&p));
     for (;;) {
@@ -553,13 +553,15 @@ enum fault formula_parse_variables(struct cx *cx, const struct codebook *cb,
 
         TRY(expression_variable(&p, &o));
         names[n++] = codebook_variable(cb, o.ast->variable)->name;
-        if (n == 2 && strcmp(names[0], names[1]) == 0)
-            return parser_fail(&p, at, "the same variable twice");
+        for (size_t i = 0; i + 1 < n; i++)
+            if (strcmp(names[i], names[n - 1]) == 0)
+                return parser_fail(&p, at, "the same variable twice");
         if (p.token.kind == TOKEN_END)
             break;
-        if (n == 2 || !(parser_is(&p, "*") || parser_is(&p, "+") || parser_is(&p, ":")))
+        if (n == TABLE_VARIABLES_MAX ||
+            !(parser_is(&p, "*") || parser_is(&p, "+") || parser_is(&p, ":")))
             return parser_fail(&p, p.token.at,
-                               "expected one variable, or two as in: sex * status");
+                               "expected one variable, or up to four as in: sex * status");
         TRY(parser_next(&p));
     }
     *ret_names = names;

@@ -18,7 +18,8 @@ enum { FORMULA_TEXT_MAX = 16 * 1024, FORMULA_TERMS_MAX = 200, FORMULA_FACTORS_MA
 /* With a left side. FAULT_INVALID with the place and a suggestion. */
 CHECKED enum fault formula_parse(struct cx *cx, const struct codebook *cb, const char *text,
                                  Cohortium__Model **ret);
-/* `sex * status`, `sex`, `~ sex + status`: one or two variable names for table. */
+enum { TABLE_VARIABLES_MAX = 4 };
+/* `sex * status`, `sex`, `~ sex + status`: one to four variable names for table. */
 CHECKED enum fault formula_parse_variables(struct cx *cx, const struct codebook *cb,
                                            const char *text, const char ***ret_names,
                                            size_t *ret_n);

@@ -152,10 +152,12 @@ static void put_params(struct buffer *out, const char *analysis, const Cohortium
     static const char *const known_model[] = {"response", "terms",   "no_intercept",
                                               "offset",   "formula", NULL};
 
-    if (strcmp(analysis, "table") == 0 && p->n_variables == 2) {
-        const char *both = cx_printf(out->cx, "%s * %s", p->variables[0], p->variables[1]);
+    if (strcmp(analysis, "table") == 0 && p->n_variables > 1) {
+        const char *all = p->variables[0];
 
-        put_word(out, both == NULL ? "" : both);
+        for (size_t i = 1; i < p->n_variables && all != NULL; i++)
+            all = cx_printf(out->cx, "%s * %s", all, p->variables[i]);
+        put_word(out, all == NULL ? "" : all);
     } else {
         for (size_t i = 0; i < p->n_variables; i++)
             put_word(out, p->variables[i]);

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "analyses/shape.h"
 #include "protocol/base/bytes.h"
 #include "protocol/cohortium.pb-c.h"
 
@@ -19,6 +20,11 @@ struct item {
     double *steps;             /* MEANS: (upper - lower) of the bounds; ESTIMATES: its SE */
     bool sensitive_rows;       /* COUNTS tables, R3: the row variable is sensitive */
     bool sensitive_columns;
+    struct shape shape;        /* COUNTS of more than two variables (n_dims > 0): rows is
+                                  the first's levels, columns the others' together */
+    bool sensitive[SHAPE_DIMS_MAX];
+    uint64_t *patients;        /* COUNTS: patients of each cell; NULL: support */
+    size_t totals_at;          /* item of its totals, in the order of the shape; 0: none */
 };
 
 /* R22: how many rows of a cohort or group were used, and how many fell out for missing values. */

@@ -1,45 +1,89 @@
 /*
- * table.c - a table of one or two variables, with the tests of independence.
+ * table.c - a table of one to four variables, with its totals; of two with tests.
  *
- * Parameters  variables: one or two with levels; missing: add a level "(missing)" to each;
+ * Parameters  variables: one to four with levels; missing: add a level "(missing)" to each;
  *             confidence of the intervals (0: 0.95)
  * Asks        one round: patients and rows by cell. With `missing` a block for each pattern
- * of missing values, so that no key reads a missing value Finish      counts: distinct
- * patients; row_counts: rows (they differ where a patient has several rows). No totals: a
- * total beside withheld cells gives one away Show        everything else follows from
- * released cells (table_show.c) Disclosure  R1 R3 R13 R17 Checked
- * tests/data/{lung,birthwt}/expected.json, crosstab
+ *             of missing values, so that no key reads a missing value
+ * Finish      counts: distinct patients; row_counts: rows (they differ where a patient has
+ *             several rows); totals: sums of counts over every set of variables, in the
+ *             order of shape.h. A patient in two cells counts twice in their total
+ * Show        everything else follows from released cells (table_show.c)
+ * Disclosure  R1 R3 R13 R17 R25
+ * Checked     tests/data/{lung,birthwt}/expected.json, crosstab; addmargins() of R's tables
  */
 #include "analyses/table.h"
 
+#include "analyses/ast_build.h"
 #include "analyses/registry.h"
 
 enum { TABLE_CELLS_MAX = 4096 };
 
+/* Level of variable k in this cell. */
+static size_t level_in(const struct table_params *p, size_t cell, size_t k)
+{
+    for (size_t d = p->n; d-- > k + 1;)
+        cell /= p->shape.size[d];
+    return cell % p->shape.size[k];
+}
+
+static enum fault cell_predicate(struct cx *cx, const struct asked *asked,
+                                 const struct table_params *p, size_t cell,
+                                 struct ast **ret)
+{
+    struct ast *parts[TABLE_DIMS_MAX + 1];
+    size_t n = 0;
+
+    /* The tree is only read; the builder's parameter is not const. */
+    if (asked->cohort != NULL)
+        parts[n++] = (struct ast *)asked->cohort;
+    for (size_t k = 0; k < p->n; k++) {
+        parts[n] = levels_is(cx, asked->cb, &p->key[k], level_in(p, cell, k));
+        if (parts[n++] == NULL)
+            return FAULT_MEMORY;
+    }
+    *ret = ast_join(cx, COHORTIUM__AST_OP__AST_AND, parts, n);
+    return *ret == NULL ? FAULT_MEMORY : FAULT_NONE;
+}
+
 static enum fault table_plan(struct cx *cx, const struct asked *asked,
                              const struct table_params *p, struct plan *plan)
 {
-    size_t rows = table_rows(p), columns = table_columns(p), cells = rows * columns;
+    size_t cells = shape_cells(&p->shape);
 
     CX_NEW(cx, plan->cells, cells);
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < columns; j++) {
-            struct ast *a = levels_is(cx, asked->cb, &p->key[0], i), *b = NULL;
-
-            if (p->n == 2)
-                b = levels_is(cx, asked->cb, &p->key[1], j);
-            if (a == NULL || (p->n == 2 && b == NULL))
-                return FAULT_MEMORY;
-            TRY(levels_cell(cx, asked->cohort, a, b, &plan->cells[i * columns + j]));
-        }
-    for (size_t k = 0; k < p->n; k++)
+    for (size_t i = 0; i < cells; i++)
+        TRY(cell_predicate(cx, asked, p, i, &plan->cells[i]));
+    for (size_t k = 0; k < p->n; k++) {
         plan->used[p->key[k].variable] = true;
+        if (p->shape.size[k] > plan->widest_levels)
+            plan->widest_levels = p->shape.size[k];
+    }
     plan->n_cells = cells;
     plan->table_cells = cells;
-    plan->widest_levels = rows > columns ? rows : columns;
     plan->rounds_max = 1;
     plan->price = (unsigned)cells;
     return FAULT_NONE;
+}
+
+/* Two of the same, or too many cells. */
+static void complain_shape(struct complaints *c, const Cohortium__Params *params,
+                           const struct table_params *p)
+{
+    size_t cells = 1;
+
+    for (size_t k = 0; k < p->n; k++)
+        for (size_t i = 0; i < k; i++)
+            if (p->key[k].variable == p->key[i].variable) {
+                complain(c, "parameters", "table: `%s` stands there twice; name each once",
+                         params->variables[k]);
+                return;
+            }
+    for (size_t k = 0; k < p->n && cells <= TABLE_CELLS_MAX; k++)
+        cells *= p->shape.size[k]; /* each at most CODEBOOK_LEVELS_MAX */
+    if (cells > TABLE_CELLS_MAX)
+        complain(c, "too_many_cells", "table: %zu cells or more; at most %d are offered",
+                 cells, TABLE_CELLS_MAX);
 }
 
 static enum fault table_check(struct cx *cx, struct asked *asked, struct complaints *c,
@@ -51,28 +95,26 @@ static enum fault table_check(struct cx *cx, struct asked *asked, struct complai
 
     CX_NEW(cx, p, 1);
     levels_complain_unused(c, params, "table", true, false, true);
-    if (params == NULL || params->n_variables < 1 || params->n_variables > 2) {
+    if (params == NULL || params->n_variables < 1 || params->n_variables > TABLE_DIMS_MAX) {
         complain(c, "parameters",
-                 "table takes one or two variables: `sex` or `sex * status`");
+                 "table takes one to %d variables: `sex` or `sex * status`",
+                 TABLE_DIMS_MAX);
         return FAULT_NONE;
     }
-    p->n = params->n_variables;
+    p->n = p->shape.n_dims = params->n_variables;
     p->missing = params->missing;
     p->confidence = params->confidence == 0.0 ? 0.95 : params->confidence;
     if (!(p->confidence >= 0.5 && p->confidence < 1.0))
         complain(c, "parameters", "table: the confidence is from 0.5 to below 1 (0.95)");
-    for (size_t k = 0; k < p->n; k++)
+    for (size_t k = 0; k < p->n; k++) {
         TRY(levels_open(cx, asked, "table", params->variables[k], c, &p->key[k]));
+        p->shape.size[k] = p->key[k].n + p->missing;
+    }
+    if (c->n == before)
+        complain_shape(c, params, p);
     if (c->n != before)
         return FAULT_NONE;
-    if (p->n == 2 && p->key[0].variable == p->key[1].variable)
-        complain(c, "parameters", "table: `%s` stands there twice; name two variables",
-                 params->variables[0]);
-    else if (table_rows(p) * table_columns(p) > TABLE_CELLS_MAX)
-        complain(c, "too_many_cells", "table: %zu by %zu cells; at most %d are offered",
-                 table_rows(p), table_columns(p), TABLE_CELLS_MAX);
-    else
-        TRY(table_plan(cx, asked, p, plan));
+    TRY(table_plan(cx, asked, p, plan));
     asked->parsed = p;
     return FAULT_NONE;
 }
@@ -89,7 +131,7 @@ static enum fault table_begin(struct cx *cx, const struct asked *asked, struct s
 static void add_block(struct measure *m, const struct table_params *p, ref cohort,
                       unsigned pattern)
 {
-    struct measure_key keys[2];
+    struct measure_key keys[TABLE_DIMS_MAX];
     struct block block = {.where = cohort, .keys = keys};
 
     for (size_t k = 0; k < p->n; k++) {
@@ -131,7 +173,7 @@ static enum fault table_learn(struct cx *cx, const struct asked *asked,
                               const struct tally *pooled, struct state **ret)
 {
     const struct table_params *p = asked->parsed;
-    size_t rows = table_rows(p), columns = table_columns(p), cells = rows * columns;
+    size_t cells = shape_cells(&p->shape);
     struct cells *own;
 
     (void)state;
@@ -139,59 +181,113 @@ static enum fault table_learn(struct cx *cx, const struct asked *asked,
     CX_NEW(cx, own, 1);
     CX_NEW(cx, own->patients, cells);
     CX_NEW(cx, own->rows, cells);
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < columns; j++) {
-            bool row_missing = i == p->key[0].n,
-                 column_missing = p->n == 2 && j == p->key[1].n;
-            size_t block = (size_t)row_missing | (size_t)column_missing << 1, cell;
+    for (size_t i = 0; i < cells; i++) {
+        size_t block = 0, cell = 0;
 
-            /* Keys are laid out row-major; a missing variable's key is not there. */
-            if (p->n == 1 || column_missing)
-                cell = row_missing ? 0 : i;
+        /* Keys are laid out row-major; a missing variable's key is not there. */
+        for (size_t k = 0; k < p->n; k++) {
+            size_t level = level_in(p, i, k);
+
+            if (level == p->key[k].n)
+                block |= (size_t)1 << k;
             else
-                cell = row_missing ? j : i * p->key[1].n + j;
-            own->patients[i * columns + j] = pooled_patients(measure, pooled, block, cell);
-            own->rows[i * columns + j] = pooled_rows(measure, pooled, block, cell);
+                cell = cell * p->key[k].n + level;
         }
+        own->patients[i] = pooled_patients(measure, pooled, block, cell);
+        own->rows[i] = pooled_rows(measure, pooled, block, cell);
+    }
     (*ret)->own = own;
     (*ret)->done = true;
     return FAULT_NONE;
 }
 
-static enum fault put_names(struct cx *cx, struct result *r, const char *name,
-                            const struct levels *l, bool missing)
+const char *table_names_item(struct cx *cx, const struct asked *asked,
+                             const struct table_params *p, size_t dim)
 {
-    const char **words;
+    if (p->n <= 2)
+        return dim == 0 ? "rows" : "cols";
+    return cx_printf(cx, "levels:%s",
+                     codebook_variable(asked->cb, p->key[dim].variable)->name);
+}
 
+static enum fault put_names(struct cx *cx, const struct asked *asked, struct result *r,
+                            size_t dim)
+{
+    const struct table_params *p = asked->parsed;
+    const struct levels *l = &p->key[dim];
+    const char **words, *name = table_names_item(cx, asked, p, dim);
+
+    if (name == NULL)
+        return FAULT_MEMORY;
     CX_NEW(cx, words, l->n + 1);
     for (size_t i = 0; i < l->n; i++)
         words[i] = l->names[i];
     words[l->n] = TABLE_MISSING;
-    return result_words(r, name, words, l->n + missing) == NULL ? FAULT_MEMORY : FAULT_NONE;
+    return result_words(r, name, words, l->n + p->missing) == NULL ? FAULT_MEMORY
+                                                                   : FAULT_NONE;
+}
+
+static bool is_sensitive(const struct asked *asked, const struct table_params *p,
+                         size_t dim)
+{
+    return codebook_variable(asked->cb, p->key[dim].variable)->role ==
+           COHORTIUM__ROLE__SENSITIVE;
 }
 
 static enum fault put_counts(struct cx *cx, const struct asked *asked, struct result *r,
                              const char *name, const uint64_t *counts,
-                             const uint64_t *patients)
+                             const uint64_t *patients, struct item **ret)
 {
     const struct table_params *p = asked->parsed;
-    size_t rows = table_rows(p), columns = table_columns(p), cells = rows * columns;
+    size_t cells = shape_cells(&p->shape), rows = p->shape.size[0];
     double *values;
-    struct item *item;
 
     CX_NEW(cx, values, cells);
     for (size_t i = 0; i < cells; i++)
         values[i] = (double)counts[i];
-    item =
-        result_put(r, name, COHORTIUM__ITEM_KIND__COUNTS, rows, columns, values, patients);
-    if (item == NULL)
+    *ret = result_put(r, name, COHORTIUM__ITEM_KIND__COUNTS, rows, cells / rows, values,
+                      patients);
+    if (*ret == NULL)
         return FAULT_MEMORY;
-    item->sensitive_rows = codebook_variable(asked->cb, p->key[0].variable)->role ==
-                           COHORTIUM__ROLE__SENSITIVE;
-    item->sensitive_columns =
-        p->n == 2 && codebook_variable(asked->cb, p->key[1].variable)->role ==
-                         COHORTIUM__ROLE__SENSITIVE;
+    (*ret)->sensitive_rows = is_sensitive(asked, p, 0);
+    (*ret)->sensitive_columns = p->n == 2 && is_sensitive(asked, p, 1);
+    (*ret)->shape = p->shape;
+    for (size_t k = 0; k < p->n; k++)
+        (*ret)->sensitive[k] = is_sensitive(asked, p, k);
     return FAULT_NONE;
+}
+
+/* Sums of cells over every set of variables. */
+static enum fault put_totals(struct cx *cx, const struct asked *asked, struct result *r,
+                             const uint64_t *patients)
+{
+    const struct table_params *p = asked->parsed;
+    size_t all = shape_all(&p->shape), n = 0;
+    uint64_t *sums, *totals;
+    double *values;
+
+    CX_NEW(cx, sums, all);
+    CX_NEW(cx, totals, all);
+    CX_NEW(cx, values, all);
+    for (size_t at = 0; at < all; at++)
+        if (!shape_is_total(&p->shape, at))
+            sums[at] = patients[shape_place(&p->shape, at)];
+    for (size_t d = 0; d < p->n; d++)
+        for (size_t at = 0; at < all; at++) {
+            size_t level = shape_level(&p->shape, at, d), step = shape_step(&p->shape, d);
+
+            if (level < p->shape.size[d])
+                sums[at + (p->shape.size[d] - level) * step] += sums[at];
+        }
+    for (size_t at = 0; at < all; at++)
+        if (shape_is_total(&p->shape, at)) {
+            totals[n] = sums[at];
+            values[n++] = (double)sums[at];
+        }
+    return result_put(r, "totals", COHORTIUM__ITEM_KIND__COUNTS, n, 1, values, totals) ==
+                   NULL
+               ? FAULT_MEMORY
+               : FAULT_NONE;
 }
 
 static enum fault table_finish(struct cx *cx, const struct asked *asked,
@@ -199,14 +295,16 @@ static enum fault table_finish(struct cx *cx, const struct asked *asked,
 {
     const struct table_params *p = asked->parsed;
     const struct cells *own = state->own;
+    struct item *counts, *rows;
     struct result *r;
 
     TRY(result_new(cx, &r));
-    TRY(put_names(cx, r, "rows", &p->key[0], p->missing));
-    if (p->n == 2)
-        TRY(put_names(cx, r, "cols", &p->key[1], p->missing));
-    TRY(put_counts(cx, asked, r, "counts", own->patients, own->patients));
-    TRY(put_counts(cx, asked, r, "row_counts", own->rows, own->patients));
+    for (size_t k = 0; k < p->n; k++)
+        TRY(put_names(cx, asked, r, k));
+    TRY(put_counts(cx, asked, r, "counts", own->patients, own->patients, &counts));
+    TRY(put_counts(cx, asked, r, "row_counts", own->rows, own->patients, &rows));
+    TRY(put_totals(cx, asked, r, own->patients));
+    counts->totals_at = r->n_items - 1;
     *ret = r;
     return FAULT_NONE;
 }
@@ -214,8 +312,8 @@ static enum fault table_finish(struct cx *cx, const struct asked *asked,
 const struct analysis analysis_table = {
     .name = "table",
     .version = 1,
-    .title = "table of one or two variables",
-    .rules = "R1 R3 R13 R17",
+    .title = "table of one to four variables",
+    .rules = "R1 R3 R13 R17 R25",
     .check = table_check,
     .begin = table_begin,
     .ask = table_ask,

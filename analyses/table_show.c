@@ -5,6 +5,7 @@
  * likelihood ratio G2, Cramer's V; for two by two the odds ratio (Woolf), risk ratio (Katz)
  * and risk difference (Wald). Event: second column; exposed: second row. The level
  * "(missing)" is never part of these. One withheld cell, and none of them is computed.
+ * Totals are released by themselves; no statistic reads them.
  * Source: Agresti, Categorical Data Analysis, 3rd ed., sections 3.1 and 3.2.
  */
 #include "analyses/table.h"
@@ -12,99 +13,6 @@
 #define MATHLIB_STANDALONE
 #include <Rmath.h>
 #include <math.h>
-
-struct view {             /* the levels shown: zero levels of an integer are left out */
-    size_t rows, columns; /* with "(missing)" */
-    size_t r, c;          /* without */
-    const char **row_names, **column_names;
-    double *counts; /* rows by columns */
-    uint8_t *states;
-    double *row_counts;
-    uint8_t *row_states;
-    bool complete; /* all r by c cells are given */
-    double n;
-};
-
-/* An integer's level that no row holds is not a level (R's table of a number would not have
- * it); only where all its cells are released zeros. */
-static bool is_empty(const Cohortium__Item *counts, size_t first, size_t step, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        int state;
-        double value = released_value(counts, first + i * step, &state);
-
-        if (state != 0 || value != 0.0)
-            return false;
-    }
-    return true;
-}
-
-static bool drops_empty(const struct asked *asked, const struct levels *l)
-{
-    return codebook_variable(asked->cb, l->variable)->type == COHORTIUM__VAR_TYPE__INTEGER;
-}
-
-static enum fault view_pick(struct cx *cx, const struct asked *asked,
-                            const struct table_params *p, const Cohortium__Item *counts,
-                            size_t k, size_t **ret_index, const char ***ret_names,
-                            size_t *ret_n, size_t *ret_valid)
-{
-    size_t rows = table_rows(p), columns = table_columns(p), n = 0;
-    size_t all = k == 0 ? rows : columns;
-    const struct levels *l = &p->key[k];
-
-    CX_NEW(cx, *ret_index, all);
-    CX_NEW(cx, *ret_names, all);
-    *ret_valid = 0;
-    for (size_t i = 0; i < all; i++) {
-        bool missing = i == l->n;
-
-        if (!missing && drops_empty(asked, l) &&
-            (k == 0 ? is_empty(counts, i * columns, 1, columns)
-                    : is_empty(counts, i, columns, rows)))
-            continue;
-        (*ret_index)[n] = i;
-        (*ret_names)[n++] = missing ? TABLE_MISSING : l->names[i];
-        *ret_valid += !missing;
-    }
-    *ret_n = n;
-    return FAULT_NONE;
-}
-
-static enum fault view_new(struct cx *cx, const struct asked *asked,
-                           const struct table_params *p, const Cohortium__Item *counts,
-                           const Cohortium__Item *row_counts, struct view *ret)
-{
-    struct view v = {.columns = 1, .c = 1, .complete = true};
-    size_t *row_index, *column_index = NULL, columns = table_columns(p);
-
-    TRY(view_pick(cx, asked, p, counts, 0, &row_index, &v.row_names, &v.rows, &v.r));
-    if (p->n == 2)
-        TRY(view_pick(cx, asked, p, counts, 1, &column_index, &v.column_names, &v.columns,
-                      &v.c));
-    size_t cells = v.rows * v.columns;
-    CX_NEW(cx, v.counts, cells);
-    CX_NEW(cx, v.states, cells);
-    CX_NEW(cx, v.row_counts, cells);
-    CX_NEW(cx, v.row_states, cells);
-    for (size_t i = 0; i < v.rows; i++)
-        for (size_t j = 0; j < v.columns; j++) {
-            size_t from = row_index[i] * columns + (column_index ? column_index[j] : 0);
-            size_t to = i * v.columns + j;
-            int state;
-
-            v.counts[to] = released_value(counts, from, &state);
-            v.states[to] = (uint8_t)state;
-            if (i < v.r && j < v.c) {
-                v.complete = v.complete && state == 0;
-                v.n += v.counts[to];
-            }
-            v.row_counts[to] = released_value(row_counts, from, &state);
-            v.row_states[to] = (uint8_t)state;
-        }
-    *ret = v;
-    return FAULT_NONE;
-}
 
 static bool put_number(struct report *r, const char *name, Cohortium__ItemKind kind,
                        double x)
@@ -163,26 +71,43 @@ static bool two_by_two(struct cx *cx, struct report *r, const double *x, double 
            put_interval(r, "rd_ci_wald", rd_ci[0], rd_ci[1]);
 }
 
+struct square { /* the cells without "(missing)" of a table of two variables */
+    size_t r, c;
+    double *counts; /* r by c */
+    double n;
+};
+
+static enum fault square_of(struct cx *cx, const struct view *v, struct square *ret)
+{
+    struct square q = {.r = v->valid[0], .c = v->valid[1], .n = v->sum};
+
+    CX_NEW(cx, q.counts, q.r * q.c);
+    for (size_t i = 0; i < q.r; i++)
+        for (size_t j = 0; j < q.c; j++)
+            q.counts[i * q.c + j] = v->counts[i * shape_step(&v->shape, 0) + j];
+    *ret = q;
+    return FAULT_NONE;
+}
+
 struct independence {
     double *expected; /* r by c */
     double chisq, yates, g2;
     size_t rows, columns; /* that hold anybody */
 };
 
-static enum fault independence_of(struct cx *cx, const struct view *v,
+static enum fault independence_of(struct cx *cx, const struct square *v,
                                   struct independence *ret)
 {
     struct independence t = {0};
     double *row, *column, correction = 0.5;
-    size_t cells = v->r * v->c;
 
-    CX_NEW(cx, t.expected, cells);
+    CX_NEW(cx, t.expected, v->r * v->c);
     CX_NEW(cx, row, v->r);
     CX_NEW(cx, column, v->c);
     for (size_t i = 0; i < v->r; i++)
         for (size_t j = 0; j < v->c; j++) {
-            row[i] += v->counts[i * v->columns + j];
-            column[j] += v->counts[i * v->columns + j];
+            row[i] += v->counts[i * v->c + j];
+            column[j] += v->counts[i * v->c + j];
         }
     for (size_t i = 0; i < v->r; i++)
         t.rows += row[i] > 0;
@@ -194,11 +119,11 @@ static enum fault independence_of(struct cx *cx, const struct view *v,
 
             t.expected[i * v->c + j] = e;
             if (e > 0)
-                correction = fmin(correction, fabs(v->counts[i * v->columns + j] - e));
+                correction = fmin(correction, fabs(v->counts[i * v->c + j] - e));
         }
     for (size_t i = 0; i < v->r; i++)
         for (size_t j = 0; j < v->c; j++) {
-            double x = v->counts[i * v->columns + j], e = t.expected[i * v->c + j];
+            double x = v->counts[i * v->c + j], e = t.expected[i * v->c + j];
 
             if (!(e > 0))
                 continue;
@@ -211,10 +136,12 @@ static enum fault independence_of(struct cx *cx, const struct view *v,
 }
 
 static enum fault show_tests(struct cx *cx, const struct table_params *p,
-                             const struct view *v, struct report *r)
+                             const struct view *view, struct report *r)
 {
     struct independence t;
+    struct square square_counts, *v = &square_counts;
 
+    TRY(square_of(cx, view, v));
     TRY(independence_of(cx, v, &t));
     if (t.rows < 2 || t.columns < 2) {
         report_line(r, "no tests: fewer than two rows or columns hold anybody");
@@ -249,18 +176,19 @@ static enum fault show_tests(struct cx *cx, const struct table_params *p,
     return FAULT_NONE;
 }
 
-/* "112 (81.2 %)": the share of its row (one variable: of the column), from released cells
- * only and only where all of them are released. */
-static const char *cell_text(struct cx *cx, const struct table_params *p,
-                             const struct view *v, size_t i, size_t j)
-{
-    size_t at = i * v->columns + j;
-    const char *number = report_number(cx, v->counts[at], v->states[at], 15), *text;
-    double total = 0.0;
-    bool whole = i < v->r && j < v->c;
+/* ---- as people read it ---- */
 
-    for (size_t k = 0; whole && k < (p->n == 2 ? v->c : v->r); k++) {
-        size_t other = p->n == 2 ? i * v->columns + k : k;
+/* "112 (81.2 %)": the share among the levels of the last variable, from released cells only
+ * and only where all of them are released. */
+static const char *cell_text(struct cx *cx, const struct view *v, size_t at)
+{
+    size_t last = v->shape.n_dims - 1, level = shape_level(&v->shape, at, last);
+    const char *number = report_number(cx, v->counts[at], v->states[at], 15), *text;
+    bool whole = !shape_is_total(&v->shape, at) && view_is_valid(v, at);
+    double total = 0.0;
+
+    for (size_t k = 0; whole && k < v->valid[last]; k++) {
+        size_t other = at - level + k;
         whole = v->states[other] == 0;
         total += v->counts[other];
     }
@@ -270,68 +198,152 @@ static const char *cell_text(struct cx *cx, const struct table_params *p,
     return text == NULL ? number : text;
 }
 
-static enum fault show_table(struct cx *cx, const struct asked *asked,
-                             const struct table_params *p, const struct view *v,
-                             struct report *r)
+static const char *level_name(const struct view *v, size_t dim, size_t level)
 {
-    const char *row = codebook_variable(asked->cb, p->key[0].variable)->name;
-    const char *title =
-        p->n == 2 ? cx_printf(cx, "%s by %s: patients (row percentages)", row,
-                              codebook_variable(asked->cb, p->key[1].variable)->name)
-                  : cx_printf(cx, "%s: patients", row);
-    if (title == NULL)
-        return FAULT_MEMORY;
-    struct report_table *t = report_table(r, title, v->columns + 1, v->rows);
+    return level < v->shape.size[dim] ? v->names[dim][level] : "total";
+}
+
+static const char *title_of(struct cx *cx, const struct asked *asked,
+                            const struct table_params *p)
+{
+    const char *title = codebook_variable(asked->cb, p->key[0].variable)->name;
+
+    for (size_t k = 1; k < p->n && title != NULL; k++)
+        title = cx_printf(cx, "%s by %s", title,
+                          codebook_variable(asked->cb, p->key[k].variable)->name);
+    return title == NULL
+               ? NULL
+               : cx_printf(cx, p->n > 1 ? "%s: patients (row percentages)" : "%s: patients",
+                           title);
+}
+
+/* One variable: a line for each level. */
+static enum fault show_list(const struct asked *asked, const struct table_params *p,
+                            const struct view *v, struct report *r, const char *title)
+{
+    size_t rows = v->shape.size[0] + v->has_totals;
+    struct report_table *t = report_table(r, title, 2, rows);
+
     if (t == NULL)
         return FAULT_MEMORY;
-    t->head[0] = row;
-    for (size_t j = 0; j < v->columns; j++) {
-        t->head[j + 1] = p->n == 2 ? v->column_names[j] : "patients";
-        t->numeric[j + 1] = true;
-    }
-    for (size_t i = 0; i < v->rows; i++) {
-        t->cells[i * t->n_columns] = v->row_names[i];
-        for (size_t j = 0; j < v->columns; j++)
-            t->cells[i * t->n_columns + j + 1] = cell_text(cx, p, v, i, j);
+    t->head[0] = codebook_variable(asked->cb, p->key[0].variable)->name;
+    t->head[1] = "patients";
+    t->numeric[1] = true;
+    for (size_t i = 0; i < rows; i++) {
+        t->cells[2 * i] = level_name(v, 0, i);
+        t->cells[2 * i + 1] = cell_text(r->cx, v, i);
     }
     return FAULT_NONE;
 }
 
-static bool put_view(struct report *r, const struct table_params *p, const struct view *v)
+/* Whether a line of the table is the first of its level of this variable. */
+static bool begins(const struct view *v, size_t at, size_t before, size_t dim)
 {
-    return report_words(r, "rows", v->row_names, v->rows) != NULL &&
-           (p->n == 1 || report_words(r, "cols", v->column_names, v->columns) != NULL) &&
-           report_states(r, "counts", COHORTIUM__ITEM_KIND__COUNTS, v->rows, v->columns,
-                         v->counts, v->states) != NULL &&
-           report_states(r, "row_counts", COHORTIUM__ITEM_KIND__COUNTS, v->rows, v->columns,
-                         v->row_counts, v->row_states) != NULL;
+    for (size_t d = 0; d <= dim; d++)
+        if (shape_level(&v->shape, at, d) != shape_level(&v->shape, before, d))
+            return true;
+    return false;
+}
+
+/* R's ftable: a line for each levels of the first variables, a column for each of the
+ * last. */
+static enum fault show_flat(const struct asked *asked, const struct table_params *p,
+                            const struct view *v, struct report *r, const char *title)
+{
+    size_t last = p->n - 1, step = v->shape.size[last] + 1, rows = 0;
+    size_t columns = v->shape.size[last] + v->has_totals, before = SIZE_MAX;
+
+    for (size_t at = 0; at < v->n; at += step)
+        rows += v->has_totals || !shape_is_total(&v->shape, at);
+    struct report_table *t = report_table(r, title, last + columns, rows);
+
+    if (t == NULL)
+        return FAULT_MEMORY;
+    for (size_t d = 0; d < last; d++)
+        t->head[d] = codebook_variable(asked->cb, p->key[d].variable)->name;
+    for (size_t j = 0; j < columns; j++) {
+        t->head[last + j] = level_name(v, last, j);
+        t->numeric[last + j] = true;
+    }
+    rows = 0;
+    for (size_t at = 0; at < v->n; at += step) {
+        if (!v->has_totals && shape_is_total(&v->shape, at))
+            continue;
+        const char **cells = &t->cells[rows++ * t->n_columns];
+
+        for (size_t d = 0; d < last; d++)
+            cells[d] = before == SIZE_MAX || d + 1 == last || begins(v, at, before, d)
+                           ? level_name(v, d, shape_level(&v->shape, at, d))
+                           : "";
+        for (size_t j = 0; j < columns; j++)
+            cells[last + j] = cell_text(r->cx, v, at + j);
+        before = at;
+    }
+    return FAULT_NONE;
+}
+
+/* ---- as programs read it ---- */
+
+/* Cells (totals false) or totals, in the order of the shape. */
+static bool put_part(struct report *r, const char *name, const struct view *v, bool totals,
+                     const double *from, const uint8_t *from_states)
+{
+    size_t n = 0, cells = shape_cells(&v->shape);
+    size_t rows = totals ? v->n - cells : v->shape.size[0];
+    double *values = cx_array(r->cx, v->n, sizeof *values);
+    uint8_t *states = cx_array(r->cx, v->n, sizeof *states);
+
+    if (values == NULL || states == NULL)
+        return false;
+    for (size_t at = 0; at < v->n; at++)
+        if (shape_is_total(&v->shape, at) == totals) {
+            values[n] = from[at];
+            states[n++] = from_states[at];
+        }
+    return report_states(r, name, COHORTIUM__ITEM_KIND__COUNTS, rows,
+                         rows > 0 ? n / rows : 0, values, states) != NULL;
+}
+
+static bool put_view(struct cx *cx, const struct asked *asked, struct report *r,
+                     const struct table_params *p, const struct view *v)
+{
+    for (size_t d = 0; d < p->n; d++) {
+        const char *name = table_names_item(cx, asked, p, d);
+
+        if (name == NULL || report_words(r, name, v->names[d], v->shape.size[d]) == NULL)
+            return false;
+    }
+    return put_part(r, "counts", v, false, v->counts, v->states) &&
+           put_part(r, "row_counts", v, false, v->row_counts, v->row_states) &&
+           (!v->has_totals || put_part(r, "totals", v, true, v->counts, v->states));
 }
 
 enum fault table_show(struct cx *cx, const struct asked *asked,
                       const Cohortium__Release *release, struct report *report)
 {
     const struct table_params *p = asked->parsed;
-    const Cohortium__Item *counts = released_item(release->result, "counts");
-    const Cohortium__Item *row_counts = released_item(release->result, "row_counts");
-    size_t cells = table_rows(p) * table_columns(p);
+    const char *title = title_of(cx, asked, p);
     struct view v;
 
-    if (counts == NULL || row_counts == NULL || counts->n_values != cells ||
-        row_counts->n_values != cells)
-        return cx_fail(cx, FAULT_FORMAT,
-                       "table: the release's counts are not the table that was asked for");
-    TRY(view_new(cx, asked, p, counts, row_counts, &v));
-    TRY(show_table(cx, asked, p, &v, report));
-    if (!put_view(report, p, &v))
+    if (title == NULL)
         return FAULT_MEMORY;
-    if (!v.complete) {
+    TRY(table_view(cx, asked, p, release, &v));
+    TRY(p->n == 1 ? show_list(asked, p, &v, report, title)
+                  : show_flat(asked, p, &v, report, title));
+    if (!put_view(cx, asked, report, p, &v))
+        return FAULT_MEMORY;
+    if (v.complete) {
+        if (!put_number(report, "n", COHORTIUM__ITEM_KIND__COUNTS, v.sum))
+            return FAULT_MEMORY;
+        if (p->n == 2)
+            TRY(show_tests(cx, p, &v, report));
+    } else {
         report_line(report, p->n == 2
                                 ? "tests and ratios: not computed because cells are "
                                   "withheld"
-                                : "percentages: not computed because cells are withheld");
-        return FAULT_NONE;
+                                : "percentages: not computed where cells are withheld");
     }
-    if (!put_number(report, "n", COHORTIUM__ITEM_KIND__COUNTS, v.n))
-        return FAULT_MEMORY;
-    return p->n == 2 ? show_tests(cx, p, &v, report) : FAULT_NONE;
+    if (v.has_totals && !release->exact_for_testing)
+        report_line(report, "totals: each rounded by itself, like a cell");
+    return FAULT_NONE;
 }

@@ -35,8 +35,8 @@ static enum fault check_words(struct cx *cx, const struct args *args)
         return args_words(cx, args, 1, 1);
     if (strcmp(name, "describe") == 0)
         return args_words(cx, args, 2, 21);
-    if (strcmp(name, "table") == 0 && args->n_words == 3)
-        return usage_fail(cx, args, "two variables are one word: '%.60s * %.60s'",
+    if (strcmp(name, "table") == 0 && args->n_words > 2)
+        return usage_fail(cx, args, "variables are one word: '%.60s * %.60s'",
                           args->words[1], args->words[2]);
     return args_words(cx, args, 2, 2);
 }

@@ -22,7 +22,7 @@
  *   R20  fewer than min_sites, or than 3                    -> invalid
  *   R21  pooled population below minimum_population         -> not released
  *   R22  missing below the threshold, zero alike -> withhold; n is before exclusions
- *   R25  a withheld cell follows by subtraction             -> withhold one more
+ *   R25  a withheld cell follows from cells and totals     -> withhold more
  *   0.1  numbers a cell of a key x rounds > patients / k    -> its sums stay zero
  *   0.5  blur of estimates, errors, means, spreads
  */

@@ -49,6 +49,11 @@ struct withheld { /* how many values each rule took, for the log */
 CHECKED enum fault table_judge(struct cx *cx, const struct policy *session,
                                const struct item *item, uint8_t *states,
                                struct withheld *withheld);
+/* The same with a state for each total, in the order of the shape. What is withheld on
+ * entry, by another rule, is protected like the rest. */
+CHECKED enum fault table_judge_totals(struct cx *cx, const struct policy *session,
+                                      const struct item *item, uint8_t *states,
+                                      uint8_t *totals, struct withheld *withheld);
 
 /* ---- pooled rules that need no plan (gate_judge.c): R1 of a model, R6, R7 ---- */
 const char *judge_model(const struct policy *session, const struct result *result);

@@ -257,39 +257,121 @@ static void withhold_all(struct making *m)
     }
 }
 
-/* What other sites withhold; then R25 once more, for a line may have lost another cell. */
-static enum fault take_item(struct making *m, size_t i, size_t first)
-{
-    const struct item *item = &m->result->items[i];
-    size_t before = m->withheld.others;
+/* ---- tables, with their totals ---- */
 
-    for (size_t k = 0; k < item->rows * item->columns && !m->result->is_model; k++)
-        if (is_taken(m, first + k) && m->states[i][k] != CELL_WITHHELD) {
-            m->states[i][k] = CELL_WITHHELD;
-            m->withheld.others++;
+struct part {            /* an item and its totals, as one table */
+    size_t item, totals; /* totals 0: it has none */
+    size_t place, totals_place;
+};
+
+static size_t values_of(const struct item *item)
+{
+    return item->kind == COHORTIUM__ITEM_KIND__WORDS ? 0 : item->rows * item->columns;
+}
+
+static size_t place_of(const struct making *m, size_t item)
+{
+    size_t place = m->result->has_accounting ? 2 * m->result->accounting.n : 0;
+
+    for (size_t i = 0; i < item; i++)
+        place += values_of(&m->result->items[i]);
+    return place;
+}
+
+static enum fault judge_part(struct making *m, const struct part *p, uint8_t *states,
+                             uint8_t *totals, struct withheld *withheld)
+{
+    const struct item *item = &m->result->items[p->item];
+
+    return p->totals > 0
+               ? table_judge_totals(m->cx, m->session, item, states, totals, withheld)
+               : table_judge(m->cx, m->session, item, states, withheld);
+}
+
+/* What only others withhold; how many. */
+static size_t mark_taken(struct making *m, size_t item, size_t place, uint8_t *fresh)
+{
+    size_t n = 0;
+
+    for (size_t k = 0; k < values_of(&m->result->items[item]); k++)
+        if (is_taken(m, place + k) && m->states[item][k] != CELL_WITHHELD) {
+            fresh[k] = CELL_WITHHELD;
+            n++;
         }
-    return m->withheld.others == before
-               ? FAULT_NONE
-               : table_judge(m->cx, m->session, item, m->states[i], &m->withheld);
+    return n;
+}
+
+static size_t add_marks(struct making *m, size_t item, const uint8_t *fresh)
+{
+    size_t n = 0;
+
+    for (size_t k = 0; k < values_of(&m->result->items[item]); k++)
+        if (fresh[k] == CELL_WITHHELD && m->states[item][k] != CELL_WITHHELD) {
+            m->states[item][k] = CELL_WITHHELD;
+            n++;
+        }
+    return n;
+}
+
+/* What other sites withhold is a secret here, too: R25 once more with them. */
+static enum fault take_part(struct making *m, const struct part *p)
+{
+    struct withheld again = {0};
+    uint8_t *fresh, *totals;
+    size_t n;
+
+    if (m->result->is_model)
+        return FAULT_NONE;
+    CX_NEW(m->cx, fresh, values_of(&m->result->items[p->item]));
+    CX_NEW(m->cx, totals, p->totals > 0 ? values_of(&m->result->items[p->totals]) : 0);
+    n = mark_taken(m, p->item, p->place, fresh);
+    if (p->totals > 0)
+        n += mark_taken(m, p->totals, p->totals_place, totals);
+    if (n == 0)
+        return FAULT_NONE;
+    TRY(judge_part(m, p, fresh, totals, &again));
+    size_t added = add_marks(m, p->item, fresh);
+
+    if (p->totals > 0)
+        added += add_marks(m, p->totals, totals);
+    m->withheld.others += n;
+    m->withheld.r25 += added - n;
+    return FAULT_NONE;
+}
+
+static bool are_totals(const struct result *r, size_t at)
+{
+    for (size_t i = 0; i < r->n_items; i++)
+        if (r->items[i].totals_at == at && at > 0)
+            return true;
+    return false;
+}
+
+static enum fault judge_items(struct making *m)
+{
+    const struct result *r = m->result;
+
+    for (size_t i = 0; i < r->n_items; i++)
+        CX_NEW(m->cx, m->states[i], r->items[i].rows * r->items[i].columns);
+    for (size_t i = 0; i < r->n_items; i++) {
+        struct part p = {.item = i, .totals = r->items[i].totals_at};
+
+        if (r->items[i].kind == COHORTIUM__ITEM_KIND__WORDS || are_totals(r, i))
+            continue; /* totals are judged with their cells */
+        p.place = place_of(m, p.item);
+        p.totals_place = place_of(m, p.totals);
+        TRY(judge_part(m, &p, m->states[i], m->states[p.totals], &m->withheld));
+        TRY(take_part(m, &p));
+    }
+    return FAULT_NONE;
 }
 
 enum fault states_judge(struct making *m)
 {
     const struct result *r = m->result;
-    size_t first = r->has_accounting ? 2 * r->accounting.n : 0;
 
     CX_NEW(m->cx, m->states, r->n_items);
-    for (size_t i = 0; i < r->n_items; i++) {
-        const struct item *item = &r->items[i];
-        size_t n = item->rows * item->columns;
-
-        CX_NEW(m->cx, m->states[i], n);
-        if (item->kind == COHORTIUM__ITEM_KIND__WORDS)
-            continue;
-        TRY(table_judge(m->cx, m->session, item, m->states[i], &m->withheld));
-        TRY(take_item(m, i, first));
-        first += n;
-    }
+    TRY(judge_items(m));
     share_states(m);
     share_with_moments(m);
     withhold_groups(m);

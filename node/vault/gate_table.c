@@ -1,294 +1,260 @@
 /*
- * gate_table.c - which cells of an item are withheld.
+ * gate_table.c - which cells and totals of an item are withheld.
  *
  *   R1   fewer than the threshold, zero alike
  *   R3   nearly all of a class of a sensitive variable: the class is withheld whole
- *   R25  a withheld cell follows by subtraction from a total that may be known:
- *        each line with a withheld cell has at least two, with at least the
- *        threshold of patients in them together; and each withheld cell of a table lies on
- *        a circle of such cells, for two lines each may still leave one between them bare.
- *        The same are taken at every vault
+ *   R25  what is withheld follows from what is given: more is withheld (gate_grid.c)
+ *
+ * Totals are judged whether they are printed or not: whoever has none asks for them in
+ * another question.
  */
 #include "node/vault/gate_private.h"
 
 #include <math.h>
 #include <string.h>
 
-struct line { /* a row or a column */
-    size_t first, stride, n;
+#include "node/vault/gate_grid.h"
+
+struct judging {
+    const struct policy *session;
+    const struct item *item;
+    struct shape printed; /* as the item says it */
+    bool sensitive[SHAPE_DIMS_MAX];
+    struct grid grid; /* without variables of one level; no variables: one cell */
+    uint64_t *rows;   /* by cell of the grid: what the item counts */
 };
 
-static struct line row_of(const struct item *item, size_t r)
+static struct shape shape_of(const struct item *item)
 {
-    return (struct line){r * item->columns, 1, item->columns};
+    struct shape s = {.n_dims = 2, .size = {item->rows, item->columns}};
+
+    return item->shape.n_dims > 0 ? item->shape : s;
 }
 
-static struct line column_of(const struct item *item, size_t c)
+static bool is_sensitive(const struct item *item, size_t dim)
 {
-    return (struct line){c, item->columns, item->rows};
+    if (item->shape.n_dims > 0)
+        return item->sensitive[dim];
+    return dim == 0 ? item->sensitive_rows : item->sensitive_columns;
 }
 
-static bool may_show_zero(const struct policy *session, const struct item *item, size_t i)
+static bool any_sensitive(const struct item *item)
 {
-    bool is_table =
-        item->kind == COHORTIUM__ITEM_KIND__COUNTS && item->rows * item->columns > 1;
+    struct shape s = shape_of(item);
+    bool any = false;
 
-    if (item->support[i] != 0 || session->number[POLICY_ZEROS_ARE_DISCLOSIVE] >= 1)
+    for (size_t d = 0; d < s.n_dims; d++)
+        any = any || is_sensitive(item, d);
+    return any;
+}
+
+/* Zeros of tables whose variables are not sensitive, where the policy says so. */
+static bool shows_zeros(const struct policy *session, const struct item *item)
+{
+    if (session->number[POLICY_ZEROS_ARE_DISCLOSIVE] >= 1)
         return false;
-    return session->testing ||
-           (is_table && !item->sensitive_rows && !item->sensitive_columns);
+    return session->testing || (item->kind == COHORTIUM__ITEM_KIND__COUNTS &&
+                                item->rows * item->columns > 1 && !any_sensitive(item));
 }
 
 static void judge_threshold(const struct policy *session, const struct item *item,
                             uint8_t *states, struct withheld *withheld)
 {
     double k = session->number[POLICY_MINIMUM_FREQUENCY_THRESHOLD];
+    bool zeros = shows_zeros(session, item);
 
     for (size_t i = 0; i < item->rows * item->columns; i++)
-        if ((double)item->support[i] < k && !may_show_zero(session, item, i)) {
+        if ((double)item->support[i] < k && !(item->support[i] == 0 && zeros)) {
             withheld->r1 += states[i] != CELL_WITHHELD;
             states[i] = CELL_WITHHELD;
         }
 }
 
-/* A class is one line: of everybody in it, the cells say how the sensitive variable is
- * distributed. */
-static void judge_class(const struct policy *session, const struct item *item,
-                        struct line l, uint8_t *states, struct withheld *withheld)
+/* ---- the item as a table with totals ---- */
+
+/* The cell of the grid that stands at a place of the printed shape, totals included: a
+ * variable of one level has no other total. */
+static size_t cell_at(const struct judging *j, size_t at)
 {
-    double sum = 0, largest = 0;
+    size_t cell = 0, dim = 0;
 
-    for (size_t i = 0; i < l.n; i++) {
-        double v = item->values[l.first + i * l.stride];
-
-        sum += v;
-        largest = fmax(largest, v);
-    }
-    if (sum <= 0 || largest < session->number[POLICY_CLASS_DISCLOSURE_MAX_SHARE] * sum)
-        return;
-    for (size_t i = 0; i < l.n; i++) {
-        uint8_t *state = &states[l.first + i * l.stride];
-
-        withheld->r3 += *state == CELL_GIVEN;
-        *state = CELL_WITHHELD;
-    }
+    for (size_t d = 0; d < j->printed.n_dims; d++)
+        if (j->printed.size[d] > 1)
+            cell += shape_level(&j->printed, at, d) * j->grid.step[dim++];
+    return cell;
 }
 
-static void judge_classes(const struct policy *session, const struct item *item,
-                          uint8_t *states, struct withheld *withheld)
+static uint64_t whole(double v)
 {
-    if (item->sensitive_rows)
-        for (size_t c = 0; c < item->columns; c++)
-            judge_class(session, item, column_of(item, c), states, withheld);
-    if (item->sensitive_columns)
-        for (size_t r = 0; r < item->rows; r++)
-            judge_class(session, item, row_of(item, r), states, withheld);
+    return v >= 0 && v <= 0x1p53 ? (uint64_t)v : 0;
 }
 
-static bool any_withheld(struct line l, const uint8_t *states)
+static enum fault open_grid(struct cx *cx, struct judging *j, const uint8_t *states)
 {
-    for (size_t j = 0; j < l.n; j++)
-        if (states[l.first + j * l.stride] == CELL_WITHHELD)
-            return true;
-    return false;
-}
+    const struct item *item = j->item;
+    const uint64_t *patients = item->patients != NULL ? item->patients : item->support;
+    double k = j->session->number[POLICY_MINIMUM_FREQUENCY_THRESHOLD];
+    struct shape shape = {0};
 
-/* Is cell a to be taken rather than b? One whose other line has a withheld cell already
- * needs no partner there; then the smaller, then the first. */
-static bool is_better(const struct item *item, bool in_row, const uint8_t *states, size_t a,
-                      size_t b)
-{
-    struct line la =
-        in_row ? column_of(item, a % item->columns) : row_of(item, a / item->columns);
-    struct line lb =
-        in_row ? column_of(item, b % item->columns) : row_of(item, b / item->columns);
-    bool free_a = any_withheld(la, states), free_b = any_withheld(lb, states);
-
-    return free_a != free_b ? free_a : item->support[a] < item->support[b];
-}
-
-/* Withholds one more cell of this line if a withheld one would follow. */
-static bool complete_line(double k, const struct item *item, struct line l, bool in_row,
-                          uint8_t *states)
-{
-    size_t n = 0, best = SIZE_MAX;
-    double hidden = 0;
-
-    for (size_t j = 0; j < l.n; j++) {
-        size_t i = l.first + j * l.stride;
-
-        if (states[i] == CELL_WITHHELD) {
-            n++;
-            hidden += (double)item->support[i];
-        } else if (item->support[i] > 0 &&
-                   (best == SIZE_MAX || is_better(item, in_row, states, i, best))) {
-            best = i;
+    for (size_t d = 0; d < j->printed.n_dims; d++)
+        if (j->printed.size[d] > 1) {
+            j->sensitive[shape.n_dims] = is_sensitive(item, d);
+            shape.size[shape.n_dims++] = j->printed.size[d];
         }
+    TRY(grid_new(cx, &shape, &j->grid));
+    struct grid *g = &j->grid, rows = *g;
+
+    g->k = (uint64_t)k;
+    g->zeros_shown = shows_zeros(j->session, item);
+    CX_NEW(cx, rows.value, g->n);
+    for (size_t i = 0; i < g->n; i++) {
+        if (grid_is_total(g, i))
+            continue;
+        size_t place = shape_place(&shape, i);
+
+        g->value[i] = patients[place];
+        rows.value[i] = item->values != NULL ? whole(item->values[place]) : g->value[i];
+        g->withheld[i] = states[place] == CELL_WITHHELD;
+        /* What describe withholds with the small levels is no secret of its own. */
+        g->secret[i] = g->withheld[i] &&
+                       !((double)item->support[place] < k && (double)patients[place] >= k);
     }
-    if (n == 0 || (n >= 2 && hidden >= k) || best == SIZE_MAX)
-        return false;
-    states[best] = CELL_WITHHELD;
-    return true;
-}
-
-/*
- * Rows and columns are the nodes of a graph, withheld cells its edges. An edge that lies on
- * no circle is what the totals of one side of it leave over: rows less columns is its
- * value, whatever the other cells hold. The way around it that takes the fewest patients
- * closes a circle.
- */
-struct ways {
-    size_t n; /* rows, then columns */
-    double *cost;
-    size_t *from; /* the node before, on the cheapest way */
-    bool *seen;
-    size_t *order, *low, n_visited; /* of the search for bridges */
-    bool *bridge;                   /* by cell */
-};
-
-static enum fault ways_new(struct cx *cx, const struct item *item, struct ways *ret)
-{
-    struct ways w = {.n = item->rows + item->columns};
-
-    CX_NEW(cx, w.cost, w.n);
-    CX_NEW(cx, w.from, w.n);
-    CX_NEW(cx, w.seen, w.n);
-    CX_NEW(cx, w.order, w.n);
-    CX_NEW(cx, w.low, w.n);
-    CX_NEW(cx, w.bridge, item->rows * item->columns);
-    *ret = w;
+    grid_sum(g);
+    grid_sum(&rows);
+    j->rows = rows.value;
     return FAULT_NONE;
 }
 
-static size_t cell_between(const struct item *item, size_t a, size_t b)
+static void judge_totals(struct judging *j)
 {
-    return a < item->rows ? a * item->columns + (b - item->rows)
-                          : b * item->columns + (a - item->rows);
+    struct grid *g = &j->grid;
+
+    for (size_t i = 0; i < g->n; i++)
+        if (grid_is_total(g, i) && g->value[i] < g->k &&
+            !(g->value[i] == 0 && g->zeros_shown))
+            g->withheld[i] = g->secret[i] = true;
 }
 
-/* Depth first over withheld cells: a cell is a bridge when nothing below it reaches above
- * it by another one (Tarjan 1974). via: the cell that led here. */
-static void visit(const struct item *item, const uint8_t *states, size_t at, size_t via,
-                  struct ways *w)
+/* ---- R3 ---- */
+
+/* A class is one line: of everybody in it, the cells say how the sensitive variable is
+ * distributed. */
+static void judge_class(struct judging *j, size_t first, size_t dim,
+                        struct withheld *withheld)
 {
-    size_t first = at < item->rows ? item->rows : 0;
-    size_t last = at < item->rows ? w->n : item->rows;
+    struct grid *g = &j->grid;
+    double share = j->session->number[POLICY_CLASS_DISCLOSURE_MAX_SHARE];
+    double sum = 0, largest = 0, patients = 0;
+    size_t top = first;
 
-    w->order[at] = w->low[at] = ++w->n_visited;
-    for (size_t to = first; to < last; to++) {
-        size_t i = cell_between(item, at, to);
+    for (size_t l = 0; l < g->shape.size[dim]; l++) {
+        size_t i = first + l * g->step[dim];
 
-        if (i == via || states[i] != CELL_WITHHELD)
-            continue;
-        if (w->order[to] == 0) {
-            visit(item, states, to, i, w);
-            w->bridge[i] = w->low[to] > w->order[at];
+        sum += (double)j->rows[i];
+        patients += (double)g->value[i];
+        largest = fmax(largest, (double)j->rows[i]);
+        top = g->value[i] > g->value[top] ? i : top;
+    }
+    if (sum <= 0 || largest < share * sum)
+        return;
+    for (size_t l = 0; l < g->shape.size[dim]; l++) {
+        size_t i = first + l * g->step[dim];
+
+        withheld->r3 += !g->withheld[i] && !grid_is_total(g, i);
+        g->withheld[i] = g->secret[i] = true;
+    }
+    uint64_t below = (uint64_t)ceil(share * patients);
+
+    if (g->value[top] >= below && (g->below[top] == 0 || below < g->below[top]))
+        g->below[top] = below;
+}
+
+static void judge_classes(struct judging *j, struct withheld *withheld)
+{
+    struct grid *g = &j->grid;
+
+    for (size_t d = 0; d < g->shape.n_dims; d++)
+        for (size_t i = 0; i < g->n && j->sensitive[d]; i++)
+            if (grid_level(g, i, d) == 0)
+                judge_class(j, i, d, withheld);
+}
+
+/* A sensitive variable of one level: of each cell it says what all of it have. */
+static void judge_lone_level(struct judging *j, uint8_t *states, struct withheld *withheld)
+{
+    bool lone = false;
+
+    for (size_t d = 0; d < j->printed.n_dims; d++)
+        lone = lone || (j->printed.size[d] == 1 && is_sensitive(j->item, d));
+    for (size_t i = 0; lone && i < j->item->rows * j->item->columns; i++)
+        if (j->item->support[i] > 0 && states[i] == CELL_GIVEN) {
+            states[i] = CELL_WITHHELD;
+            withheld->r3++;
         }
-        if (w->low[to] < w->low[at])
-            w->low[at] = w->low[to];
+}
+
+/* ---- all of it ---- */
+
+static void take_totals(struct judging *j, const uint8_t *totals)
+{
+    size_t n = 0;
+
+    for (size_t at = 0; at < shape_all(&j->printed); at++)
+        if (shape_is_total(&j->printed, at) && totals[n++] == CELL_WITHHELD) {
+            size_t cell = cell_at(j, at);
+
+            j->grid.withheld[cell] = j->grid.secret[cell] = true;
+        }
+}
+
+static void put_states(const struct judging *j, uint8_t *states, uint8_t *totals)
+{
+    size_t n = 0;
+
+    for (size_t at = 0; at < shape_all(&j->printed); at++) {
+        bool total = shape_is_total(&j->printed, at);
+        uint8_t *to = !total           ? &states[shape_place(&j->printed, at)]
+                      : totals != NULL ? &totals[n++]
+                                       : NULL;
+
+        if (to != NULL && j->grid.withheld[cell_at(j, at)])
+            *to = CELL_WITHHELD;
     }
 }
 
-static void find_bridges(const struct item *item, const uint8_t *states, struct ways *w)
+static bool has_variables(const struct shape *s)
 {
-    memset(w->order, 0, w->n * sizeof *w->order);
-    memset(w->bridge, 0, item->rows * item->columns * sizeof *w->bridge);
-    w->n_visited = 0;
-    for (size_t i = 0; i < w->n; i++)
-        if (w->order[i] == 0)
-            visit(item, states, i, SIZE_MAX, w);
+    return shape_cells(s) > 1;
 }
 
-/* Cheapest ways from a row to every node, but not over cell `without`; withheld cells are
- * free, empty ones that are shown hide nothing. Ties: the first node. */
-static void find_ways(const struct item *item, const uint8_t *states, size_t row,
-                      size_t without, struct ways *w)
+enum fault table_judge_totals(struct cx *cx, const struct policy *session,
+                              const struct item *item, uint8_t *states, uint8_t *totals,
+                              struct withheld *withheld)
 {
-    for (size_t i = 0; i < w->n; i++) {
-        w->cost[i] = i == row ? 0 : INFINITY;
-        w->seen[i] = false;
+    struct judging j = {.session = session, .item = item, .printed = shape_of(item)};
+    size_t taken, n = 0;
+
+    judge_threshold(session, item, states, withheld);
+    if (session->testing)
+        return FAULT_NONE;
+    judge_lone_level(&j, states, withheld);
+    if (!has_variables(&j.printed)) { /* one cell: its totals are itself */
+        for (size_t at = 0; totals != NULL && at < shape_all(&j.printed); at++)
+            if (shape_is_total(&j.printed, at)) {
+                if (states[0] == CELL_WITHHELD || totals[n] == CELL_WITHHELD)
+                    states[0] = totals[n] = CELL_WITHHELD;
+                n++;
+            }
+        return FAULT_NONE;
     }
-    for (;;) {
-        size_t at = w->n;
-
-        for (size_t i = 0; i < w->n; i++)
-            if (!w->seen[i] && isfinite(w->cost[i]) &&
-                (at == w->n || w->cost[i] < w->cost[at]))
-                at = i;
-        if (at == w->n)
-            return;
-        w->seen[at] = true;
-        size_t first = at < item->rows ? item->rows : 0;
-        size_t last = at < item->rows ? w->n : item->rows;
-        for (size_t to = first; to < last; to++) {
-            size_t i = cell_between(item, at, to);
-            bool free = states[i] == CELL_WITHHELD;
-            double cost = w->cost[at] + (free ? 0 : (double)item->support[i]);
-
-            if (i == without || (!free && item->support[i] == 0) || cost >= w->cost[to])
-                continue;
-            w->cost[to] = cost;
-            w->from[to] = at;
-        }
-    }
-}
-
-/* Withholds what closes a circle through this cell; how many. */
-static size_t close_circle(const struct item *item, size_t cell, uint8_t *states,
-                           struct ways *w)
-{
-    size_t row = cell / item->columns, at = item->rows + cell % item->columns, taken = 0;
-
-    find_ways(item, states, row, cell, w);
-    if (!(w->cost[at] > 0) || !isfinite(w->cost[at]))
-        return 0; /* there is one already, or no way to have one */
-    for (; at != row; at = w->from[at]) {
-        size_t i = cell_between(item, at, w->from[at]);
-
-        taken += states[i] != CELL_WITHHELD;
-        states[i] = CELL_WITHHELD;
-    }
-    return taken;
-}
-
-static bool complete_lines(double k, const struct item *item, uint8_t *states,
-                           struct withheld *withheld)
-{
-    bool any = false;
-
-    for (size_t r = 0; r < item->rows && item->columns > 1; r++)
-        while (complete_line(k, item, row_of(item, r), true, states)) {
-            any = true;
-            withheld->r25++;
-        }
-    for (size_t c = 0; c < item->columns && item->rows > 1; c++)
-        while (complete_line(k, item, column_of(item, c), false, states)) {
-            any = true;
-            withheld->r25++;
-        }
-    return any;
-}
-
-static enum fault judge_complement(struct cx *cx, double k, const struct item *item,
-                                   uint8_t *states, struct withheld *withheld)
-{
-    bool again = true;
-    struct ways w;
-
-    TRY(ways_new(cx, item, &w));
-    while (again) { /* each turn withholds at least one cell more: it ends */
-        TRY(cx_on_time(cx));
-        again = complete_lines(k, item, states, withheld);
-        if (item->rows < 2 || item->columns < 2)
-            continue;
-        find_bridges(item, states, &w);
-        for (size_t i = 0; i < item->rows * item->columns; i++) {
-            size_t taken = w.bridge[i] ? close_circle(item, i, states, &w) : 0;
-
-            withheld->r25 += taken;
-            again = again || taken > 0;
-        }
-    }
+    TRY(open_grid(cx, &j, states));
+    judge_totals(&j);
+    judge_classes(&j, withheld);
+    if (totals != NULL)
+        take_totals(&j, totals);
+    TRY(grid_protect(cx, &j.grid, &taken));
+    withheld->r25 += taken;
+    put_states(&j, states, totals);
     return FAULT_NONE;
 }
 
@@ -302,10 +268,8 @@ enum fault table_judge(struct cx *cx, const struct policy *session, const struct
                        "gate: nobody is named behind the counts of item `%s`", item->name);
     if (item->support == NULL)
         return FAULT_NONE;
+    if (counts)
+        return table_judge_totals(cx, session, item, states, NULL, withheld);
     judge_threshold(session, item, states, withheld);
-    if (!counts)
-        return FAULT_NONE;
-    judge_classes(session, item, states, withheld);
-    return judge_complement(cx, session->number[POLICY_MINIMUM_FREQUENCY_THRESHOLD], item,
-                            states, withheld);
+    return FAULT_NONE;
 }

@@ -216,10 +216,21 @@ static void test_formula__variables_of_a_table(void **state)
     static const struct {
         const char *text;
         size_t n;
-    } rows[] = {{"sex", 1},       {"sex * status", 2}, {"~ sex + status", 2},
-                {"~sex", 1},      {"sex:status", 2},   {"", 0},
-                {"sex * sex", 0}, {"sex status", 0},   {"sex * dx * s", 0},
-                {"sexx", 0},      {"sex *", 0},        {"secret", 0},
+    } rows[] = {{"sex", 1},
+                {"sex * status", 2},
+                {"~ sex + status", 2},
+                {"~sex", 1},
+                {"sex:status", 2},
+                {"", 0},
+                {"sex * sex", 0},
+                {"sex status", 0},
+                {"sex * dx * s", 3},
+                {"sex * dx * s * b", 4},
+                {"sex * dx * s * b * a", 0},
+                {"sex * dx * sex", 0},
+                {"sexx", 0},
+                {"sex *", 0},
+                {"secret", 0},
                 {"log(a)", 0}};
     const char **names;
     size_t n;

@@ -18,7 +18,7 @@ static const struct wrong rows[] = {
     {"a number as key", "table", "time", NULL, "", "variable_type", "time", false},
     {"a variable twice", "table", "sex", "sex", "", "parameters", "twice", false},
     {"count with a variable", "count", "sex", NULL, "", "parameters", "variables", false},
-    {"table without one", "table", NULL, NULL, "", "parameters", "one or two", false},
+    {"table without one", "table", NULL, NULL, "", "parameters", "one to 4", false},
     {"table with --by", "table", "sex", NULL, "status", "parameters", "--by", false},
     {"describe twice", "describe", "age", "age", "", "parameters", "twice", false},
     {"described and grouped by", "describe", "sex", NULL, "sex", "parameters", "sex",

@@ -146,6 +146,121 @@ static void test_table__one_variable(void **state)
     assert_string_equal(r->tables[0].cells[1], "138 (60.5 %)");
 }
 
+/* Every total is the sum of its cells, told by their levels alone; the table that is read
+ * has R's lines: each levels of the first variables, the last variable across. */
+static void test_table__totals_are_sums_over_each_set_of_variables(void **state)
+{
+    static const char *const all[] = {"sex", "status", "ph_ecog"};
+    static const size_t levels[] = {2, 2, 4};
+
+    (void)state;
+    for (size_t n = 1; n <= 3; n++) {
+        AUTO_CX struct cx *cx = cx_new(1 << 28, CX_NO_DEADLINE);
+        char *variables[4] = {(char *)all[0], (char *)all[1], (char *)all[2]};
+        const Cohortium__Item *counts, *totals;
+        size_t at[3] = {0}, size[3] = {1, 1, 1}, k = 0;
+        Cohortium__Question *q;
+        struct naive data;
+
+        CHECK_OK_("open", cx, naive_open(cx, "lung", "", &data));
+        CHECK_OK_("question", cx, naive_question(cx, data.cb, "table", &q));
+        q->params->n_variables = n;
+        q->params->variables = variables;
+        struct report *r = naive_report(cx, &data, q, 3);
+
+        counts = naive_item(r, "counts");
+        totals = naive_item(r, "totals");
+        for (size_t d = 0; d < n; d++)
+            size[d] = levels[d];
+        for (size_t i = 0; i < 3 * 3 * 5; i++) { /* levels, then "all", the last fastest */
+            size_t rest = i;
+            bool total = false, there = true;
+            double sum = 0;
+
+            for (size_t d = 3; d-- > 0; rest /= levels[d] + 1) {
+                at[d] = rest % (levels[d] + 1);
+                there = there && (d < n || at[d] == 0);
+                total = total || (d < n && at[d] == size[d]);
+            }
+            if (!there || !total)
+                continue;
+            for (size_t c = 0; c < counts->n_values; c++) {
+                size_t level[3] = {c / (size[1] * size[2]), c / size[2] % size[1],
+                                   c % size[2]};
+                bool in = true;
+
+                for (size_t d = 0; d < n; d++)
+                    in = in && (at[d] == size[d] || at[d] == level[d]);
+                sum += in ? counts->values[c] : 0;
+            }
+            CHECK_EQ_("a total", totals->values[k++], sum);
+        }
+        CHECK_EQ_("totals", totals->n_values, k);
+        CHECK_EQ_("everybody", totals->values[k - 1], n == 3 ? 227 : 228);
+        CHECK_EQ_("columns", r->tables[0].n_columns,
+                  n == 1 ? 2 : n - 1 + levels[n - 1] + 1);
+        CHECK_EQ_("lines", r->tables[0].n_rows, n == 3 ? 9 : 3);
+        CHECK_("n is of the cells", naive_item(r, "n")->values[0] == totals->values[k - 1]);
+        CHECK_("tests of two variables alone",
+               (naive_item(r, "chisq") != NULL) == (n == 2));
+    }
+}
+
+static void test_table__four_variables_and_no_more(void **state)
+{
+    char *four[] = {(char *)"race", (char *)"smoke", (char *)"ht", (char *)"ui"};
+    char *variables[] = {(char *)"sex", (char *)"status", (char *)"ph_ecog", (char *)"sex",
+                         (char *)"status"};
+    static const struct {
+        const char *what;
+        size_t n;
+        const char *complaint; /* NULL: answered */
+    } rows[] = {{"three", 3, NULL},
+                {"one of them twice", 4, "stands there twice"},
+                {"five", 5, "one to 4"}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        AUTO_CX struct cx *cx = cx_new(1 << 28, CX_NO_DEADLINE);
+        struct complaints c = complaints_new(cx);
+        const struct analysis *analysis;
+        Cohortium__Question *q;
+        struct naive data;
+        struct asked asked;
+        struct plan plan;
+        struct regions regions;
+
+        CHECK_OK_("open", cx, naive_open(cx, "lung", "", &data));
+        CHECK_OK_("question", cx, naive_question(cx, data.cb, "table", &q));
+        q->params->n_variables = rows[i].n;
+        q->params->variables = variables;
+        CHECK_OK_(rows[i].what, cx,
+                  question_open(cx, data.cb, q, true, 20, &c, &asked, &plan, &regions,
+                                &analysis));
+        CHECK_EQ_(rows[i].what, c.n > 0, rows[i].complaint != NULL);
+        if (rows[i].complaint != NULL)
+            assert_non_null(strstr(c.list[0]->text, rows[i].complaint));
+    }
+    AUTO_CX struct cx *cx = cx_new(1 << 28, CX_NO_DEADLINE);
+    Cohortium__Question *q;
+    struct naive data;
+    double sum = 0;
+
+    CHECK_OK_("open", cx, naive_open(cx, "birthwt", "", &data));
+    CHECK_OK_("question", cx, naive_question(cx, data.cb, "table", &q));
+    q->params->n_variables = 4;
+    q->params->variables = four;
+    struct report *r = naive_report(cx, &data, q, 3);
+    const Cohortium__Item *counts = naive_item(r, "counts");
+
+    for (size_t i = 0; i < counts->n_values; i++)
+        sum += counts->values[i];
+    CHECK_EQ_("cells", counts->n_values, 24);
+    CHECK_EQ_("everybody once", sum, 189);
+    CHECK_EQ_("totals", naive_item(r, "totals")->n_values, 4 * 27 - 24);
+    CHECK_EQ_("of race", naive_item(r, "levels:race")->n_words, 3);
+}
+
 /* One withheld cell: nothing that needs it is computed, and the line says so. */
 static void test_table__R1_withheld_cells_stop_the_tests(void **state)
 {
@@ -185,8 +300,8 @@ static void test_table__R1_withheld_cells_stop_the_tests(void **state)
     CHECK_("no test", naive_item(&report, "chisq") == NULL);
     CHECK_("no ratio", naive_item(&report, "odds_ratio") == NULL);
     CHECK_EQ_("the state is kept", naive_item(&report, "counts")->state.data[3], 1);
-    assert_string_equal(report.tables[0].cells[5], "withheld");
-    CHECK_("no percentage beside it", strcmp(report.tables[0].cells[4], "37") == 0);
+    assert_string_equal(report.tables[0].cells[6], "withheld");
+    CHECK_("no percentage beside it", strcmp(report.tables[0].cells[5], "37") == 0);
     assert_string_equal(report.tables[0].cells[2], "112 (81.2 %)");
     assert_non_null(strstr(report.lines[0], "withheld"));
 }
@@ -197,6 +312,8 @@ int main(void)
         cmocka_unit_test(test_table__equals_R),
         cmocka_unit_test(test_table__missing_is_a_level_outside_the_tests),
         cmocka_unit_test(test_table__one_variable),
+        cmocka_unit_test(test_table__totals_are_sums_over_each_set_of_variables),
+        cmocka_unit_test(test_table__four_variables_and_no_more),
         cmocka_unit_test(test_table__R1_withheld_cells_stop_the_tests),
     };
 

@@ -84,7 +84,7 @@ echo "correct horse" >"$work/passphrase"
 want 0 "hand it over" key new --name ada -o "$work/ada.key" --passphrase-file "$work/passphrase"
 want 0 "researcher" key show "$work/ada.key"
 want 1 "neither a key file nor a card" key show "$0"
-want 2 "two variables are one word: 'a * b'" table lung a b
+want 2 "variables are one word: 'a * b'" table lung a b
 want 0 '"name":"ada"' key show "$work/ada.key.card" --json
 want 1 "exists already" key new --name ada -o "$work/ada.key" --lab
 : >"$work/empty"

@@ -466,14 +466,14 @@ static void test_gate__R25_a_withheld_cell_does_not_follow_from_the_rest(void **
          4,
          {5, 5, 50, 90, 5, 5, 3, 90, 90, 90, 5, 5, 90, 90, 5, 5},
          "1110111000110011"},
-        {"two between two rectangles: a circle",
+        {"two between two rectangles, seven together: a third",
          false,
          false,
          false,
          4,
          4,
          {5, 5, 4, 90, 5, 5, 3, 90, 90, 90, 5, 5, 90, 90, 5, 5},
-         "1110111000110011"},
+         "1111111000110011"},
     };
 
     (void)state;

@@ -1,0 +1,114 @@
+/*
+ * bench_tables.c - what R25 takes, against the least that it could take.
+ *
+ * Random small tables (tests/node/random_table.h). The optimum: of all choices of further
+ * cells, the totals as the gate gives them, the one with the fewest patients that the
+ * brute-force attacker cannot breach. Lost: cells and patients withheld, primary and R25.
+ */
+#include <time.h>
+
+#include "tests/node/random_table.h"
+
+enum { TABLES = 200, CHOICE_MAX = 12 };
+
+struct loss {
+    double cells, patients;
+};
+
+static struct loss loss_of(const struct published *p)
+{
+    struct loss l = {0};
+
+    for (size_t i = 0; i < p->n; i++)
+        if (!p->cell_given[i]) {
+            l.cells++;
+            l.patients += (double)p->cell[i];
+        }
+    return l;
+}
+
+/* Least loss over all choices; false where there are too many of them. */
+static bool find_optimum(const struct published *given, struct published *ret)
+{
+    size_t choice[ATTACK_CELLS], n = 0;
+
+    for (size_t i = 0; i < given->n; i++)
+        if (given->cell[i] >= given->k)
+            choice[n++] = i;
+    if (n > CHOICE_MAX)
+        return false;
+    *ret = *given; /* what the gate took is one of them */
+    for (size_t set = 0; set < (size_t)1 << n; set++) {
+        struct published p = *given;
+
+        for (size_t i = 0; i < n; i++)
+            p.cell_given[choice[i]] = !(set >> i & 1);
+        if (loss_of(&p).patients >= loss_of(ret).patients)
+            continue;
+        struct breach b = attack(&p);
+
+        if (!b.found && b.unknown == 0)
+            *ret = p;
+    }
+    return true;
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void run(const char *name, size_t n_dims, size_t levels_max, enum table_kind kind)
+{
+    struct loss gate = {0}, best = {0}, primary = {0};
+    double ratio = 0, time = 0;
+    uint64_t seed = 7919;
+    size_t n = 0, as_good = 0;
+
+    for (size_t i = 0; i < TABLES; i++) {
+        struct published p, least, first;
+
+        table_make(&seed, kind, n_dims, levels_max, &p);
+        double from = seconds();
+
+        table_publish(&p);
+        time += seconds() - from;
+        first = p;
+        for (size_t k = 0; k < p.n; k++)
+            first.cell_given[k] = p.cell[k] >= p.k || (p.cell[k] == 0 && p.zeros_shown);
+        if (loss_of(&first).cells == 0 || !find_optimum(&p, &least))
+            continue;
+        struct loss g = loss_of(&p), o = loss_of(&least), f = loss_of(&first);
+
+        gate.cells += g.cells;
+        gate.patients += g.patients;
+        best.cells += o.cells;
+        best.patients += o.patients;
+        primary.cells += f.cells;
+        primary.patients += f.patients;
+        ratio += o.patients > 0 ? g.patients / o.patients : 1;
+        as_good += g.patients <= o.patients;
+        n++;
+    }
+    printf("%-28s %4zu tables: withheld %5.2f cells, %6.1f patients; optimum %5.2f, %6.1f; "
+           "small alone %5.2f, %5.1f; mean ratio of patients %.3f; the optimum in %.0f %%; "
+           "%.2f ms\n",
+           name, n, gate.cells / (double)n, gate.patients / (double)n,
+           best.cells / (double)n, best.patients / (double)n, primary.cells / (double)n,
+           primary.patients / (double)n, ratio / (double)n,
+           100 * (double)as_good / (double)n, 1000 * time / TABLES);
+}
+
+int main(void)
+{
+    run("2 variables, 3 levels", 2, 3, TABLE_PLAIN);
+    run("2 variables, 4 levels", 2, 4, TABLE_PLAIN);
+    run("2 variables, zeros shown", 2, 3, TABLE_ZEROS_SHOWN);
+    run("2 variables, many ones", 2, 3, TABLE_ONES);
+    run("3 variables, 2 levels", 3, 2, TABLE_PLAIN);
+    run("3 variables, 3 levels", 3, 3, TABLE_PLAIN);
+    return 0;
+}

@@ -1,0 +1,128 @@
+/* What tables promise: from all that is given, a brute-force attacker who may be a patient
+ * cannot exclude one of the numbers below k for any withheld cell or total. */
+#include "tests/node/random_table.h"
+
+enum { TABLES = 500 };
+
+static uint64_t seed_of(const char *name)
+{
+    const char *set = getenv("TABLE_SEED"); /* to look at other tables */
+    uint64_t seed = set != NULL ? strtoull(set, NULL, 10) : 20240229;
+
+    for (; *name != '\0'; name++)
+        seed = seed * 1099511628211u + (unsigned char)*name;
+    return seed | 1;
+}
+
+static void print_table(const struct published *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        fprintf(stderr, "%s%llu%s", i % p->size[p->n_dims - 1] ? " " : "\n",
+                (unsigned long long)p->cell[i], p->cell_given[i] ? "" : "*");
+    fprintf(stderr, "\ntotals:");
+    for (size_t s = 0; s < p->n_sums; s++)
+        fprintf(stderr, " %llu%s", (unsigned long long)p->sum[s],
+                p->sum_given[s] ? "" : "*");
+    fprintf(stderr, "\nk %llu\n", (unsigned long long)p->k);
+}
+
+static void expect_safe(const struct published *p, size_t number)
+{
+    struct breach b = attack(p);
+
+    if (!b.found && b.unknown == 0)
+        return;
+    print_table(p);
+    fail_msg("table %zu: %s %zu cannot be %llu (helper %zd); %zu searches given up", number,
+             b.is_sum ? "total" : "cell", b.at, (unsigned long long)b.not_possible,
+             (ssize_t)b.helper, b.unknown);
+}
+
+static void check_random(const char *name, size_t n_dims, size_t levels_max)
+{
+    uint64_t seed = seed_of(name);
+    size_t cells = 0, given = 0;
+
+    for (size_t i = 0; i < TABLES; i++) {
+        struct published p;
+
+        table_make(&seed, (enum table_kind)(i % TABLE_KINDS), n_dims, levels_max, &p);
+        table_publish(&p);
+        expect_safe(&p, i);
+        for (size_t k = 0; k < p.n; k++) {
+            cells += p.cell[k] >= p.k;
+            given += p.cell_given[k] && p.cell[k] >= p.k;
+        }
+    }
+    printf("# %s: %zu of %zu cells of k or more are given\n", name, given, cells);
+    CHECK_("a gate that gives nothing is safe, but no use", 10 * given > cells);
+}
+
+static void test_gate_tables__R25_two_variables(void **state)
+{
+    (void)state;
+    check_random("two variables", 2, 5);
+}
+
+static void test_gate_tables__R25_three_variables(void **state)
+{
+    (void)state;
+    check_random("three variables", 3, 3);
+}
+
+static void test_gate_tables__R25_one_and_four_variables(void **state)
+{
+    (void)state;
+    check_random("one variable", 1, 8);
+    check_random("four variables", 4, 2);
+}
+
+/* The attacker must find what R25 alone keeps: without it, and with one cell of it given.
+ */
+static void test_gate_tables__R25_the_attacker_finds_what_is_cut(void **state)
+{
+    uint64_t seed = seed_of("cut");
+    size_t without = 0, tried = 0, cut = 0, found = 0;
+
+    (void)state;
+    for (size_t i = 0; i < TABLES; i++) {
+        struct published p, bare;
+
+        table_make(&seed, TABLE_PLAIN, 2 + i % 2, 3, &p);
+        table_publish(&p);
+        bare = p;
+        for (size_t k = 0; k < p.n; k++)
+            bare.cell_given[k] = p.cell[k] >= p.k;
+        for (size_t s = 0; s < p.n_sums; s++)
+            bare.sum_given[s] = p.sum[s] >= p.k;
+        if (memcmp(&bare, &p, sizeof p) != 0) {
+            tried++;
+            without += attack(&bare).found;
+        }
+        for (size_t k = 0; k < p.n; k++)
+            if (!p.cell_given[k] && p.cell[k] >= p.k) {
+                struct published one = p;
+
+                one.cell_given[k] = true;
+                cut++;
+                found += attack(&one).found;
+            }
+    }
+    printf("# found: %zu of %zu without R25; %zu of %zu where one cell of it is given\n",
+           without, tried, found, cut);
+    CHECK_("there was something to keep", tried > TABLES / 2 && cut > TABLES);
+    CHECK_("without R25", 10 * without > 9 * tried);
+    CHECK_("one cell of it", 10 * found > 8 * cut);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gate_tables__R25_two_variables),
+        cmocka_unit_test(test_gate_tables__R25_three_variables),
+        cmocka_unit_test(test_gate_tables__R25_one_and_four_variables),
+        cmocka_unit_test(test_gate_tables__R25_the_attacker_finds_what_is_cut),
+    };
+
+    return cmocka_run_group_tests_name("gate_tables", tests, NULL, NULL);
+}

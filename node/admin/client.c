@@ -110,6 +110,7 @@ enum fault admin_call(struct cx *cx, const char *folder, const char *command,
     TRY(pb_unpack(cx, &cohortium__admin_reply__descriptor, answer, REPLY_MAX, &reply));
     *ret = (struct admin_reply){.status = reply->status,
                                 .text = reply->text,
+                                .json = reply->json,
                                 .n_blobs = reply->n_blobs,
                                 .n_notices = reply->n_notices,
                                 .notices = reply->notices};

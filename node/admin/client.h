@@ -8,6 +8,7 @@
 struct admin_reply {
     unsigned status; /* exit status of the command */
     const char *text;
+    const char *json; /* the same for programs, where a command has it; "" */
     size_t n_blobs;
     struct bytes *blobs;
     size_t n_notices;

@@ -112,7 +112,8 @@ static void add_notices(struct cx *cx, struct vault *v, const char *command,
 void desk_answer(struct cx *cx, struct vault *v, const Cohortium__AdminCall *call,
                  Cohortium__AdminReply *reply)
 {
-    struct desk d = {cx, v, call, reply, buffer_new(cx, TEXT_MAX)};
+    struct desk d = {cx, v, call, reply, buffer_new(cx, TEXT_MAX),
+                     finding_list_new(cx, TEXT_MAX)};
     enum fault fault = FAULT_USAGE;
     size_t i = 0;
 
@@ -250,12 +251,10 @@ enum fault desk_ready(struct desk *d)
 
 /* ---- doctor ---- */
 
-static void check(struct desk *d, bool ok, const char *what, const char *remedy)
+static void check(struct desk *d, const char *word, bool ok, const char *what,
+                  const char *remedy)
 {
-    buffer_printf(&d->text, "%-8s %s%s%s\n", ok ? "ok" : "PROBLEM", what,
-                  ok || remedy[0] == '\0' ? "" : "\n         -> ", ok ? "" : remedy);
-    if (!ok)
-        d->reply->status = 1;
+    desk_finding(d, word, ok ? FINDING_WELL : FINDING_PROBLEM, what, remedy);
 }
 
 static enum fault check_disk(struct desk *d)
@@ -263,11 +262,11 @@ static enum fault check_disk(struct desk *d)
     struct statvfs s;
 
     if (statvfs(d->v->folder, &s) != 0) {
-        check(d, false, "free space cannot be read", "look at the folder's file system");
+        check(d, "disk", false, "free space cannot be read", "look at the folder's file system");
         return FAULT_NONE;
     }
     unsigned long long mb = (unsigned long long)s.f_bavail * s.f_frsize / 1000000;
-    check(d, mb >= 500, cx_printf(d->cx, "%llu MB free", mb),
+    check(d, "disk", mb >= 500, cx_printf(d->cx, "%llu MB free", mb),
           "free some space: a full disk refuses every question");
     return FAULT_NONE;
 }
@@ -292,22 +291,26 @@ enum fault desk_doctor(struct desk *d)
     int64_t now = clock_utc_ms();
 
     enum fault fault = vault_is_ready(d->cx, v);
-    check(d, fault == FAULT_NONE, "this node may answer questions", cx_message(d->cx));
+    check(d, "ready", fault == FAULT_NONE, "this node may answer questions", cx_message(d->cx));
     fault = vault_clock(d->cx, v);
-    check(d, fault == FAULT_NONE, "the clock goes on from the log", cx_message(d->cx));
+    check(d, "clock", fault == FAULT_NONE, "the clock goes on from the log", cx_message(d->cx));
     fault = vault_governed(d->cx, v);
-    check(d, fault == FAULT_NONE, "the governors have signed one manifest, and it lists us",
+    check(d, "governance", fault == FAULT_NONE, "the governors have signed one manifest, and it lists us",
           cx_message(d->cx));
-    check(d, now < (int64_t)v->manifest->body->fresh_until, "the manifest is fresh",
+    check(d, "manifest_fresh", now < (int64_t)v->manifest->body->fresh_until, "the manifest is fresh",
           "ask the governors for the next version: `cohortiumd consortium renew`");
     TRY(desk_check_papers(d));
     fault = store_check(d->cx, v->store, &withdrawn);
     if (fault == FAULT_NONE)
         fault = count_withdrawn(d, &withdrawn);
-    check(d, fault == FAULT_NONE && withdrawn == 0, "every data file is as it was imported",
+    check(d, "data", fault == FAULT_NONE && withdrawn == 0, "every data file is as it was imported",
           fault != FAULT_NONE ? cx_message(d->cx)
                               : "see `cohortiumd data list`; import the dataset again");
     TRY(desk_check_log(d));
     TRY(check_disk(d));
-    return desk_check_members(d);
+    TRY(desk_check_members(d));
+    buffer_put(&d->text, d->findings.text.p, d->findings.text.n);
+    d->reply->json = buffer_string(&d->findings.json);
+    return d->reply->json != NULL && d->findings.text.fault == FAULT_NONE ? FAULT_NONE
+                                                                         : FAULT_MEMORY;
 }

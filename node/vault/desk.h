@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "node/finding.h"
 #include "node/vault/vault.h"
 
 struct desk { /* one command at work */
@@ -15,6 +16,7 @@ struct desk { /* one command at work */
     const Cohortium__AdminCall *call;
     Cohortium__AdminReply *reply;
     struct buffer text;
+    struct finding_list findings; /* doctor's, in place of text */
 };
 
 /* A command that has an answer in d->text and yet failed sets d->reply->status itself. */
@@ -48,10 +50,9 @@ desk_command desk_audit_accept_restore;
 desk_command desk_status, desk_ready, desk_doctor, desk_manifest;
 desk_command desk_manifest_publish, desk_manifest_thaw;
 
-/* desk_doctor.c. A claim that holds, is to be known, or does not hold: then d->reply->status
- * says so, and the remedy is told. */
-enum finding { FINDING_WELL, FINDING_NOTE, FINDING_PROBLEM };
-void desk_finding(struct desk *d, enum finding finding, const char *what, const char *remedy);
+/* desk_doctor.c. A finding of doctor; a problem makes d->reply->status say so. */
+void desk_finding(struct desk *d, const char *check, enum finding finding, const char *what,
+                  const char *remedy);
 CHECKED enum fault desk_check_papers(struct desk *d);
 CHECKED enum fault desk_check_members(struct desk *d);
 

@@ -202,7 +202,21 @@ enum fault desk_put_witnesses(struct desk *d, bool *ret_witnessed)
     return FAULT_NONE;
 }
 
-enum fault desk_put_contradictions(struct desk *d, size_t *ret_n)
+static void say_line(struct desk *d, const char *line)
+{
+    buffer_printf(&d->text, "%s\n", line);
+}
+
+static void say_problem(struct desk *d, const char *line)
+{
+    desk_finding(d, "contradictions", FINDING_PROBLEM, line,
+                 "tell its operator and the consortium; `cohortiumd audit witnesses` shows "
+                 "both notes");
+}
+
+static enum fault each_contradiction(struct desk *d,
+                                     void (*say)(struct desk *d, const char *line),
+                                     size_t *ret_n)
 {
     struct peer_log *peers;
     size_t n;
@@ -216,14 +230,22 @@ enum fault desk_put_contradictions(struct desk *d, size_t *ret_n)
         if (!p->contradicts)
             continue;
         const Cohortium__Contradiction *c = p->contradictions[p->n_contradictions - 1];
-        ++*ret_n;
-        buffer_printf(
-            &d->text,
+        const char *line = cx_printf(
+            d->cx,
             "CONTRADICTION in the log of %s since %s: %s; both notes are kept: see "
-            "`cohortiumd audit witnesses`\n",
+            "`cohortiumd audit witnesses`",
             p->who->name, clock_format((int64_t)c->at, at, sizeof at), c->reason);
+        if (line == NULL)
+            return FAULT_MEMORY;
+        say(d, line);
+        ++*ret_n;
     }
     return FAULT_NONE;
+}
+
+enum fault desk_put_contradictions(struct desk *d, size_t *ret_n)
+{
+    return each_contradiction(d, say_line, ret_n);
 }
 
 /* A node that has just started has not heard of its peers yet. */
@@ -241,12 +263,12 @@ static enum fault check_witnesses(struct desk *d)
         sleep_ms(100);
     }
     if (w.size > 0 && clock_utc_ms() - w.at > STALE_MS)
-        desk_finding(d, FINDING_NOTE,
+        desk_finding(d, "witness", FINDING_NOTE,
                      cx_printf(d->cx, "other institutions have last cosigned the log at %s",
                                clock_format(w.at, at, sizeof at)),
                      "link with at least two of them: see `cohortiumd status`");
     else
-        desk_finding(d, w.size > 0 ? FINDING_WELL : FINDING_PROBLEM,
+        desk_finding(d, "witness", w.size > 0 ? FINDING_WELL : FINDING_PROBLEM,
                      "other institutions have cosigned the log",
                      "link with at least two of them: see `cohortiumd status`");
     return FAULT_NONE;
@@ -261,18 +283,16 @@ enum fault desk_check_log(struct desk *d)
     size_t against;
 
     if (witness_check_log(d->cx, v, &size, root) == FAULT_NONE)
-        desk_finding(d, FINDING_WELL,
+        desk_finding(d, "log", FINDING_WELL,
                      cx_printf(d->cx, "the log of %" PRIu64 " records is whole", size), "");
     else
-        desk_finding(d, FINDING_PROBLEM, "the log is whole", cx_message(d->cx));
+        desk_finding(d, "log", FINDING_PROBLEM, "the log is whole", cx_message(d->cx));
     if (manifest->body->n_members > WITNESSES_MIN)
         TRY(check_witnesses(d));
-    TRY(desk_put_contradictions(d, &against));
-    desk_finding(
-        d, against == 0 ? FINDING_WELL : FINDING_PROBLEM,
-        "no other member's log contradicts what it was",
-        "tell its operator and the consortium; `cohortiumd audit witnesses` shows both "
-        "notes");
+    TRY(each_contradiction(d, say_problem, &against));
+    if (against == 0)
+        desk_finding(d, "contradictions", FINDING_WELL,
+                     "no other member's log contradicts what it was", "");
     return FAULT_NONE;
 }
 

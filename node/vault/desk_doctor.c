@@ -13,13 +13,10 @@ enum {
     TIME_TEXT = 32
 };
 
-void desk_finding(struct desk *d, enum finding finding, const char *what, const char *remedy)
+void desk_finding(struct desk *d, const char *check, enum finding finding, const char *what,
+                  const char *remedy)
 {
-    static const char *const words[] = {"ok", "NOTE", "PROBLEM"};
-
-    buffer_printf(&d->text, "%-8s %s\n", words[finding], what != NULL ? what : "");
-    if (finding != FINDING_WELL && remedy != NULL && remedy[0] != '\0')
-        buffer_printf(&d->text, "         -> %s\n", remedy);
+    finding_put(&d->findings, check, finding, what, remedy);
     if (finding == FINDING_PROBLEM)
         d->reply->status = 1;
 }
@@ -36,7 +33,7 @@ static void check_ledger(struct desk *d)
 {
     enum fault fault = db_read(d->cx, d->v->db, verify_ledger, NULL);
 
-    desk_finding(d, fault == FAULT_NONE ? FINDING_WELL : FINDING_PROBLEM,
+    desk_finding(d, "ledger", fault == FAULT_NONE ? FINDING_WELL : FINDING_PROBLEM,
                  "the ledger is whole and holds what the log says", cx_message(d->cx));
 }
 
@@ -70,14 +67,14 @@ static void check_permit(struct desk *d, struct bytes packed)
          vault_permit_stands(d->cx, d->v, body->id.data) == FAULT_DENIED))
         return;
     if (permit_verify(d->cx, d->v->manifest, packed, &p) != FAULT_NONE) {
-        desk_finding(d, FINDING_PROBLEM, "every permit holds under the manifest in force",
+        desk_finding(d, "permit", FINDING_PROBLEM, "every permit holds under the manifest in force",
                      cx_message(d->cx));
         return;
     }
     int64_t left = (int64_t)p.body->not_after - now;
     clock_format((int64_t)p.body->not_after, day, sizeof day);
     if (left >= 0 && left < SOON_MS)
-        desk_finding(d, FINDING_NOTE,
+        desk_finding(d, "permit", FINDING_NOTE,
                      cx_printf(d->cx, "the permit %s ends %.10s", p.body->title, day),
                      "where the study goes on, sign and add a new one in time: `cohortiumd "
                      "permit new`");
@@ -89,12 +86,12 @@ static enum fault check_policy(struct desk *d)
     char day[TIME_TEXT];
 
     if (vault_policy(d->cx, d->v, &policy) != FAULT_NONE) {
-        desk_finding(d, FINDING_PROBLEM, "a policy is in force", cx_message(d->cx));
+        desk_finding(d, "policy", FINDING_PROBLEM, "a policy is in force", cx_message(d->cx));
         return FAULT_NONE;
     }
     int64_t end = (int64_t)policy->numbers.not_after;
     clock_format(end, day, sizeof day);
-    desk_finding(d, end - clock_utc_ms() < SOON_MS ? FINDING_PROBLEM : FINDING_WELL,
+    desk_finding(d, "policy", end - clock_utc_ms() < SOON_MS ? FINDING_PROBLEM : FINDING_WELL,
                  cx_printf(d->cx, "the policy in force is valid until %.10s", day),
                  "apply a new one with `cohortiumd policy apply`; without one this node answers "
                  "nothing");
@@ -111,15 +108,15 @@ enum fault desk_check_papers(struct desk *d)
     TRY(check_policy(d));
     TRY(desk_notices(d->cx, d->v, true, &list, &n));
     for (size_t i = 0; i < n; i++)
-        desk_finding(d, FINDING_NOTE, list[i], "");
+        desk_finding(d, "soon", FINDING_NOTE, list[i], "");
     TRY(db_read(d->cx, d->v->db, list_permits, &all));
     for (size_t i = 0; i < all.n; i++)
         check_permit(d, all.list[i]);
     if (all.n == 0)
-        desk_finding(d, FINDING_NOTE, "this node honours no permit yet",
+        desk_finding(d, "permit", FINDING_NOTE, "this node honours no permit yet",
                      "nobody may ask it anything: `cohortiumd permit add`");
     if (d->call->n_arguments > 0 && strcmp(d->call->arguments[0], COHORTIUM_VERSION) != 0)
-        desk_finding(d, FINDING_NOTE,
+        desk_finding(d, "version", FINDING_NOTE,
                      cx_printf(d->cx, "the node runs " COHORTIUM_VERSION
                                       ", this program is %.40s",
                                d->call->arguments[0]),
@@ -153,7 +150,7 @@ static void check_down(struct desk *d, const Cohortium__Site *s)
                            : "; it was not linked since this node started";
     const char *how = s->failure[0] != '\0' ? s->failure : s->detail;
 
-    desk_finding(d, FINDING_PROBLEM, cx_printf(d->cx, "%s is linked", s->name),
+    desk_finding(d, "member", FINDING_PROBLEM, cx_printf(d->cx, "%s is linked", s->name),
                  cx_printf(d->cx,
                            "%s%s. Ask its operator whether it runs and what `cohortiumd "
                            "doctor` says there; one side must reach the other",
@@ -166,7 +163,7 @@ static void check_clock(struct desk *d, const Cohortium__Site *s)
 
     if (s->heard == 0 || size <= CLOCK_NOTE_MS)
         return;
-    desk_finding(d, size > CLOCK_SKEW_MS ? FINDING_PROBLEM : FINDING_NOTE,
+    desk_finding(d, "member_clock", size > CLOCK_SKEW_MS ? FINDING_PROBLEM : FINDING_NOTE,
                  cx_printf(d->cx, "the clock of %s is %lld s %s this node's", s->name,
                            (long long)((size + 500) / 1000),
                            s->clock_off < 0 ? "behind" : "ahead of"),
@@ -182,17 +179,17 @@ static void check_member(struct desk *d, const Cohortium__Site *s)
         check_down(d, s);
         return;
     }
-    desk_finding(d, FINDING_WELL,
+    desk_finding(d, "member", FINDING_WELL,
                  cx_printf(d->cx, "%s is linked%s%s since %s; %s", s->name,
                            s->detail[0] != '\0' ? " " : "", s->detail, when(d->cx, s->since),
                            ways(d->cx, s)),
                  "");
     check_clock(d, s);
     if (s->heard != 0 && !s->ready)
-        desk_finding(d, FINDING_NOTE,
+        desk_finding(d, "member_ready", FINDING_NOTE,
                      cx_printf(d->cx, "%s answers no question now", s->name), s->why_not);
     if (s->heard != 0 && strcmp(s->software, COHORTIUM_VERSION) != 0)
-        desk_finding(d, FINDING_NOTE,
+        desk_finding(d, "member_version", FINDING_NOTE,
                      cx_printf(d->cx, "%s runs version %s, this node " COHORTIUM_VERSION, s->name,
                                s->software),
                      "that may be well; if sessions fail, update the older");
@@ -207,7 +204,7 @@ enum fault desk_check_members(struct desk *d)
     copy = bytes_of(cx_memdup(d->cx, d->v->links.p, d->v->links.n), d->v->links.n);
     (void)pthread_mutex_unlock(&d->v->lock);
     if (copy.n == 0) {
-        desk_finding(d, FINDING_PROBLEM, "the net process has told of its links",
+        desk_finding(d, "net", FINDING_PROBLEM, "the net process has told of its links",
                      "see the node's last lines");
         return FAULT_NONE;
     }

@@ -1,4 +1,5 @@
 """Doctors: what can be wrong between a researcher and an answer, and between a node and its own."""
+import re
 import shutil
 
 from lab import NODED, Checks, Lab, clock_off, wait_for, why_no_clock
@@ -111,6 +112,32 @@ with Lab() as lab:
     check("home that is down", problems(found) == ["port"], a.out)
 
 
+def without_numbers(lines):
+    return [re.sub(r"[0-9]+", "#", line.split(" since ")[0]) for line in lines]
+
+
+def node_json(lab, i, what):
+    """What --json says is what the lines for people say, in their order; {check: [state, ...]}."""
+    seen = []
+
+    def same():
+        a, b = lab.noded(i, "doctor"), lab.noded(i, "doctor", "--json")
+        lines = []
+        for c in b.json["checks"]:
+            word = {"ok": "ok", "note": "NOTE", "problem": "PROBLEM"}[c["state"]]
+            lines.append(f"{word:8} {c['text']}")
+            lines += [f"         -> {c['remedy']}"] if c["remedy"] else []
+        seen[:] = [a.out, b.out, b]
+        return (b.status == a.status and b.json["well"] == (a.status == 0)
+                and without_numbers(lines) == without_numbers(a.out.splitlines()))
+
+    check(f"as JSON the same: {what}", wait_for(same, 10), seen)
+    found = {}
+    for c in seen[2].json["checks"]:
+        found.setdefault(c["check"], []).append(c["state"])
+    return found
+
+
 def node_problems(a):
     """[(what, remedy)] of the PROBLEM lines of cohortiumd doctor."""
     lines = a.out.splitlines() + [""]
@@ -126,6 +153,14 @@ with Lab() as lab:
                  "hospital_c is linked since", "it last dialled this node: ", "MB free",
                  "the policy in force is valid until", "log of"):
         check(f"it tells: {text}", text in a.out, a.out)
+    found = node_json(lab, 0, "a node that is well")
+    check("every check has its word", set(found) == {
+        "folder", "files", "landlock", "manifest", "port", "own_address", "way", "node", "ready",
+        "clock", "governance", "manifest_fresh", "policy", "data", "ledger", "log", "witness",
+        "contradictions", "disk", "member"} - (set() if "witness" in found else {"witness"})
+        and set(sum(found.values(), [])) == {"ok"}, found)
+    a = lab.noded(0, "doctor", "--jsn")
+    check("an option that is not there is wrong usage", a.status == 2 and "--json" in a.err, a.err)
     key = lab.node(0) / "keys" / "signing.key"
     key.chmod(0o640)
     a = lab.noded(0, "doctor")
@@ -136,6 +171,8 @@ with Lab() as lab:
     lab.node(0).chmod(0o755)
     a = lab.noded(0, "doctor")
     check("a folder and a database that others may read", len(node_problems(a)) == 2, a.out)
+    found = node_json(lab, 0, "two problems")
+    check("under their words", found["files"] == ["problem"] * 2, found)
     (lab.node(0) / "vault.db").chmod(0o600)
     lab.node(0).chmod(0o700)
     papers = lab.dir / "papers"
@@ -158,6 +195,9 @@ with Lab() as lab:
           and "nothing listens at" in node_problems(a)[0][1]
           and "its last link ended 2" in node_problems(a)[0][1]
           and "NOTE     hospital_b cannot be reached from here" in a.out, a.out)
+    found = node_json(lab, 0, "a member that is down")
+    check("as a problem of a member", sorted(found["member"]) == ["ok", "problem"]
+          and "note" in found["way"], found)
     check("and everything else is told all the same", "MB free" in a.out
           and "hospital_c is linked since" in a.out, a.out)
     if why_no_clock() is None:
@@ -176,6 +216,8 @@ with Lab() as lab:
     check("a node that does not run", a.status == 1 and {w for w, _ in node_problems(a)} >= {
         "the node runs and answers"} and any("where this node listens" in w
                                               for w, _ in node_problems(a)), a.out)
+    found = node_json(lab, 0, "a node that does not run")
+    check("its node and port are problems", found["node"] == found["port"] == ["problem"], found)
     (lab.node(0) / "keys" / "patient.key").unlink()
     a = lab.noded(0, "doctor")
     check("a key that is gone", any("patient.key is there" in w and "restore" in r

@@ -13,7 +13,12 @@
 #include "node/data/yaml.h"
 #include "protocol/files.h"
 
-enum { MANIFEST_FILE_MAX = 2 * 1024 * 1024, SETTINGS_MAX = 64 * 1024, FROZEN_MAX = 4096 };
+enum {
+    MANIFEST_FILE_MAX = 2 * 1024 * 1024,
+    SETTINGS_MAX = 64 * 1024,
+    FROZEN_MAX = 4096,
+    MEGABYTES_MAX = 1024 * 1024
+};
 
 static enum fault read_genesis(struct cx *cx, const char *folder, uint8_t ret[32])
 {
@@ -287,10 +292,30 @@ enum fault folder_init(struct cx *cx, const char *folder, const char *name,
                       bytes_of(yaml.p, yaml.n), 0644, FILE_NEW);
 }
 
+/* What is carried for other members; not there: the usual bound. */
+static enum fault read_megabytes(struct cx *cx, const struct yaml_node *root,
+                                 const char *key, uint64_t *ret)
+{
+    const struct yaml_node *node = yaml_get(root, key);
+    int64_t value;
+
+    *ret = 0;
+    if (node == NULL)
+        return FAULT_NONE;
+    TRY(yaml_whole(cx, node, key, 1, MEGABYTES_MAX, &value));
+    *ret = (uint64_t)value * 1024 * 1024;
+    return FAULT_NONE;
+}
+
 enum fault folder_settings(struct cx *cx, const char *folder, struct node_settings *ret)
 {
     const char *path = cx_printf(cx, "%s/node.yaml", folder);
-    static const char *const keys[] = {"name", "listen"};
+    static const char *const keys[] = {"name",
+                                       "listen",
+                                       "relay_mb_s",
+                                       "relay_pair_mb_s",
+                                       "relay_waiting_mb",
+                                       "relay_pair_waiting_mb"};
     struct bytes text;
     enum fault fault = file_read(cx, "settings", path, SETTINGS_MAX, false, &text);
 
@@ -305,7 +330,12 @@ enum fault folder_settings(struct cx *cx, const char *folder, struct node_settin
     TRY(yaml_check_map(cx, root, "the settings of a node", keys, COUNT(keys)));
     if (yaml_get(root, "name") == NULL || yaml_get(root, "listen") == NULL)
         return cx_fail(cx, FAULT_FORMAT, "%s: expected `name` and `listen`", path);
+    *ret = (struct node_settings){0};
     TRY(yaml_text(cx, yaml_get(root, "name"), "name", 32, &ret->name));
+    TRY(read_megabytes(cx, root, "relay_mb_s", &ret->relay.rate));
+    TRY(read_megabytes(cx, root, "relay_pair_mb_s", &ret->relay.pair_rate));
+    TRY(read_megabytes(cx, root, "relay_waiting_mb", &ret->relay.held));
+    TRY(read_megabytes(cx, root, "relay_pair_waiting_mb", &ret->relay.pair_held));
     return yaml_text(cx, yaml_get(root, "listen"), "listen", 200, &ret->listen);
 }
 

@@ -1,7 +1,8 @@
 /*
  * folder.h - a node's one folder.
  *
- *   node.yaml           name, listen address (kept small; the manifest says the rest)
+ *   node.yaml           name, listen address, bounds on what is carried for others (kept
+ *                       small; the manifest says the rest)
  *   keys/               signing.key noise.key patient.key, sealed by the passphrase;
  *                       noise.next.key: takes noise.key's place when the manifest lists it
  *   manifest/           1, 2, ...: packed envelopes from genesis on; genesis: pinned digest, hex;
@@ -13,6 +14,7 @@
  */
 #pragma once
 
+#include "protocol/link.h"
 #include "protocol/manifest.h"
 
 #define LINK_KEY_NEXT "noise.next.key" /* of a card that no manifest lists yet */
@@ -47,6 +49,7 @@ CHECKED enum fault folder_thaw(struct cx *cx, const char *folder);
 struct node_settings {
     const char *name;
     const char *listen;   /* "tcp://0.0.0.0:7011" */
+    struct relay_limits relay; /* 0: the usual one (protocol/link.h) */
 };
 CHECKED enum fault folder_settings(struct cx *cx, const char *folder,
                                    struct node_settings *ret);

@@ -198,11 +198,13 @@ static void tick(struct hub *hub, int64_t now)
         accept_next(hub);
     for (struct dial *d = hub->dials; d != NULL; d = d->next)
         dial_tick(d, now);
+    relay_grants_tick(hub, now);
     if (now - hub->ticked < TICK_MS)
         return;
     hub->ticked = now;
     for (struct link *l = hub->links; l != NULL; l = l->next)
         link_tick(l, now);
+    relay_pairs_tick(hub, now);
 }
 
 /* ---- Timers and descriptors ---- */
@@ -312,6 +314,8 @@ static int wait_ms(const struct hub *hub, int64_t now)
         at = hub->timers->at;
     if (hub->accept_due != 0 && hub->accept_due < at)
         at = hub->accept_due;
+    if (hub->grants_due != 0 && hub->grants_due < at)
+        at = hub->grants_due;
     for (const struct dial *d = hub->dials; d != NULL; d = d->next)
         if (dial_next_due(d) < at)
             at = dial_next_due(d);
@@ -466,6 +470,7 @@ void hub_free(struct hub **hub_)
         served_free(hub->orphans);
     while (hub->timers != NULL)
         hub_cancel_timer(hub, hub->timers->id);
+    relay_pairs_free(hub);
     (void)close(hub->wake);
     (void)pthread_mutex_destroy(&hub->lock);
     cx_free(&hub->cx);
@@ -479,5 +484,8 @@ struct hub_counters hub_counters(const struct hub *hub)
     struct hub_counters c = hub->counters;
 
     c.tunnels = hub->n_tunnels;
+    c.pairs = hub->n_pairs;
+    for (const struct relay_pair *p = hub->pairs; p != NULL; p = p->next)
+        c.carried += p->ends / 2;
     return c;
 }

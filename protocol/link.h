@@ -20,6 +20,12 @@ enum {
     LINK_HANDSHAKE_MS = 5000,
     LINK_PING_MS = 10000,
     LINK_DEAD_MS = 30000,
+    /* Carried for others, unless hub_setup says otherwise: bytes a second, of one pair of
+     * nodes and of all; bytes that wait here to leave. */
+    LINK_RELAY_PAIR_RATE = 8 * 1024 * 1024,
+    LINK_RELAY_RATE = 32 * 1024 * 1024,
+    LINK_RELAY_PAIR_HELD = 2 * 1024 * 1024,
+    LINK_RELAY_HELD = 64 * 1024 * 1024,
     LINK_REKEY_MS =
         3600 * 1000 /* a link kept up gets new keys: a new one takes its place */
 };
@@ -95,6 +101,10 @@ struct hub_setup {
      * own: one hop, the handshake inside is with the far node, the relay sees ids, sizes
      * and times. */
     bool relay;
+    struct relay_limits { /* 0: LINK_RELAY_... */
+        uint64_t pair_rate, rate;
+        uint64_t pair_held, held;
+    } share;
 };
 
 CHECKED enum fault hub_new(struct cx *cx, const struct hub_setup *setup, struct hub **ret);
@@ -173,6 +183,7 @@ struct hub_counters {
     size_t links, unauthenticated, receive_bytes;
     uint64_t accepted, refused, faults, accept_errors;
     size_t tunnels;         /* ends of relayed streams */
+    size_t pairs, carried;  /* nodes that are carried for, or were lately; streams of them */
     uint64_t relayed_bytes; /* carried for others so far */
 };
 struct hub_counters hub_counters(const struct hub *hub);

@@ -50,8 +50,8 @@ enum {
     TUNNEL_GRANT = TUNNEL_WINDOW / 4, /* the least that is granted at once */
     TUNNELS_OF_NODE_MAX = 256,        /* ends on all links of one node */
     TUNNELS_MAX = 4096,
+    TUNNELS_OF_PAIR_MAX = 8, /* streams: the link that stays, and those that drain */
     TUNNEL_BYTES_OF_NODE_MAX = 8 * 1024 * 1024, /* held here of what one node sent */
-    TUNNEL_BYTES_MAX = 64 * 1024 * 1024,
     TUNNEL_OPENS_BURST = 128, /* streams that one node begins at once, then a second */
     TUNNEL_OPENS_RATE = 8,
     TUNNEL_CLOSING_MS = 5000 /* what waits may still leave so long after the end */
@@ -140,6 +140,19 @@ struct queue { /* bytes that wait */
     size_t at, n, size;
 };
 
+struct share { /* tokens: bytes that may come; below 0 a debt */
+    int64_t at;
+    double tokens;
+};
+
+struct relay_pair { /* two nodes that a relay carries for */
+    struct relay_pair *next;
+    uint8_t ids[64]; /* the smaller first */
+    size_t ends, held;
+    double promised; /* passed on in this turn */
+    struct share share;
+};
+
 /* One end of a relayed stream on the link that carries it. At a relay it has another end;
  * at an endpoint it carries a link of its own, as nng's stream does elsewhere. */
 struct tunnel {
@@ -152,12 +165,13 @@ struct tunnel {
     int64_t closing_since;
     const char *why;      /* of CLOSE; a constant */
     struct tunnel *other; /* at a relay */
+    struct relay_pair *pair;
     struct link *inner;   /* at an endpoint; NULL once it is freed */
     struct queue out, in;
     uint32_t credit; /* an endpoint may send so much */
     uint32_t expect; /* so much may come */
     uint32_t taken;  /* of what came, read and not yet granted anew */
-    uint32_t grant_due;
+    uint32_t grant_due, grant_held; /* held: the far end's, not passed on yet */
     struct op *rx, *tx; /* of inner, while they wait */
     uint8_t *rx_p;
     const uint8_t *tx_p;
@@ -269,6 +283,10 @@ struct hub {
     int64_t accept_due; /* 0: not backing off */
     struct bucket buckets[BUCKETS], openers[BUCKETS];
     size_t n_tunnels, tunnel_bytes; /* bytes: held for others */
+    struct relay_pair *pairs;
+    size_t n_pairs, grant_turn;
+    struct share share;
+    int64_t grants_due; /* when those that are held are looked at; 0: none is */
     struct hub_counters counters;
 };
 
@@ -388,6 +406,17 @@ void dial_stop(struct dial *dial);
 const char *endpoint_words(const char *endpoint); /* without its scheme */
 const char *dial_place(const struct dial *dial);  /* what is tried now, for people */
 void dials_nudge(struct hub *hub); /* a direct link came up: it may be a relay */
+
+/* relay_share.c: what this node carries for others. NULL: no room for another stream of this
+ * pair now. */
+struct relay_pair *relay_pair_begin(struct hub *hub, const uint8_t a[32],
+                                    const uint8_t b[32]);
+bool relay_take(struct tunnel *t, size_t n); /* bytes came; false: more than may wait */
+void relay_gave(struct tunnel *t, size_t n); /* of what waits at this end, so much went */
+void relay_grant(struct tunnel *t, uint32_t more); /* to t's sender, now or later */
+void relay_grants_tick(struct hub *hub, int64_t now);
+void relay_pairs_tick(struct hub *hub, int64_t now);
+void relay_pairs_free(struct hub *hub);
 
 /* hub_relay.c */
 struct link *hub_direct(struct hub *hub, const uint8_t id[32]);

@@ -4,8 +4,8 @@
  *   origin --link--> relay --link--> far node      OPEN(to far)      OPEN(from origin)
  *
  * The relay copies bytes that it cannot read. A window is granted from end to end: the
- * relay passes grants on and takes no byte that was not granted, so it holds TUNNEL_WINDOW
- * of a stream at most, each way. Every frame of a stream leaves from what its end has due:
+ * relay passes grants on, as fast as it carries for a pair (relay_share.c), and takes no
+ * byte that was not granted, so it holds TUNNEL_WINDOW of a stream at most, each way. Every frame of a stream leaves from what its end has due:
  * no peer can fill the buffer of another's small frames. One hop: no stream runs over a
  * link that is itself relayed.
  */
@@ -70,12 +70,17 @@ struct tunnel *tunnel_to(struct link *over, const uint8_t far[32])
 static bool carry(struct link *link, uint32_t stream, const uint8_t to[32])
 {
     struct link *target = hub_direct(link->hub, to);
+    struct relay_pair *pair;
     struct tunnel *near, *far;
 
     if (memcmp(to, link->hub->id, 32) == 0 || memcmp(to, link->peer.id, 32) == 0)
         return refuse(link, stream, "the relay carries to a third node only");
     if (target == NULL)
         return refuse(link, stream, "the relay has no link with that node");
+    if ((pair = relay_pair_begin(link->hub, link->peer.id, to)) == NULL) {
+        link->hub->counters.faults++;
+        return refuse(link, stream, "the relay carries as much as it may for this pair");
+    }
     if ((near = tunnel_new(link, stream, to)) == NULL)
         return refuse(link, stream, "the relay has no memory");
     if ((far = tunnel_to(target, link->peer.id)) == NULL) {
@@ -83,6 +88,8 @@ static bool carry(struct link *link, uint32_t stream, const uint8_t to[32])
         return refuse(link, stream, "the relay has no room");
     }
     near->relays = far->relays = true;
+    near->pair = far->pair = pair;
+    pair->ends += 2;
     near->other = far;
     far->other = near;
     return true;
@@ -185,7 +192,7 @@ void tunnels_tick(struct link *link, int64_t now)
 {
     for (struct tunnel *t = link->tunnels; t != NULL; t = t->next)
         if (t->closing && t->out.n > 0 && now - t->closing_since >= TUNNEL_CLOSING_MS) {
-            link->hub->tunnel_bytes -= t->relays ? t->out.n : 0;
+            relay_gave(t, t->out.n);
             queue_free(&t->out);
         }
 }
@@ -208,16 +215,15 @@ static void pass_on(struct tunnel *t, struct bytes body)
 {
     struct hub *hub = t->over->hub;
 
-    if (hub->tunnel_bytes + body.n > TUNNEL_BYTES_MAX ||
-        held_of_node(t->over) + body.n > TUNNEL_BYTES_OF_NODE_MAX ||
-        !queue_put(&t->other->out, body)) {
-        hub->counters.faults++;
-        close_other(t, "the relay has no room");
-        begin_closing(t, "the relay has no room");
+    bool room = held_of_node(t->over) + body.n <= TUNNEL_BYTES_OF_NODE_MAX &&
+                relay_take(t, body.n);
+    if (room && queue_put(&t->other->out, body))
         return;
-    }
-    hub->tunnel_bytes += body.n;
-    hub->counters.relayed_bytes += body.n;
+    if (room)
+        relay_gave(t, body.n);
+    hub->counters.faults++;
+    close_other(t, "the relay has no room");
+    begin_closing(t, "the relay has no room");
 }
 
 bool tunnel_data(struct link *link, uint32_t stream, struct bytes body)
@@ -261,10 +267,9 @@ bool tunnel_window(struct link *link, uint32_t stream, struct bytes body)
     }
     if (t->other == NULL)
         return true;
-    if (t->other->expect + t->out.n + more > TUNNEL_WINDOW)
+    if (t->other->expect + t->other->grant_held + t->out.n + more > TUNNEL_WINDOW)
         return false;
-    t->other->expect += more;
-    t->other->grant_due += more;
+    relay_grant(t->other, more);
     return true;
 }
 
@@ -325,7 +330,7 @@ static size_t put_data(struct tunnel *t, uint8_t *p, size_t room)
         return 0;
     queue_take(&t->out, p + FRAME_HEAD, n);
     if (t->relays)
-        t->over->hub->tunnel_bytes -= n;
+        relay_gave(t, n);
     else
         t->credit -= (uint32_t)n;
     return put_head(p, t, FRAME_RELAY_DATA, 0, n);

@@ -99,7 +99,10 @@ void tunnel_unlink(struct tunnel *t)
         }
     over->n_tunnels--;
     over->hub->n_tunnels--;
-    over->hub->tunnel_bytes -= t->relays ? t->out.n : 0;
+    relay_gave(t, t->out.n);
+    if (t->pair != NULL)
+        t->pair->ends--;
+    t->pair = NULL;
     queue_free(&t->out);
     t->over = NULL;
     if (t->inner == NULL) {

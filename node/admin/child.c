@@ -72,6 +72,7 @@ static enum fault run_net(struct cx *cx, const char *folder, const char *passphr
     TRY(folder_manifest(cx, folder, &setup.manifest));
     TRY(read_link_key(cx, folder, passphrase, setup.manifest, &keys));
     setup.listen = settings.listen[0] != '\0' ? settings.listen : NULL;
+    setup.relay = settings.relay;
     setup.link_secret = keys_link_secret(keys);
     TRY(sandbox_enter(cx, SANDBOX_NET, folder));
     return net_run(cx, &setup);

@@ -29,7 +29,15 @@ const struct admin_command admin_commands[] = {
     {"serve", admin_serve, "[--dir FOLDER] [--background]", "run the node", "background",
      "Runs the node until it gets SIGTERM. --background returns once it is ready; its "
      "lines go\n"
-     "to FOLDER/node.log.\n\nexample: cohortiumd serve --dir /srv/cohortium"},
+     "to FOLDER/node.log.\n\n"
+     "FOLDER/node.yaml has `name` and `listen`, and may bound what this node carries for "
+     "other\n"
+     "members that cannot reach each other: relay_pair_mb_s (8) and relay_mb_s (32), MB a "
+     "second\n"
+     "of one pair and of all; relay_pair_waiting_mb (2) and relay_waiting_mb (64), MB that "
+     "wait to\n"
+     "leave. `cohortiumd status` says what it has carried.\n\n"
+     "example: cohortiumd serve --dir /srv/cohortium"},
     {"stop", admin_stop, "[--dir FOLDER]", "end the node that serves a folder", "",
      "Returns when its last process is gone. What it acknowledged is on disk at any "
      "time.\n\n"

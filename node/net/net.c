@@ -536,6 +536,7 @@ static enum fault start(struct cx *cx, struct net *net, const struct net_setup *
         .failed = neighbour_failed,
         .serve = serve,
         .relay = true, /* for every member: whoever both are linked with */
+        .share = setup->relay,
     };
     TRY(hub_new(cx, &hub, &net->hub));
     hub_set_own_id(net->hub, net->self->node_id.data);

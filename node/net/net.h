@@ -65,6 +65,7 @@ struct net_setup {
     const char *listen;         /* endpoint, or NULL: outbound only */
     const uint8_t *link_secret; /* guarded */
     int vault_fd, control_fd;
+    struct relay_limits relay; /* on what is carried for others */
 };
 CHECKED enum fault net_run(struct cx *cx, const struct net_setup *setup);
 

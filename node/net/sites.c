@@ -279,6 +279,9 @@ void sites_report(struct net *net)
             return;
         r.sites[r.n_sites++] = s;
     }
+    struct hub_counters c = hub_counters(net->hub);
+    r.relayed_bytes = c.relayed_bytes;
+    r.relayed_streams = c.carried;
     if (pb_pack(cx, &r.base, &packed) != FAULT_NONE ||
         vault_tell(cx, net,
                    &(struct ipc_message){

@@ -158,6 +158,9 @@ static void put_links(struct desk *d, const Cohortium__SitesReply *links)
         if (strcmp(s->state, "this") != 0)
             buffer_printf(&d->text, "  %-20s %-8s %s\n", s->name, s->state, s->detail);
     }
+    buffer_printf(&d->text, "relayed for other members: %.2f MB so far, %llu links now\n",
+                  (double)links->relayed_bytes / 1e6,
+                  (unsigned long long)links->relayed_streams);
 }
 
 static enum fault put_peers(struct desk *d)

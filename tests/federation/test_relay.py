@@ -189,6 +189,14 @@ def found():
     for name in ADDRESS:
         must("adopt", NODED, "consortium", "adopt", "--dir", name, "--genesis", genesis,
              "manifest")
+    settings = home / RELAYS[0] / "node.yaml"
+    plain = settings.read_text()
+    settings.write_text(plain + "relay_pair_mb_s: 0\n")
+    refused = run(*in_net_of(RELAYS[0], NODED, "serve", "--background", "--dir", RELAYS[0],
+                             *SECRET))
+    check("a relay that may carry nothing does not start, and says why",
+          refused.returncode != 0 and "relay_pair_mb_s" in refused.stderr, refused.stderr)
+    settings.write_text(plain + "relay_pair_mb_s: 1\nrelay_waiting_mb: 16\n")
     for name in [*DATA, RELAYS[0]]:
         serve(name)
 
@@ -341,6 +349,14 @@ def test_failover(wires):
     serve(RELAYS[1])
     check("the second relay is linked", wait_for(
         lambda: sites().get(RELAYS[1], {}).get("state") == "linked", 20), sites())
+    carried = re.search(r"relayed for other members: ([0-9.]+) MB so far, (\d+) links now",
+                        run(NODED, "status", "--dir", RELAYS[0]).stdout)
+    check("the status of the first says what it has carried",
+          carried and float(carried[1]) > 0 and int(carried[2]) >= 3, carried)
+    carried = re.search(r"relayed for other members: ([0-9.]+) MB",
+                        run(NODED, "status", "--dir", "north").stdout)
+    check("and that of a node that carries nothing, nothing",
+          carried and float(carried[1]) == 0, carried)
     used = relay_of("south")
 
     def die():

@@ -66,9 +66,9 @@ const struct admin_command admin_commands[] = {
      "released since. The old node must not run any more.\n\n"
      "example: cohortiumd restore /backup/cohortium-2026-11-24 /srv/cohortium"},
     {"consortium card", admin_card,
-     "--endpoint ENDPOINT --officer CARD [--officer CARD] [--title TEXT] "
-     "[--outbound-only]\n"
-     "       [--new-link-key] -o FILE",
+     "--endpoint ENDPOINT [--endpoint ENDPOINT] --officer CARD [--officer CARD]\n"
+     "       [--title TEXT] "
+     "[--outbound-only] [--new-link-key] -o FILE",
      "this node's member card, to hand to the founders",
      "endpoint: officer: title: outbound-only new-link-key out:",
      "Other officers, another address or a new link key: write a new card, which takes the "

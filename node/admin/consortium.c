@@ -11,7 +11,7 @@
 #include "protocol/base/clock.h"
 #include "protocol/files.h"
 
-enum { MEMBER_MAX = 64 * 1024, DAYS_MAX = 3650, ROWS_LOG2 = 40 };
+enum { MEMBER_MAX = 64 * 1024, DAYS_MAX = 3650, ROWS_LOG2 = 40, ENDPOINTS_MAX = 8 };
 static const char member_line[] = "cohortium member 1\n";
 static const int64_t DAY_MS = 24 * 3600 * 1000;
 
@@ -55,6 +55,45 @@ static enum fault put_officers(struct invocation *in, Cohortium__Member *m)
     }
     m->one_officer = m->n_officers == 1;
     return FAULT_NONE;
+}
+
+/* In the order in which the others are to try them. */
+static enum fault put_endpoints(struct invocation *in, Cohortium__Member *m)
+{
+    const char *text;
+    size_t n = 0;
+
+    while (option_nth(in, "endpoint", n) != NULL)
+        n++;
+    if (n == 0 && !m->outbound_only)
+        return cx_fail(
+            in->cx, FAULT_USAGE,
+            "expected --endpoint tcp://HOST:PORT where the others reach this node, or "
+            "--outbound-only");
+    if (n > ENDPOINTS_MAX)
+        return cx_fail(in->cx, FAULT_USAGE,
+                       "%zu times --endpoint: at most %d are tried, in their order", n,
+                       ENDPOINTS_MAX);
+    CX_NEW(in->cx, m->endpoints, n + 1);
+    for (size_t i = 0; (text = option_nth(in, "endpoint", i)) != NULL; i++) {
+        TRY(endpoint_check(in->cx, "--endpoint", text));
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(m->endpoints[k], text) == 0)
+                return cx_fail(in->cx, FAULT_USAGE, "--endpoint %.100s is given twice",
+                               text);
+        m->endpoints[m->n_endpoints++] = (char *)text;
+    }
+    return FAULT_NONE;
+}
+
+/* "tcp://a:1, then ws://b:2"; NULL without memory. */
+static const char *endpoints_text(struct cx *cx, const Cohortium__Member *m)
+{
+    const char *text = "";
+
+    for (size_t i = 0; text != NULL && i < m->n_endpoints; i++)
+        text = cx_printf(cx, "%s%s%s", text, i > 0 ? ", then " : "", m->endpoints[i]);
+    return text;
 }
 
 /* The key of a card that was not used yet serves again. Sealed as the one in use is. */
@@ -108,17 +147,10 @@ enum fault admin_card(struct invocation *in)
     m.signing_key = signing->public_key;
     m.noise_key = noise->noise_public_key;
     m.outbound_only = has_option(in, "outbound-only");
-    const char *endpoint = option(in, "endpoint");
-    if (endpoint == NULL && !m.outbound_only)
-        return cx_fail(
-            in->cx, FAULT_USAGE,
-            "expected --endpoint tcp://HOST:PORT where the others reach this node, or "
-            "--outbound-only");
-    if (endpoint != NULL)
-        TRY(endpoint_check(in->cx, "--endpoint", endpoint));
-    char *endpoints[] = {(char *)endpoint};
-    m.n_endpoints = endpoint != NULL;
-    m.endpoints = endpoints;
+    TRY(put_endpoints(in, &m));
+    const char *places = endpoints_text(in->cx, &m);
+    if (places == NULL)
+        return FAULT_MEMORY;
     m.holds_data = m.issues_researchers = true;
     TRY(put_officers(in, &m));
     m.software = (char *)COHORTIUM_VERSION;
@@ -133,7 +165,7 @@ enum fault admin_card(struct invocation *in)
     (void)printf(
         "%s is %s's member card, reached at %s\nnext: give it to the founders, who make "
         "one manifest of all cards: cohortiumd consortium create\n",
-        path, m.name, endpoint != NULL ? endpoint : "no address (it dials the others)");
+        path, m.name, m.n_endpoints > 0 ? places : "no address (it dials the others)");
     return FAULT_NONE;
 }
 
@@ -406,8 +438,10 @@ static void show_body(struct invocation *in, const Cohortium__Manifest *m, const
     for (size_t i = 0; i < m->n_members; i++) {
         const Cohortium__Member *x = m->members[i];
 
+        const char *places = endpoints_text(in->cx, x);
+
         (void)printf("  %-20s %s  %s\n", x->name, bytes_hex(in->cx, x->node_id.data, 8),
-                     x->n_endpoints > 0 ? x->endpoints[0] : "outbound only");
+                     x->outbound_only || places == NULL ? "outbound only" : places);
         for (size_t k = 0; k < x->n_officers; k++)
             (void)printf("    officer %s\n", x->officers[k]->name);
     }

@@ -70,6 +70,10 @@ static const struct option options_collect[] = {
     {"--no-save", NULL, "keep no receipt"},
     {"--progress", NULL, "tell on standard error how far each site is"},
     {NULL, NULL, NULL}};
+static const struct option options_sites[] = {
+    {"--wait", "SECONDS", "for a member that does not answer, 0.1 to 25 (default 2)"},
+    {"--progress", NULL, "tell on standard error who is waited for"},
+    {NULL, NULL, NULL}};
 static const struct option options_datasets[] = {
     {"--search", "PATTERN",
      "variables of all sites whose name, label, unit or level holds the word, or fits "
@@ -223,10 +227,10 @@ const struct command commands[] = {
      {options_json, options_home}},
     {"sites",
      run_sites,
-     "",
+     "[--wait SECONDS]",
      "the members and how they are",
      "cohortium sites",
-     {options_json, options_home}},
+     {options_sites, options_json, options_home}},
     {"status",
      run_status,
      "",

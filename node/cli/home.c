@@ -255,10 +255,13 @@ static int compare_sites(const void *a, const void *b)
 static enum fault ask_sites(struct home *home)
 {
     struct cx *cx = home->cx;
+    Cohortium__SitesCall call = COHORTIUM__SITES_CALL__INIT;
     Cohortium__SitesReply *reply;
     struct bytes packed, *chain;
 
-    TRY(home_call(home, cx, SERVICE_SITES, (struct bytes){0}, HOME_CALL_MS, &packed));
+    call.wait_ms = home->wait_ms;
+    TRY(pb_pack(cx, &call.base, &packed));
+    TRY(home_call(home, cx, SERVICE_SITES, packed, HOME_CALL_MS, &packed));
     TRY(pb_unpack(cx, &cohortium__sites_reply__descriptor, packed, LINK_MESSAGE_MAX,
                   &reply));
     CX_NEW(cx, chain, reply->n_manifests);
@@ -289,6 +292,9 @@ enum fault home_open(struct cli *cli, const struct args *args, struct home *ret)
 
     *home = (struct home){.cx = cli->cx, .cli = cli};
     home->progress = args_has(args, "--progress") || isatty(STDERR_FILENO);
+    double wait; /* of `collect` the word has no value */
+    TRY(args_number(home->cx, args, "--wait", 0.1, HOME_WAIT_MAX_S, 0, &wait));
+    home->wait_ms = (uint32_t)(wait * 1000);
     TRY(profile_open(home->cx, args_get(args, "--profile"), &home->profile));
     const char *path = cx_printf(home->cx, "%s/credential", home->profile.folder);
     if (path == NULL)

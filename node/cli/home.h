@@ -19,7 +19,8 @@ enum {
     HOME_CONNECT_MS = 10000,
     HOME_CALL_MS = 30000,
     HOME_TELL_ID_MS = 1000,
-    HOME_STOPPING_MS = 1000 /* from its last word to the end of its link */
+    HOME_STOPPING_MS = 1000, /* from its last word to the end of its link */
+    HOME_WAIT_MAX_S = 25
 };
 
 struct home {
@@ -31,10 +32,11 @@ struct home {
     struct hub *hub;
     struct link *link; /* NULL while it is down */
     const char *why_down;
-    bool gave_up;        /* connecting took too long */
-    bool watched;        /* Ctrl-C stops the hub's loop */
-    int64_t connect_ms;  /* at most, while linking; 0: HOME_CONNECT_MS */
-    bool progress;       /* print progress */
+    bool gave_up;       /* connecting took too long */
+    bool watched;       /* Ctrl-C stops the hub's loop */
+    int64_t connect_ms; /* at most, while linking; 0: HOME_CONNECT_MS */
+    uint32_t wait_ms; /* for members to say how they are; 0: as long as home usually does */
+    bool progress;    /* print progress */
     bool progress_shown; /* a line stands on the terminal */
     char progress_line[512];
     const char *asked_id; /* of the question that is waited for; NULL: none */

@@ -419,7 +419,7 @@ static void serve(void *user, struct link *link, enum service service, struct by
     case SERVICE_SITES:
         if (!researcher)
             break;
-        sites_serve(net, link, served);
+        sites_serve(net, link, body, served);
         return;
     case SERVICE_CANCEL:
     case SERVICE_LATER:

@@ -99,7 +99,8 @@ void later_serve(struct net *net, struct link *link, enum service service,
 void later_start(struct net *net);
 void later_linked(struct net *net);
 /* A researcher's SITES call, with the credential that the link brought. */
-void sites_serve(struct net *net, const struct link *link, struct served *served);
+void sites_serve(struct net *net, const struct link *link, struct bytes call,
+                 struct served *served);
 /* A codebook from our own vault, else from the first linked member that has it. */
 void codebook_serve(struct net *net, struct bytes call, struct served *served);
 /* witness.c. The log has grown: peers see it soon; or now. */

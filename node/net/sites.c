@@ -6,10 +6,15 @@
 #include "protocol/base/clock.h"
 
 enum {
-    CATALOG_MS = 3000,
+    CATALOG_MS = 2000, /* for members to answer, unless the caller says how long */
+    CATALOG_MIN_MS = 50,
+    CATALOG_MAX_MS = 25000,
+    CATALOG_TELL_MS = 300, /* then the caller hears who is waited for */
+    SITES_CALL_MAX = 64,
     CATALOG_MAX = 1024 * 1024, /* bytes of what one member has */
     CODEBOOK_CALL_MAX = 4096,
-    LOOK_MEMORY = 64 * 1024 * 1024
+    LOOK_MEMORY = 64 * 1024 * 1024,
+    NAMES_MAX = 20
 };
 
 struct look { /* one SITES call, while the members answer */
@@ -18,17 +23,22 @@ struct look { /* one SITES call, while the members answer */
     struct served *served;
     Cohortium__SitesReply *reply;
     size_t waiting;
+    int64_t wait_ms;
+    uint64_t timer;
+    struct one *all;
 };
 
 struct one {
     struct look *look;
     Cohortium__Site *site;
     int64_t asked; /* when, by our clock */
+    bool waiting;
 };
 
 static void look_free(struct look *l)
 {
     l->net->looks--;
+    hub_cancel_timer(l->net->hub, l->timer);
     cx_free(&l->cx);
     free(l);
 }
@@ -50,6 +60,7 @@ static void catalog_done(void *user, enum fault fault, struct bytes body)
     struct look *l = one->look;
     Cohortium__CatalogReply *r;
 
+    one->waiting = false;
     /* Parsed strings and lists are copies: nothing points into the body. */
     if (fault == FAULT_NONE &&
         pb_unpack(l->cx, &cohortium__catalog_reply__descriptor, body, CATALOG_MAX, &r) ==
@@ -64,7 +75,11 @@ static void catalog_done(void *user, enum fault fault, struct bytes body)
         one->site->clock_off = clock_off(r->site->clock, one->asked, clock_utc_ms());
     } else {
         one->site->state = (char *)"down";
-        one->site->detail = (char *)"it did not answer";
+        const char *late = cx_printf(l->cx, "linked, and no answer within %.1f s",
+                                     (double)l->wait_ms / 1000);
+
+        one->site->detail =
+            (char *)(fault == FAULT_TIMEOUT && late != NULL ? late : "it did not answer");
     }
     if (--l->waiting == 0)
         look_end(l);
@@ -89,6 +104,33 @@ static const char *through(struct cx *cx, struct net *net, const Cohortium__Memb
     const char *text = relay != NULL ? cx_printf(cx, "through %s", relay->name) : "";
 
     return text != NULL ? text : "";
+}
+
+/* By name: a caller that links for the first time has no manifest yet. */
+static void tell_waiting(void *user)
+{
+    struct look *l = user;
+    const Cohortium__Manifest *m = l->net->manifest->body;
+    AUTO_CX struct cx *cx = cx_new(256 * 1024, CX_NO_DEADLINE);
+    Cohortium__Progress p = COHORTIUM__PROGRESS__INIT;
+    struct bytes packed;
+
+    l->timer = 0;
+    if (cx == NULL)
+        return;
+    struct buffer b = buffer_new(cx, 16 * 1024);
+    size_t n = 0;
+    for (size_t i = 0; i < l->reply->n_sites && i < m->n_members; i++)
+        if (l->all[i].waiting && n++ < NAMES_MAX)
+            buffer_printf(&b, "%s%s", n > 1 ? ", " : "", l->all[i].site->name);
+    if (n > NAMES_MAX)
+        buffer_printf(&b, " and %zu more", n - NAMES_MAX);
+    const char *names = buffer_string(&b);
+    p.phase = names != NULL ? cx_printf(cx, "waiting for %s, %.1f s at most", names,
+                                        (double)l->wait_ms / 1000)
+                            : NULL;
+    if (p.phase != NULL && pb_pack(cx, &p.base, &packed) == FAULT_NONE)
+        served_progress(l->served, packed);
 }
 
 /* Own site's answer is there: ask the others. */
@@ -134,11 +176,14 @@ static void own_done(void *user, enum fault fault, struct bytes body)
             (char *)(linked ? through(l->cx, net, m->members[i]) : "no link at present");
         if (!linked)
             continue;
-        all[i] = (struct one){l, s, clock_utc_ms()};
+        all[own->n_sites - 1] = (struct one){l, s, clock_utc_ms(), true};
         l->waiting++;
         site_call(net, m->members[i], SERVICE_CATALOG, (struct bytes){0},
-                  clock_mono_ms() + CATALOG_MS, catalog_done, &all[i]);
+                  clock_mono_ms() + l->wait_ms, catalog_done, &all[own->n_sites - 1]);
     }
+    l->all = all;
+    if (l->waiting > 1)
+        l->timer = hub_after(net->hub, CATALOG_TELL_MS, tell_waiting, l);
     if (--l->waiting == 0)
         look_end(l);
     return;
@@ -146,13 +191,36 @@ stop:
     look_free(l);
 }
 
-void sites_serve(struct net *net, const struct link *link, struct served *served)
+/* How long the caller would wait; 0: it did not say. */
+static bool read_wait(struct bytes body, int64_t *ret)
+{
+    AUTO_CX struct cx *cx = cx_new(64 * 1024, CX_NO_DEADLINE);
+    Cohortium__SitesCall *call;
+
+    if (cx == NULL || pb_unpack(cx, &cohortium__sites_call__descriptor, body,
+                                SITES_CALL_MAX, &call) != FAULT_NONE)
+        return false;
+    *ret = call->wait_ms == 0               ? CATALOG_MS
+           : call->wait_ms < CATALOG_MIN_MS ? CATALOG_MIN_MS
+           : call->wait_ms > CATALOG_MAX_MS ? CATALOG_MAX_MS
+                                            : call->wait_ms;
+    return true;
+}
+
+void sites_serve(struct net *net, const struct link *link, struct bytes call,
+                 struct served *served)
 {
     struct ipc_caller from = caller_of(link);
+    int64_t wait;
     struct look *l;
 
     if (net->looks >= NET_LOOKS_MAX) {
         net_fail(served, FAULT_UNAVAILABLE, "this node is busy; ask again in a while",
+                 net->self);
+        return;
+    }
+    if (!read_wait(call, &wait)) {
+        net_fail(served, FAULT_FORMAT, "a call for the sites that is not understood",
                  net->self);
         return;
     }
@@ -165,6 +233,7 @@ void sites_serve(struct net *net, const struct link *link, struct served *served
     net->looks++;
     l->net = net;
     l->served = served;
+    l->wait_ms = wait;
     vault_call(net, &from, IPC_CALL, SERVICE_SITES, link_peer(link)->hello, CX_NO_DEADLINE,
                own_done, l);
 }

@@ -38,6 +38,10 @@ struct receipt_facts { /* what is proved, for people; all in cx */
     const char *unwitnessed;
     size_t n_witnesses;
     const char **witnesses; /* names of all who cosigned, sorted */
+    const struct receipt_seen { /* the same of each site's log, in the order of sites */
+        size_t n;
+        const Cohortium__Member **by; /* sorted by node id */
+    } *seen;
     size_t n_statements;
     const char **statements; /* "the request is signed by ...", in order checked */
 };

@@ -11,12 +11,14 @@ enum { NAMES_BYTES = 600 };
 
 /* Cosignatures of other members on one site's checkpoint; marks who they are. One that
  * claims to be older than the record itself does not count. */
-static enum fault count_witnesses(struct check *k, size_t site, bool *seen, size_t *ret_n)
+static enum fault count_witnesses(struct check *k, size_t site, bool *seen,
+                                  struct receipt_seen *ret)
 {
     const Cohortium__Manifest *m = k->facts->manifest->body;
     uint64_t at, logged = k->records[site]->time;
 
-    *ret_n = 0;
+    *ret = (struct receipt_seen){0};
+    CX_NEW(k->cx, ret->by, m->n_members);
     for (size_t i = 0; i < m->n_members; i++) {
         const Cohortium__Member *w = m->members[i];
 
@@ -31,7 +33,7 @@ static enum fault count_witnesses(struct check *k, size_t site, bool *seen, size
             at + CLOCK_SKEW_MS / 1000 < logged / 1000)
             continue;
         seen[i] = true;
-        ++*ret_n;
+        ret->by[ret->n++] = w;
     }
     return FAULT_NONE;
 }
@@ -81,14 +83,16 @@ const char *receipt_witness_words(struct cx *cx, const struct receipt_facts *f)
 enum fault receipt_check_witnesses(struct check *k)
 {
     struct receipt_facts *f = k->facts;
+    struct receipt_seen *each;
     bool *seen;
-    size_t n;
 
     CX_NEW(k->cx, seen, f->manifest->body->n_members);
+    CX_NEW(k->cx, each, k->n);
+    f->seen = each;
     f->witnessed = true;
     for (size_t i = 0; i < k->n; i++) {
-        TRY(count_witnesses(k, i, seen, &n));
-        if (n >= WITNESSES_MIN || !f->witnessed)
+        TRY(count_witnesses(k, i, seen, &each[i]));
+        if (each[i].n >= WITNESSES_MIN || !f->witnessed)
             continue;
         f->witnessed = false;
         f->unwitnessed = k->who[i]->name;

@@ -67,6 +67,7 @@ static const struct option_help table[] = {
      "how the file's columns become variables: cohortium-mapping(5)", false},
     {NULL, "to", "FOLDER", "the new folder of the backup", false},
     {NULL, "digest", "DIGEST", "the 64 hex digits that `backup` printed", false},
+    {NULL, "json", NULL, "the same as one JSON document", false},
     {NULL, "quiet", NULL, "no progress on standard error", false},
     {NULL, "reason", "TEXT", "why, for the log", false},
     {"policy check", "lab", NULL, "take the class `testing`, which only a lab may have",

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "node/data/decimal.h"
+#include "protocol/checkpoint.h"
 
 static const char completed[] = "http://schema.org/CompletedActionStatus",
                   failed[] = "http://schema.org/FailedActionStatus",
@@ -403,6 +404,57 @@ static void put_disclosure(struct maker *m, size_t i)
                                   (unsigned long long)s->size)));
 }
 
+/* Who else has seen site i's log as it was: the checkpoint that the decision is under, and
+ * the other institutions that have cosigned it. Fewer than two are no witnesses. */
+static void put_witness(struct maker *m, size_t i)
+{
+    const struct receipt_site *s = &m->c->facts->sites[i];
+    const struct receipt_seen *seen = &m->c->facts->seen[i];
+    const char *note = m->c->receipt->proofs[i]->checkpoint;
+    const char *id = text_of(m, cx_printf(m->cx, "#checkpoint-%s", s->member->name));
+    bool well = seen->n >= WITNESSES_MIN;
+    json_t *agents = json_array();
+    uint8_t digest[DIGEST_BYTES];
+
+    digest_of(bytes_of(note, strlen(note)), digest);
+    json_t *e = entity(
+        m, id, "CreativeWork",
+        text_of(m, cx_printf(m->cx, "Checkpoint of the log of %s", s->member->name)));
+    put_text(
+        m, e, "description",
+        text_of(m, cx_printf(m->cx,
+                             "The tree of %llu records that the decision at index %llu "
+                             "is under, signed by the site (C2SP tlog-checkpoint); it "
+                             "is in %s",
+                             (unsigned long long)s->size, (unsigned long long)s->index,
+                             crate_receipt)));
+    put_text(m, e, "identifier",
+             text_of(m, cx_printf(m->cx, "sha256:%s",
+                                  hex_of(m, bytes_of(digest, sizeof digest)))));
+    put(m, e, "version", json_integer((json_int_t)s->size));
+    put(m, e, "author", link_to(member_id(m, s->member)));
+    put(m, e, "isPartOf", link_to(crate_receipt));
+    for (size_t k = 0; k < seen->n; k++)
+        append(m, agents, link_to(member_id(m, seen->by[k])));
+    if (seen->n == 0)
+        append(m, agents, link_to("#cohortium")); /* who looked for them */
+    e = action(m, text_of(m, cx_printf(m->cx, "#witness-%s", s->member->name)),
+               "AssessAction", "https://w3id.org/shp#CheckValue",
+               text_of(m, cx_printf(m->cx, "The log of %s at %llu records: %s",
+                                    s->member->name, (unsigned long long)s->size,
+                                    well ? "witnessed" : "unwitnessed")),
+               well);
+    put(m, e, "agent", agents);
+    put(m, e, "object", json_pack("[o, o]", link_to(id), link_to(crate_receipt)));
+    if (!well)
+        put_text(m, e, "error",
+                 text_of(m, cx_printf(m->cx,
+                                      "unwitnessed: %zu other institution%s cosigned it, "
+                                      "and at least %d must",
+                                      seen->n, seen->n == 1 ? " has" : "s have",
+                                      WITNESSES_MIN)));
+}
+
 static void put_query(struct maker *m)
 {
     const struct receipt_facts *f = m->c->facts;
@@ -445,6 +497,8 @@ static enum fault fill(struct maker *m)
     TRY(put_preflights(m));
     for (size_t i = 0; i < m->c->facts->n_sites; i++)
         put_disclosure(m, i);
+    for (size_t i = 0; i < m->c->facts->n_sites; i++)
+        put_witness(m, i);
     return FAULT_NONE;
 }
 

@@ -13,7 +13,8 @@
  *   projects  Project of the permit; SignOff by officers of every site
  *   data      one Dataset a site: the id of its version, its codebook
  *   settings  consortium, software, policy; ValidationCheck: each site's preflight
- *   outputs   result.json, result.csv; DisclosureCheck: each site's logged decision
+ *   outputs   result.json, result.csv; DisclosureCheck: each site's logged decision;
+ *             CheckValue: who has cosigned the checkpoint that it is under, of how many records
  */
 #pragma once
 

@@ -55,6 +55,7 @@ class Reader:
             self.files()
             self.actions()
             self.people()
+            self.witnesses()
         return self.wrong
 
     def structure(self):
@@ -148,6 +149,27 @@ class Reader:
                 self.need(self.of(e, "object"), f"{e['@id']} has no object")
         for kind in ("SignOff", "ValidationCheck", "DisclosureCheck", "CheckValue"):
             self.need(any({"@id": SHP + kind} in listed(e.get("additionalType")) for e in mentioned), f"no {kind}")
+
+    def witnesses(self):
+        """Each decision is under a checkpoint, of which it is said whether others have seen it."""
+        checks = [e for e in self.graph if {"@id": SHP + "DisclosureCheck"} in listed(e.get("additionalType"))]
+        for site in [a for e in checks for a in self.of(e, "agent")]:
+            where, found = site.get("@id"), []
+            for e in self.graph:
+                mine = [o for o in self.of(e, "object") if "CreativeWork" in types(o)
+                        and self.of(o, "author") == [site] and isinstance(o.get("version"), int)]
+                if {"@id": SHP + "CheckValue"} in listed(e.get("additionalType")) and mine:
+                    found.append((e, mine[0]))
+            if not self.need(len(found) == 1, f"not one CheckValue of the checkpoint of {where}"):
+                continue
+            e, checkpoint = found[0]
+            self.need(checkpoint["version"] > 0, f"the tree of {where} is empty")
+            well = e.get("actionStatus") == "http://schema.org/CompletedActionStatus"
+            agents = self.of(e, "agent")
+            self.need(not well or (len({a.get("@id") for a in agents}) >= 2 and site not in agents
+                                   and all("Organization" in types(a) for a in agents)),
+                      f"the log of {where} is called witnessed by fewer than two others")
+            self.need(well or e.get("error"), f"the log of {where} is unwitnessed and no error says so")
 
     def people(self):
         for e in self.graph:

@@ -69,6 +69,14 @@ def write_fields(fields):
     return out
 
 
+def without_witnesses(proof):
+    """A LogProof whose checkpoint has the site's own signature alone, which is the first."""
+    def cut(note):
+        body, signatures = note.split(b"\n\n", 1)
+        return body + b"\n\n" + signatures.split(b"\n")[0] + b"\n"
+    return write_fields([(n, cut(p) if n == 6 else p) for n, p in read_fields(proof)])
+
+
 def unpack(path):
     text = path.read_text()
     assert text.startswith(LINE)
@@ -424,6 +432,22 @@ def exporting(lab, path):
         "approved" in by_id["#disclosure-" + p["site"]]["name"]
         and by_id["#disclosure-" + p["site"]]["endTime"] == p["logged_at"] for p in told["proofs"]))
 
+    check("the witnesses of each site's log, and of how many records", all(
+        sorted(a["@id"] for a in reader.of(by_id["#witness-" + p["site"]], "agent"))
+        == sorted("#member-" + s["site"] for s in told["proofs"] if s != p)
+        and by_id["#checkpoint-" + p["site"]]["version"] == p["size"]
+        and by_id["#witness-" + p["site"]]["name"].endswith("records: witnessed")
+        for p in told["proofs"]), (told, [e for e in by_id if "witness" in e]))
+    alone = lab.home / "alone.receipt"
+    pack(alone, [(n, without_witnesses(p) if n == PROOF else p) for n, p in unpack(path)])
+    a = lab.cohortium("export", alone, "--ro-crate", lab.home / "alone", "--profile", "lab-test")
+    said = rocrate.Reader(lab.home / "alone").by_id if a.status == 0 else {}
+    check("one without cosignatures says that it is unwitnessed", a.status == 0
+          and rocrate.problems(lab.home / "alone") == [] and all(
+              "unwitnessed: 0 other" in said["#witness-" + p["site"]]["error"]
+              and "Failed" in said["#witness-" + p["site"]]["actionStatus"]
+              for p in told["proofs"]), (a.out + a.err, said and rocrate.problems(lab.home / "alone")))
+
     result = json.loads((crate / "result.json").read_text())["releases"][0]
     values = {i["name"]: i["values"] for i in result["items"]}
     rows = [r for r in csv.DictReader(open(crate / "result.csv", encoding="utf-8"))
@@ -476,6 +500,14 @@ def breaking(crate):
         ("no project", lambda d, e: e["./"].pop("sourceOrganization"), "no Project"),
         ("no disclosure", lambda d, e: [e.pop(k) for k in list(e) if "disclosure" in k],
          "no DisclosureCheck"),
+        ("no witness", lambda d, e: [e.pop(k) for k in list(e) if k.startswith("#witness-")],
+         "not one CheckValue of the checkpoint"),
+        ("a log witnessed by itself", lambda d, e: e["#witness-hospital_a"].update(
+            agent=[{"@id": "#member-hospital_a"}, {"@id": "#member-hospital_b"}]), "fewer than two"),
+        ("a log witnessed by one", lambda d, e: e["#witness-hospital_a"]["agent"].pop(),
+         "fewer than two"),
+        ("a silent lack of witnesses", lambda d, e: e["#witness-hospital_a"].update(
+            actionStatus="http://schema.org/FailedActionStatus"), "no error says so"),
         ("no profile", lambda d, e: e["./"].pop("conformsTo"), "conform to the profile"),
         ("a loose file", lambda d, e: e["./"]["hasPart"].pop(0), "in no hasPart"),
     ]

@@ -31,12 +31,57 @@ static enum fault check_preflight(struct cx *cx, struct vault *v, const struct r
         return cx_fail(cx, FAULT_FORMAT, "the preflight of %s has no stamp", who->name);
     TRY(stamp_check(cx, p->stamp, v->manifest, NULL, clock_utc_ms()));
     if (!bytes_equal(PB_BYTES(p->stamp->issuer), PB_BYTES(who->node_id)) ||
+        !bytes_equal(PB_BYTES(p->stamp->request_id), PB_BYTES(r->body->stamp->request_id)) ||
         !bytes_equal(PB_BYTES(p->request), bytes_of(r->envelope.digest, DIGEST_BYTES)))
-        return cx_fail(cx, FAULT_CONFLICT, "the preflight of %s is of another request",
+        return cx_fail(cx, FAULT_CONFLICT,
+                       "the preflight of %s is not of this request: it lies, or somebody has "
+                       "sent two of us different ones",
                        who->name);
-    if (p->n_complaints > 0 || p->version.len != ID_BYTES || p->policy == NULL)
+    if (p->n_complaints > 0 || p->version.len != ID_BYTES || p->policy == NULL ||
+        p->ledger_head.len != DIGEST_BYTES)
         return cx_fail(cx, FAULT_INVALID, "%s has not found the request valid", who->name);
     *ret = p;
+    return FAULT_NONE;
+}
+
+/* The permit that a site shows goes into the receipt: one that proves nothing is found here,
+ * not by whoever verifies the answer. */
+static enum fault check_shown_permit(struct cx *cx, struct vault *v, const struct request *r,
+                                     const Cohortium__Member *who,
+                                     const Cohortium__Preflight *p)
+{
+    struct permit permit;
+
+    if (permit_verify(cx, v->manifest, PB_BYTES(p->permit_envelope), &permit) != FAULT_NONE)
+        return cx_prefix(cx, "the permit that %s shows: ", who->name);
+    if (!permit_is_signed_for(&permit, who) ||
+        !bytes_equal(PB_BYTES(permit.body->id), PB_BYTES(r->body->permit)))
+        return cx_fail(cx, FAULT_DENIED,
+                       "%s shows another permit than the request's, or one that no officer of "
+                       "its own has signed",
+                       who->name);
+    return FAULT_NONE;
+}
+
+/* A site says its numbers and nothing beside them, and allows by site what they allow. */
+static enum fault check_shown_policy(struct cx *cx, const Cohortium__Member *who,
+                                     const Cohortium__Preflight *p,
+                                     const struct policy *policy)
+{
+    Cohortium__Policy body = COHORTIUM__POLICY__INIT;
+    struct bytes plain, shown;
+
+    TRY(policy_to_pb(cx, policy, &body));
+    TRY(pb_pack(cx, &body.base, &plain));
+    TRY(pb_pack(cx, &p->policy->base, &shown));
+    if (!bytes_equal(plain, shown))
+        return cx_fail(cx, FAULT_FORMAT,
+                       "the preflight of %s shows a policy with more than its fields in it",
+                       who->name);
+    if (p->by_site != (policy->number[POLICY_BY_SITE] >= 1))
+        return cx_fail(cx, FAULT_CONFLICT,
+                       "the preflight of %s says of answers by site what its policy does not",
+                       who->name);
     return FAULT_NONE;
 }
 
@@ -91,7 +136,11 @@ static enum fault gather(struct cx *cx, struct vault *v, struct session *s,
             bytes_of(cx_memdup(s->cx, p->version.data, p->version.len), p->version.len);
         if (s->versions[i].p == NULL)
             return cx_fail(cx, FAULT_MEMORY, "out of memory for a session");
-        TRY(policy_open(cx, p->policy, manifest_is_lab(s->manifest), &policies[i]));
+        if (policy_open(cx, p->policy, manifest_is_lab(s->manifest), &policies[i]) !=
+            FAULT_NONE)
+            return cx_prefix(cx, "the preflight of %s: ", s->who[i]->name);
+        TRY(check_shown_policy(cx, s->who[i], p, &policies[i]));
+        TRY(check_shown_permit(cx, v, r, s->who[i], p));
         list[i] = &policies[i];
         if (member_same(s->who[i], v->self)) {
             TRY(check_own_policy(cx, v, p->policy));

@@ -330,6 +330,9 @@ static void test_session__a_silent_policy_against_by_site(void **state)
         }
     CHECK_EQ_("fields", changed, 1);
     p.preflight[LIAR] = PB_BYTES(lie_sign(&p, ENVELOPE_PREFLIGHT, m, lie_key(&p, LIAR)));
+    CHECK_EQ_("it says two things", play_begin(&p, HOME, false), FAULT_CONFLICT);
+    m->by_site = false;
+    p.preflight[LIAR] = PB_BYTES(lie_sign(&p, ENVELOPE_PREFLIGHT, m, lie_key(&p, LIAR)));
     CHECK_EQ_("begin", play_begin(&p, HOME, false), FAULT_INVALID);
     CHECK_EQ_("begin", play_begin(&p, VICTIM, true), FAULT_INVALID);
     CHECK_("says why", strstr(p.message, "allows no answers by site") != NULL);

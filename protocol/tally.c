@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <sodium.h>
 
 #include "protocol/cohortium.pb-c.h"
 
@@ -85,6 +86,33 @@ enum fault tally_pack(struct cx *cx, const struct tally *t, uint32_t round,
     message.counts = PB_DATA(bytes_of(counts, t->n_counts * COUNT_BYTES));
     message.sums = PB_DATA(bytes_of(sums, t->n_sums * SUM_BYTES));
     return pb_pack(cx, &message.base, ret_masked_tally);
+}
+
+void tally_chain(uint8_t chain[32], const struct tally *t)
+{
+    static const char label[] = "cohortium/tallies/1";
+    const uint64_t shape[] = {t->n_counts, t->n_sums};
+    crypto_hash_sha256_state h;
+    uint8_t word[SUM_BYTES];
+
+    (void)crypto_hash_sha256_init(&h);
+    (void)crypto_hash_sha256_update(&h, (const uint8_t *)label, sizeof label);
+    (void)crypto_hash_sha256_update(&h, chain, 32);
+    for (size_t i = 0; i < COUNT(shape); i++) {
+        put_word(word, shape[i]);
+        (void)crypto_hash_sha256_update(&h, word, COUNT_BYTES);
+    }
+    for (size_t i = 0; i < t->n_counts; i++) {
+        put_word(word, t->counts[i]);
+        (void)crypto_hash_sha256_update(&h, word, COUNT_BYTES);
+    }
+    for (size_t i = 0; i < t->n_sums; i++) {
+        put_word(word, (uint64_t)t->sums[i]);
+        put_word(word + 8, (uint64_t)(t->sums[i] >> 64));
+        (void)crypto_hash_sha256_update(&h, word, SUM_BYTES);
+    }
+    (void)crypto_hash_sha256_final(&h, chain);
+    sodium_memzero(word, sizeof word);
 }
 
 enum fault tally_unpack(struct cx *cx, struct bytes masked_tally, uint32_t round,

@@ -27,6 +27,9 @@ CHECKED enum fault tally_new(struct cx *cx, size_t n_counts, size_t n_sums,
 CHECKED enum fault tally_add(struct cx *cx, struct tally *a, const struct tally *b);
 CHECKED enum fault tally_pack(struct cx *cx, const struct tally *t, uint32_t round,
                               struct bytes *ret_masked_tally);
+/* A chain over tallies: of the one before, then of this one's shape and numbers. It says by trying
+ * what is in them, so it goes nowhere that they may not go. */
+void tally_chain(uint8_t chain[32], const struct tally *t);
 /* Shape is the expected one or FAULT_FORMAT. */
 CHECKED enum fault tally_unpack(struct cx *cx, struct bytes masked_tally, uint32_t round,
                                 size_t n_counts, size_t n_sums, struct tally **ret);

@@ -36,6 +36,16 @@ static enum fault check_sender(struct cx *cx, struct vault *v, const struct sess
     return FAULT_NONE;
 }
 
+/* It goes on from other messages than those that we were shown. Its sender may lie, or have been
+ * lied to: by a member that signed two messages for one, or by who carries them. */
+static enum fault told_apart(struct cx *cx, const char *what, const char *name)
+{
+    return cx_fail(cx, FAULT_CONFLICT,
+                   "a %s of %s goes on from other messages than this site was shown: it lies, or "
+                   "somebody has told two of us different things",
+                   what, name);
+}
+
 /* ---- start: all ACCEPTs are the same but for who and which key ---- */
 
 static enum fault check_accept(struct cx *cx, struct vault *v, const struct session *s,
@@ -51,17 +61,26 @@ static enum fault check_accept(struct cx *cx, struct vault *v, const struct sess
     TRY(check_sender(cx, v, s, &e, a->stamp, i));
     if (i == s->self && memcmp(e.digest, s->accept_digest, DIGEST_BYTES) != 0)
         return cx_fail(cx, FAULT_CONFLICT, "our own ACCEPT came back changed");
-    if (!bytes_equal(PB_BYTES(a->request), bytes_of(s->request, DIGEST_BYTES)) ||
-        !bytes_equal(PB_BYTES(a->question), bytes_of(s->question, DIGEST_BYTES)) ||
+    if (!bytes_equal(PB_BYTES(a->request), bytes_of(s->request, DIGEST_BYTES)))
+        return cx_fail(cx, FAULT_CONFLICT, "%s accepted another request", name);
+    if (!bytes_equal(PB_BYTES(a->question), bytes_of(s->question, DIGEST_BYTES)) ||
         !bytes_equal(PB_BYTES(a->policy), bytes_of(s->policy_digest, DIGEST_BYTES)))
-        return cx_fail(cx, FAULT_CONFLICT, "%s accepted another question or policy", name);
+        return cx_fail(cx, FAULT_CONFLICT,
+                       "%s accepted another question or policy: it lies, or somebody has shown "
+                       "two of us different preflights",
+                       name);
     if (a->n_participants != s->n || a->n_versions != s->n ||
-        a->ephemeral_key.len != KEY_BYTES || a->nonce.len != 32)
-        return cx_fail(cx, FAULT_CONFLICT, "%s accepted other participants", name);
+        a->ephemeral_key.len != KEY_BYTES || a->nonce.len != 32 ||
+        a->ledger_head.len != DIGEST_BYTES)
+        return cx_fail(cx, FAULT_CONFLICT, "%s accepted other participants, or in another form",
+                       name);
     for (size_t j = 0; j < s->n; j++)
         if (!bytes_equal(PB_BYTES(a->participants[j]), s->ids[j]) ||
             !bytes_equal(PB_BYTES(a->versions[j]), s->versions[j]))
-            return cx_fail(cx, FAULT_CONFLICT, "%s accepted other participants", name);
+            return cx_fail(cx, FAULT_CONFLICT,
+                           "%s accepted other participants or versions: it lies, or somebody "
+                           "has shown two of us different preflights",
+                           name);
     *ret_key = a->ephemeral_key.data;
     return FAULT_NONE;
 }
@@ -98,11 +117,27 @@ enum fault session_start(struct cx *cx, struct vault *v, struct session *s,
 
 /* ---- absorbing the vectors of a round ---- */
 
-static struct bytes box_context(const struct session *s, uint8_t context[64])
+struct bytes session_vector_context(const struct session *s, uint8_t context[VECTOR_CONTEXT])
 {
-    memcpy(context, s->proposal, 32);
-    memcpy(context + 32, s->transcript, 32);
-    return bytes_of(context, 64);
+    memcpy(context, s->proposal, DIGEST_BYTES);
+    (void)session_input_context(s, context + DIGEST_BYTES);
+    return bytes_of(context, VECTOR_CONTEXT);
+}
+
+/* Ours of a vector. */
+static enum fault open_box(struct cx *cx, const struct session *s, const Cohortium__Vector *x,
+                           size_t from, struct bytes *ret)
+{
+    uint8_t context[VECTOR_CONTEXT];
+    size_t at = s->self < from ? s->self : s->self - 1;
+
+    if (mask_unbox(cx, s->mask, from, s->round, session_vector_context(s, context),
+                   PB_BYTES(x->boxes[at]), ret) == FAULT_NONE)
+        return FAULT_NONE;
+    return cx_fail(cx, cx_fault(cx),
+                   "the box of %s for this site does not open: it lies, or somebody has told "
+                   "two of us different sums",
+                   s->who[from]->name);
 }
 
 static enum fault absorb_one(struct cx *cx, struct vault *v, struct session *s,
@@ -112,7 +147,6 @@ static enum fault absorb_one(struct cx *cx, struct vault *v, struct session *s,
     struct envelope e;
     Cohortium__Vector *x;
     const char *name = s->who[i]->name;
-    uint8_t context[64];
     struct bytes plain;
     struct tally *theirs;
 
@@ -121,11 +155,12 @@ static enum fault absorb_one(struct cx *cx, struct vault *v, struct session *s,
                   &x));
     TRY(check_sender(cx, v, s, &e, x->stamp, i));
     memcpy(ret_digest, e.digest, DIGEST_BYTES);
+    if (x->round != s->round || x->kind != s->kind)
+        return cx_fail(cx, FAULT_CONFLICT, "a vector of %s belongs to another round", name);
     if (!bytes_equal(PB_BYTES(x->session), bytes_of(s->session_id, DIGEST_BYTES)) ||
-        x->round != s->round || x->kind != s->kind ||
         !bytes_equal(PB_BYTES(x->proposal), bytes_of(s->proposal, DIGEST_BYTES)) ||
         !bytes_equal(PB_BYTES(x->transcript), bytes_of(s->transcript, DIGEST_BYTES)))
-        return cx_fail(cx, FAULT_CONFLICT, "a vector of %s belongs to another round", name);
+        return told_apart(cx, "vector", name);
     if (x->n_boxes != s->n - 1)
         return cx_fail(cx, FAULT_FORMAT, "a vector of %s has %zu boxes, expected %zu", name,
                        x->n_boxes, s->n - 1);
@@ -134,8 +169,7 @@ static enum fault absorb_one(struct cx *cx, struct vault *v, struct session *s,
             return cx_fail(cx, FAULT_CONFLICT, "our own vector came back changed");
         return tally_add(cx, sum, s->own_masked);
     }
-    TRY(mask_unbox(cx, s->mask, i, s->round, box_context(s, context),
-                   PB_BYTES(x->boxes[s->self < i ? s->self : s->self - 1]), &plain));
+    TRY(open_box(cx, s, x, i, &plain));
     TRY(tally_unpack(cx, plain, s->round, sum->n_counts, sum->n_sums, &theirs));
     return tally_add(cx, sum, theirs);
 }
@@ -248,6 +282,9 @@ enum fault session_absorb(struct cx *cx, struct vault *v, struct session *s,
         (void)crypto_hash_sha256_update(&h, digest, 32);
     }
     (void)crypto_hash_sha256_final(&h, s->transcript);
+    /* A member that told two of us different tallies is found at the next box: the transcript
+     * says what was signed, this what was in it for us. */
+    tally_chain(s->learned, sum);
     s->awaiting = false;
     s->round++;
     enum fault fault = learn(s, sum);
@@ -261,6 +298,11 @@ enum fault session_absorb(struct cx *cx, struct vault *v, struct session *s,
 static bool is_sum(Cohortium__RoundKind kind)
 {
     return kind == COHORTIUM__ROUND_KIND__OPENING || kind == COHORTIUM__ROUND_KIND__SUM;
+}
+
+static bool has_boxes(Cohortium__RoundKind kind)
+{
+    return is_sum(kind) || kind == COHORTIUM__ROUND_KIND__RELEASE;
 }
 
 /* The reference is of the question, so that the same question has the same one however often
@@ -332,12 +374,13 @@ enum fault session_propose(struct cx *cx, struct vault *v, struct session *s,
     p.round = s->round;
     p.kind = s->kind;
     p.transcript = PB_DATA(bytes_of(s->transcript, DIGEST_BYTES));
-    if (is_sum(s->kind)) {
+    if (has_boxes(s->kind)) {
         enum fault fault = session_seal_input(s, &p);
 
         if (fault != FAULT_NONE)
             return cx_fail(cx, fault, "%s", cx_message(s->cx));
-    } else if (s->kind == COHORTIUM__ROUND_KIND__RELEASE && !s->by_site) {
+    }
+    if (s->kind == COHORTIUM__ROUND_KIND__RELEASE && !s->by_site) {
         TRY(propose_release(cx, v, s));
         p.release = PB_DATA(release_body(s->release));
     }
@@ -374,17 +417,20 @@ enum fault session_adopt(struct cx *cx, struct vault *v, struct session *s,
     TRY(pb_unpack(cx, &cohortium__proposal__descriptor, e.body,
                   envelope_bound(ENVELOPE_PROPOSAL), &p));
     TRY(check_sender(cx, v, s, &e, p->stamp, s->home));
-    if (!bytes_equal(PB_BYTES(p->session), bytes_of(s->session_id, DIGEST_BYTES)) ||
-        p->round != s->round || p->kind != s->kind ||
-        !bytes_equal(PB_BYTES(p->transcript), bytes_of(s->transcript, DIGEST_BYTES)))
+    if (p->round != s->round || p->kind != s->kind)
         return cx_fail(cx, FAULT_CONFLICT, "the coordinator's proposal is of another round");
-    if (p->n_inputs > 0 && !is_sum(p->kind))
+    if (!bytes_equal(PB_BYTES(p->session), bytes_of(s->session_id, DIGEST_BYTES)) ||
+        !bytes_equal(PB_BYTES(p->transcript), bytes_of(s->transcript, DIGEST_BYTES)))
+        return told_apart(cx, "proposal", s->who[s->home]->name);
+    if (p->n_inputs > 0 && !has_boxes(p->kind))
         return cx_fail(cx, FAULT_FORMAT, "a proposal with numbers that its round has no use for");
+    if (p->release.len > 0 && p->kind != COHORTIUM__ROUND_KIND__RELEASE)
+        return cx_fail(cx, FAULT_FORMAT, "a proposal with a release before its round");
     memcpy(s->proposal, e.digest, DIGEST_BYTES);
     memcpy(s->input_digest, e.digest, DIGEST_BYTES);
-    if (is_sum(p->kind)) {
+    if (has_boxes(p->kind))
         TRY(session_adopt_input(cx, s, p));
-    } else if (p->kind == COHORTIUM__ROUND_KIND__RELEASE) {
+    if (p->kind == COHORTIUM__ROUND_KIND__RELEASE) {
         enum fault fault = adopt_release(s, PB_BYTES(p->release));
 
         if (fault != FAULT_NONE)
@@ -546,7 +592,7 @@ static enum fault own_tally(struct vault *v, struct session *s, struct tally **r
 
 static enum fault seal_round(struct vault *v, struct session *s, struct sealed **ret)
 {
-    uint8_t context[64];
+    uint8_t context[VECTOR_CONTEXT];
     struct tally *tally;
     struct votes *votes;
     bool zeros;
@@ -554,10 +600,10 @@ static enum fault seal_round(struct vault *v, struct session *s, struct sealed *
     if (s->by_site) {
         TRY(bysite_votes(v, s, &votes));
         return gate_seal_votes(s->cx, s->mask, s->round, s->input_digest,
-                               box_context(s, context), s->n, s->self, votes, ret);
+                               session_vector_context(s, context), s->n, s->self, votes, ret);
     }
     TRY(own_tally(v, s, &tally, &zeros));
-    return gate_seal(s->cx, s->mask, s->round, s->input_digest, box_context(s, context), s->n,
+    return gate_seal(s->cx, s->mask, s->round, s->input_digest, session_vector_context(s, context), s->n,
                      s->self, tally, zeros, ret);
 }
 

@@ -43,6 +43,7 @@ struct session {
     uint64_t stood_changes;         /* with the database at this */
     bool awaiting;                  /* our vector is out; the others' are to come */
     uint8_t transcript[32];
+    uint8_t learned[32];            /* of the pooled sums so far; in boxes' contexts, never sent */
     uint8_t proposal[32];           /* digest of the adopted proposal's body */
     uint8_t own_proposal[32];       /* home: of the newest that it made */
     uint8_t input_digest[32];       /* of the proposal and what was adopted; for the masks */
@@ -79,6 +80,11 @@ CHECKED enum fault session_vector(struct cx *cx, struct vault *v, struct session
                                   struct bytes *ret_vector);
 CHECKED enum fault session_release(struct cx *cx, struct vault *v, struct session *s,
                                    Cohortium__Answer **ret);
+/* What a box of this session is bound to: a proposal's inputs to all that was said and summed
+ * before it, a vector's tallies to the proposal besides. */
+enum { INPUT_CONTEXT = 2 * DIGEST_BYTES, VECTOR_CONTEXT = 3 * DIGEST_BYTES };
+struct bytes session_input_context(const struct session *s, uint8_t context[INPUT_CONTEXT]);
+struct bytes session_vector_context(const struct session *s, uint8_t context[VECTOR_CONTEXT]);
 /* session_input.c: the shared numbers of a sum round, sealed by home, adopted by all. */
 CHECKED enum fault session_seal_input(struct session *s, Cohortium__Proposal *p);
 CHECKED enum fault session_adopt_input(struct cx *cx, struct session *s,

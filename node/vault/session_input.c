@@ -5,6 +5,9 @@
  * blurred, and known before anybody could veto. So they travel like tallies, sealed to each
  * other vault, and no net process reads them. Home's vault keeps its own and takes back no
  * proposal but its newest.
+ *
+ * The last proposal carries boxes without numbers: no vector follows that would show whether
+ * all have learned the same from the words before it.
  */
 #include "node/vault/session.h"
 
@@ -14,21 +17,25 @@
 
 static const double INPUT_TOLERANCE = 1e-9; /* DESIGN.md section 4 */
 
-/* The transcript; a vector's box has the proposal's digest before it. */
-static struct bytes input_context(const struct session *s)
+struct bytes session_input_context(const struct session *s, uint8_t context[INPUT_CONTEXT])
 {
-    return bytes_of(s->transcript, DIGEST_BYTES);
+    memcpy(context, s->transcript, DIGEST_BYTES);
+    memcpy(context + DIGEST_BYTES, s->learned, DIGEST_BYTES);
+    return bytes_of(context, INPUT_CONTEXT);
 }
 
 enum fault session_seal_input(struct session *s, Cohortium__Proposal *p)
 {
-    const struct state *t = s->state;
+    bool last = s->kind == COHORTIUM__ROUND_KIND__RELEASE;
+    double *input = last ? NULL : s->state->input;
+    size_t n = last ? 0 : s->state->n_input;
     struct sealed *sealed;
+    uint8_t context[INPUT_CONTEXT];
 
-    for (size_t i = 0; i < t->n_input; i++)
-        t->input[i] += 0.0; /* one encoding: no negative zero */
-    TRY(gate_seal_input(s->cx, s->mask, s->round, input_context(s), s->n, s->self, t->input,
-                        t->n_input, &sealed));
+    for (size_t i = 0; i < n; i++)
+        input[i] += 0.0; /* one encoding: no negative zero */
+    TRY(gate_seal_input(s->cx, s->mask, s->round, session_input_context(s, context), s->n,
+                        s->self, input, n, &sealed));
     p->n_inputs = s->n - 1;
     CX_NEW(s->cx, p->inputs, p->n_inputs);
     for (size_t i = 0; i < p->n_inputs; i++)
@@ -40,12 +47,17 @@ static enum fault open_input(struct cx *cx, const struct session *s,
                              const Cohortium__Proposal *p, Cohortium__SharedInput **ret)
 {
     struct bytes plain;
+    uint8_t context[INPUT_CONTEXT];
 
     if (p->n_inputs != s->n - 1)
         return cx_fail(cx, FAULT_FORMAT, "the coordinator's proposal has %zu boxes, expected %zu",
                        p->n_inputs, s->n - 1);
-    TRY(mask_unbox(cx, s->mask, s->home, s->round, input_context(s),
-                   PB_BYTES(p->inputs[s->self < s->home ? s->self : s->self - 1]), &plain));
+    if (mask_unbox(cx, s->mask, s->home, s->round, session_input_context(s, context),
+                   PB_BYTES(p->inputs[s->self < s->home ? s->self : s->self - 1]),
+                   &plain) != FAULT_NONE)
+        return cx_fail(cx, cx_fault(cx),
+                       "the coordinator's numbers for this site do not open: it lies, or "
+                       "somebody has told two of us different sums");
     TRY(pb_unpack(cx, &cohortium__shared_input__descriptor, plain,
                   envelope_bound(ENVELOPE_PROPOSAL), ret));
     if ((*ret)->round != s->round)
@@ -91,13 +103,18 @@ static enum fault digest_input(struct cx *cx, struct session *s)
 enum fault session_adopt_input(struct cx *cx, struct session *s, const Cohortium__Proposal *p)
 {
     Cohortium__SharedInput *in;
+    bool last = s->kind == COHORTIUM__ROUND_KIND__RELEASE;
 
     if (s->self == s->home) {
         if (memcmp(s->proposal, s->own_proposal, DIGEST_BYTES) != 0)
             return cx_fail(cx, FAULT_CONFLICT, "our own proposal came back changed");
     } else {
         TRY(open_input(cx, s, p, &in));
-        TRY(adopt(cx, s->state, in));
+        if (last && in->n_input > 0)
+            return cx_fail(cx, FAULT_CONFLICT,
+                           "the coordinator's last proposal holds numbers of a step");
+        if (!last)
+            TRY(adopt(cx, s->state, in));
     }
-    return digest_input(cx, s);
+    return last ? FAULT_NONE : digest_input(cx, s);
 }

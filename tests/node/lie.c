@@ -62,10 +62,9 @@ ProtobufCBinaryData lie_vector(struct play *p, size_t from, const Cohortium__Vec
     struct session *s = play_session(p, from);
     Cohortium__Vector copy = *x;
     ProtobufCBinaryData boxes[VAULTS - 1];
-    uint8_t context[2 * DIGEST_BYTES];
+    uint8_t context[VECTOR_CONTEXT];
 
-    memcpy(context, x->proposal.data, DIGEST_BYTES);
-    memcpy(context + DIGEST_BYTES, x->transcript.data, DIGEST_BYTES);
+    (void)session_vector_context(s, context); /* its vault is still in that round */
     for (size_t to = 0; to < VAULTS; to++) {
         struct bytes packed, box;
 

@@ -216,12 +216,14 @@ static Cohortium__SharedInput *input_for(struct play *p, const Cohortium__Propos
 {
     Cohortium__SharedInput *in;
     struct bytes plain;
+    uint8_t context[INPUT_CONTEXT];
+    const struct session *s = play_session(p, HOME); /* home has learned what it proposes on */
 
     CHECK_("there is an input", m->n_inputs == VAULTS - 1);
     CHECK_OK_("unbox", p->cx,
               mask_unbox(p->cx, play_session(p, to)->mask, HOME, m->round,
-                         PB_BYTES(m->transcript), PB_BYTES(m->inputs[lie_box_at(HOME, to)]),
-                         &plain));
+                         session_input_context(s, context),
+                         PB_BYTES(m->inputs[lie_box_at(HOME, to)]), &plain));
     CHECK_OK_("unpack", p->cx,
               pb_unpack(p->cx, &cohortium__shared_input__descriptor, plain, 1 << 20, &in));
     CHECK_("there are numbers", in->n_input > 0);
@@ -234,11 +236,13 @@ static void seal_input_for(struct play *p, Cohortium__StepCall *call,
                            const Cohortium__SharedInput *in)
 {
     struct bytes packed, box;
+    uint8_t context[INPUT_CONTEXT];
+    const struct session *s = play_session(p, HOME);
 
     CHECK_OK_("pack", p->cx, pb_pack(p->cx, &in->base, &packed));
     CHECK_OK_("box", p->cx,
-              mask_box(p->cx, play_session(p, HOME)->mask, to, m->round,
-                       PB_BYTES(m->transcript), packed, &box));
+              mask_box(p->cx, s->mask, to, m->round, session_input_context(s, context),
+                       packed, &box));
     m->inputs[lie_box_at(HOME, to)] = PB_DATA(box);
     call->proposal = lie_sign(p, ENVELOPE_PROPOSAL, m, lie_key(p, HOME));
 }

@@ -177,6 +177,41 @@ static void test_tally__value_is_split_to_the_last_bit(void **state)
     assert_true(tally_value(3, -2).hi == 12 && tally_value((ufixed)-3, 1).hi == -1.5);
 }
 
+/* Every number of a tally, its shape and all before it are in a chain. */
+static void test_tally__a_chain_holds_all_of_it(void **state)
+{
+    AUTO_CX struct cx *cx = cx_new(1 << 20, CX_NO_DEADLINE);
+    struct tally *t, *other;
+    uint8_t first[32] = {0}, same[32] = {0}, chain[32];
+    (void)state;
+
+    assert_non_null(cx);
+    CHECK_OK_("new", cx, tally_new(cx, 2, 2, &t));
+    CHECK_OK_("new", cx, tally_new(cx, 2, 2, &other));
+    tally_chain(first, t);
+    tally_chain(same, other);
+    assert_memory_equal(first, same, sizeof first);
+    for (size_t i = 0; i < 2; i++) {
+        memset(chain, 0, sizeof chain);
+        other->counts[i] = 1;
+        tally_chain(chain, other);
+        assert_memory_not_equal(first, chain, sizeof first);
+        memset(chain, 0, sizeof chain);
+        other->counts[i] = 0;
+        other->sums[i] = (ufixed)1 << 127;
+        tally_chain(chain, other);
+        assert_memory_not_equal(first, chain, sizeof first);
+        other->sums[i] = 0;
+    }
+    memset(chain, 0, sizeof chain);
+    CHECK_OK_("new", cx, tally_new(cx, 4, 1, &other)); /* as many bytes */
+    tally_chain(chain, other);
+    assert_memory_not_equal(first, chain, sizeof first);
+    memset(chain, 1, sizeof chain);
+    tally_chain(chain, t);
+    assert_memory_not_equal(first, chain, sizeof first);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +220,7 @@ int main(void)
         cmocka_unit_test(test_tally__packs_one_shape_of_one_round),
         cmocka_unit_test(test_tally__scale_leaves_no_room_to_wrap),
         cmocka_unit_test(test_tally__value_is_split_to_the_last_bit),
+        cmocka_unit_test(test_tally__a_chain_holds_all_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

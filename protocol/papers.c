@@ -110,6 +110,11 @@ static enum fault check_issuer(struct cx *cx, const struct manifest *m,
     if (s == NULL || s->consortium.len != DIGEST_BYTES || s->issuer.len != DIGEST_BYTES ||
         s->request_id.len != ID_BYTES)
         return cx_fail(cx, FAULT_FORMAT, "a credential without a complete stamp");
+    if (s->n_audience > 0)
+        return cx_fail(cx, FAULT_FORMAT,
+                       "a credential for %zu nodes: it is for all of the consortium and names "
+                       "none",
+                       s->n_audience);
     if (memcmp(s->consortium.data, m->consortium, DIGEST_BYTES) != 0)
         return cx_fail(cx, FAULT_DENIED, "a credential of another consortium than \"%s\"",
                        m->body->consortium_name);

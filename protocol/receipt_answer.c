@@ -10,6 +10,8 @@
 #include "protocol/mask.h"
 #include "protocol/merkle.h"
 
+enum { NONCE_BYTES = 32 };
+
 static bool is_by_site(const struct check *k)
 {
     return k->facts->request.body->question->by_site;
@@ -75,6 +77,7 @@ static enum fault check_accept(struct check *k, const Cohortium__Accept *a, size
 
     if (!data_equal(a->request, k->facts->request.envelope.digest, DIGEST_BYTES))
         return receipt_denied(k, "ACCEPT: that of %s accepts another request", name);
+    TRY(receipt_check_request_id(k, "ACCEPT", a->stamp, i));
     if (!data_equal(a->question, s->question, DIGEST_BYTES))
         return receipt_denied(k, "ACCEPT: that of %s accepts another question", name);
     if (!data_equal(a->policy, s->policy, DIGEST_BYTES))
@@ -84,6 +87,12 @@ static enum fault check_accept(struct check *k, const Cohortium__Accept *a, size
                               "ACCEPT: that of %s names %zu participants and %zu versions, "
                               "expected %zu",
                               name, a->n_participants, a->n_versions, k->n);
+    if (a->ledger_head.len != DIGEST_BYTES || a->ephemeral_key.len != KEY_BYTES ||
+        a->nonce.len != NONCE_BYTES)
+        return receipt_denied(k,
+                              "ACCEPT: that of %s has no ledger head, key or nonce of %d "
+                              "bytes each",
+                              name, NONCE_BYTES);
     for (size_t j = 0; j < k->n; j++) {
         if (!data_equal(a->participants[j], k->who[j]->node_id.data, DIGEST_BYTES))
             return receipt_denied(k, "ACCEPT: that of %s names other participants", name);
@@ -294,6 +303,19 @@ static enum fault check_record(struct check *k, const Cohortium__LogRecord *r, s
     return FAULT_NONE;
 }
 
+/* What a record refers to by digest; none is referred to by none. */
+static enum fault check_digests(struct check *k, const Cohortium__LogRecord *r, size_t i)
+{
+    const size_t n[] = {r->details.len, r->ledger.len, r->transcript.len};
+
+    for (size_t j = 0; j < COUNT(n); j++)
+        if (n[j] != 0 && n[j] != DIGEST_BYTES)
+            return receipt_denied(
+                k, "log: the record of %s refers to something by %zu bytes, expected %d",
+                k->who[i]->name, n[j], DIGEST_BYTES);
+    return FAULT_NONE;
+}
+
 static enum fault check_inclusion(struct check *k, const Cohortium__LogProof *p, size_t i)
 {
     const char *name = k->who[i]->name;
@@ -364,12 +386,13 @@ static enum fault state_sites(struct check *k)
     return FAULT_NONE;
 }
 
-/* By site no common release binds the sites to one session: their logs do. */
+/* Their logs bind the sites to one session: by site no common release does, and a pooled
+ * one says nothing of who was in it. An answer given before may be of several. */
 static enum fault check_session(struct check *k)
 {
     const Cohortium__LogRecord *first = NULL;
 
-    for (size_t i = 0; i < k->n && is_by_site(k) && k->n > 1; i++) {
+    for (size_t i = 0; i < k->n && k->n > 1; i++) {
         const Cohortium__LogRecord *r = k->records[i];
 
         if (strcmp(r->kind, "question") != 0)
@@ -401,6 +424,7 @@ static enum fault check_leaves(struct check *k)
             return receipt_denied(k, "log: record %zu is not that of %s", i + 1,
                                   k->who[i]->name);
         TRY(check_record(k, k->records[i], i));
+        TRY(check_digests(k, k->records[i], i));
         TRY(check_inclusion(k, p, i));
     }
     TRY(check_session(k));

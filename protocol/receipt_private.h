@@ -57,6 +57,10 @@ CHECKED enum fault receipt_check_stamp(struct check *k, const char *part,
                                        const Cohortium__Stamp *stamp,
                                        const struct envelope *envelope, size_t *ret_site);
 
+/* What names another request by digest is told so first. */
+CHECKED enum fault receipt_check_request_id(struct check *k, const char *part,
+                                            const Cohortium__Stamp *stamp, size_t site);
+
 /* receipt_answer.c, when all else holds. */
 CHECKED enum fault receipt_check_answer(struct check *k);
 /* receipt_witness.c, after it: never a fault but for memory. */

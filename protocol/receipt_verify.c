@@ -145,6 +145,9 @@ static enum fault check_permits(struct check *k)
     const struct receipt_facts *f = k->facts;
     const Cohortium__Receipt *r = k->receipt;
 
+    if (r->n_permits > k->n)
+        return receipt_denied(k, "permit: %zu in it, and %zu sites were asked", r->n_permits,
+                              k->n);
     CX_NEW(k->cx, k->permits, r->n_permits);
     for (size_t i = 0; i < r->n_permits; i++) {
         struct complaints c = complaints_new(k->cx);
@@ -152,6 +155,10 @@ static enum fault check_permits(struct check *k)
         if (permit_verify(k->cx, f->manifest, PB_BYTES(r->permits[i]), &k->permits[i]) !=
             FAULT_NONE)
             return receipt_part_failed(k, "permit");
+        for (size_t j = 0; j < i; j++)
+            if (memcmp(k->permits[i].envelope.digest, k->permits[j].envelope.digest,
+                       DIGEST_BYTES) == 0)
+                return receipt_denied(k, "permit: the same one is in it twice");
         permit_complaints(&c, &k->permits[i], f->manifest, f->request.body, &f->request.who,
                           k->first);
         permit_complaints(&c, &k->permits[i], f->manifest, f->request.body, &f->request.who,
@@ -211,7 +218,22 @@ enum fault receipt_check_stamp(struct check *k, const char *part, const Cohortiu
                               "%s: that of %s was made under manifest version %" PRIu64
                               ", which is not in the chain",
                               part, k->who[i]->name, s->manifest_version);
+    if (stamp_check(k->cx, s, k->facts->manifest, NULL, (int64_t)s->issued_at) != FAULT_NONE)
+        return receipt_part_failed(k, part);
+    if ((int64_t)s->issued_at > k->last + CLOCK_SKEW_MS)
+        return receipt_denied(k, "%s: that of %s was made after the answer was logged", part,
+                              k->who[i]->name);
     *ret_site = i;
+    return FAULT_NONE;
+}
+
+enum fault receipt_check_request_id(struct check *k, const char *part,
+                                    const Cohortium__Stamp *s, size_t site)
+{
+    if (!bytes_equal(PB_BYTES(s->request_id),
+                     PB_BYTES(k->facts->request.body->stamp->request_id)))
+        return receipt_denied(k, "%s: that of %s is stamped for another request", part,
+                              k->who[site]->name);
     return FAULT_NONE;
 }
 
@@ -251,12 +273,15 @@ static enum fault check_preflight(struct check *k, struct bytes packed)
     if (!data_equal(p->request, k->facts->request.envelope.digest, DIGEST_BYTES))
         return receipt_denied(k, "preflight: that of %s answers another request",
                               k->who[i]->name);
+    TRY(receipt_check_request_id(k, "preflight", p->stamp, i));
     if (p->n_complaints > 0)
         return receipt_denied(k, "preflight: %s complained: %.400s", k->who[i]->name,
                               p->complaints[0]->text);
-    if (p->version.len != VERSION_ID_BYTES || p->policy == NULL)
-        return receipt_denied(k, "preflight: that of %s lacks its version or its policy",
-                              k->who[i]->name);
+    if (p->version.len != VERSION_ID_BYTES || p->policy == NULL ||
+        p->ledger_head.len != DIGEST_BYTES)
+        return receipt_denied(
+            k, "preflight: that of %s lacks its version, its policy or its ledger's head",
+            k->who[i]->name);
     if (k->facts->request.body->question->by_site && !p->by_site)
         return receipt_denied(k, "preflight: %s does not allow answers by site",
                               k->who[i]->name);

@@ -13,7 +13,8 @@ static Cohortium__Stamp *stamp_of(struct draft *d, int site)
     assert_non_null(s);
     cohortium__stamp__init(s);
     CHECK_OK_("stamp", d->cx,
-              stamp_fill(d->cx, s, d->c->manifest, d->c->id[site], NULL, 60000));
+              stamp_fill(d->cx, s, d->c->manifest, d->c->id[site],
+                         d->request->stamp->request_id.data, 60000));
     return s;
 }
 
@@ -76,7 +77,7 @@ static void draft_question(struct draft *d)
 
 void draft_fill(struct draft *d)
 {
-    static uint8_t transcript[32] = {0x77};
+    static uint8_t transcript[32] = {0x77}, head[32] = {0x55}, key[32] = {0x66};
     struct bytes request = seal(d, ENVELOPE_REQUEST, &d->request->base, d->c->researcher);
 
     body_digest(d, ENVELOPE_REQUEST, request, d->request_digest);
@@ -91,10 +92,13 @@ void draft_fill(struct draft *d)
         p->stamp = stamp_of(d, i);
         p->request = PB_DATA(bytes_of(d->request_digest, 32));
         p->version = d->versions[i];
+        p->ledger_head = PB_DATA(bytes_of(head, sizeof head));
         p->policy = &d->policy;
         p->by_site = true;
         p->permit_envelope = PB_DATA(d->permit);
         a->stamp = stamp_of(d, i);
+        a->ledger_head = p->ledger_head;
+        a->ephemeral_key = a->nonce = PB_DATA(bytes_of(key, sizeof key));
         a->request = p->request;
         a->question = PB_DATA(bytes_of(d->questions[i], 32));
         a->participants = d->participants;

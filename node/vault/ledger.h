@@ -22,6 +22,8 @@ CHECKED enum fault ledger_add(struct cx *cx, sqlite3 *sql, const struct codebook
 /* Recomputes every row's digest and the chain of heads in each namespace, and looks for
  * every head that the log names. FAULT_CONFLICT says what does not fit. */
 CHECKED enum fault ledger_verify(struct cx *cx, sqlite3 *sql);
+/* The same against so many of the log's newest records: at start, in bounded time. */
+CHECKED enum fault ledger_verify_newest(struct cx *cx, sqlite3 *sql, uint64_t records);
 /* The newest head; 32 zero bytes of an empty ledger. */
 CHECKED enum fault ledger_head(struct cx *cx, sqlite3 *sql, const char *name_space,
                                uint8_t ret[32]);

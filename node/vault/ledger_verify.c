@@ -108,13 +108,16 @@ static int by_bytes(const void *a, const void *b)
 }
 
 static enum fault check_log(struct cx *cx, struct cx *scratch, sqlite3 *sql,
-                            const struct heads *h)
+                            const struct heads *h, uint64_t newest)
 {
     AUTO_STMT sqlite3_stmt *stmt = NULL;
     Cohortium__LogRecord *record;
     bool row = false;
 
-    TRY(db_prepare(cx, sql, &stmt, "SELECT idx, leaf FROM log ORDER BY idx", ""));
+    TRY(db_prepare(cx, sql, &stmt,
+                   "SELECT idx, leaf FROM log WHERE idx > (SELECT max(idx) FROM log) - ?"
+                   " ORDER BY idx",
+                   "i", (int64_t)newest));
     for (;;) {
         TRY(cx_on_time(cx));
         TRY(db_step(cx, sql, stmt, &row));
@@ -140,6 +143,11 @@ static enum fault check_log(struct cx *cx, struct cx *scratch, sqlite3 *sql,
 
 enum fault ledger_verify(struct cx *cx, sqlite3 *sql)
 {
+    return ledger_verify_newest(cx, sql, INT64_MAX / 2);
+}
+
+enum fault ledger_verify_newest(struct cx *cx, sqlite3 *sql, uint64_t records)
+{
     AUTO_CX struct cx *scratch = cx_new(4 * LEDGER_EXPRESSION_MAX, CX_NO_DEADLINE);
     struct heads h = {0};
 
@@ -148,5 +156,5 @@ enum fault ledger_verify(struct cx *cx, sqlite3 *sql)
     TRY(check_rows(cx, scratch, sql, &h));
     if (h.n > 0)
         qsort(h.list, h.n, sizeof *h.list, by_bytes);
-    return check_log(cx, scratch, sql, &h);
+    return check_log(cx, scratch, sql, &h, records);
 }

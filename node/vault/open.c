@@ -114,6 +114,8 @@ enum fault vault_policy(struct cx *cx, struct vault *v, const struct policy_now 
     (void)pthread_mutex_lock(&v->lock);
     if (v->log_trouble[0] != '\0') /* the ledger is as old as the log: nothing is safe */
         fault = cx_fail(cx, FAULT_REFUSED, "%s", v->log_trouble);
+    else if (v->ledger_trouble[0] != '\0')
+        fault = cx_fail(cx, FAULT_REFUSED, "%s", v->ledger_trouble);
     else if (v->policy == NULL)
         fault = cx_fail(cx, FAULT_REFUSED, "%s", v->why_not);
     else if (now + CLOCK_SKEW_MS < (int64_t)v->policy->numbers.not_before)

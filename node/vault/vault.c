@@ -13,6 +13,7 @@
 
 #include "node/ipc.h"
 #include "node/log.h"
+#include "node/vault/ledger.h"
 #include "node/vault/revocations.h"
 #include "node/vault/witness.h"
 #include "protocol/base/clock.h"
@@ -26,6 +27,7 @@ enum {
     ADMIN_CALL_MAX = 4 * 1024 * 1024,
     ADMIN_READ_MS = 5000,
     TICK_MS = 1000,
+    LEDGER_RECORDS = 50 * 1000, /* of the log, that the ledger is held against at start */
 };
 
 struct job {
@@ -432,6 +434,27 @@ static enum fault loop(struct cx *cx, struct queue *q, const struct vault_setup 
 
 /* ---- start ---- */
 
+static enum fault check_ledger(struct cx *cx, sqlite3 *sql, void *user)
+{
+    (void)user;
+    return ledger_verify_newest(cx, sql, LEDGER_RECORDS);
+}
+
+/* A node whose ledger lacks what was released before would release what adds up with it. What is
+ * wrong stays so until the node is started on another folder. */
+static enum fault ledger_start(struct cx *cx, struct vault *v)
+{
+    enum fault fault = db_read(cx, v->db, check_ledger, NULL);
+
+    if (fault != FAULT_CONFLICT)
+        return fault;
+    (void)snprintf(v->ledger_trouble, sizeof v->ledger_trouble,
+                   "%s with `cohortiumd restore`; `cohortiumd doctor` checks all of it",
+                   cx_message(cx));
+    log_warning("this node answers nothing: %s", v->ledger_trouble);
+    return FAULT_NONE;
+}
+
 /* On a log that does not fit nothing is built: the node runs, answers nothing and shows its
  * peers what is there. */
 static enum fault log_start(struct cx *cx, struct vault *v)
@@ -490,6 +513,8 @@ enum fault vault_run(struct cx *cx, const struct vault_setup *setup)
             log_warning("this node answers nothing: %s", cx_message(work));
         fault = log_start(cx, &v);
     }
+    if (fault == FAULT_NONE)
+        fault = ledger_start(cx, &v);
     if (fault == FAULT_NONE) {
         fault = serve_all(work, &v, setup);
         if (fault != FAULT_NONE)

@@ -86,6 +86,7 @@ struct vault {
     struct bytes links;                 /* newest IPC_LINKS, malloc memory */
     bool restored;                      /* and not yet compared (restored.h) */
     char log_trouble[1024];             /* why nothing may be built on the log; "": nothing */
+    char ledger_trouble[1024];          /* found at start, and never changed after it */
     bool log_damaged;                   /* it is then shown as its leaves are now: */
     uint64_t damaged_size;
     uint8_t damaged_root[32];
@@ -130,8 +131,8 @@ CHECKED enum fault vault_thaw(struct cx *cx, struct vault *v, const char *reason
 
 /* (Re)reads the policy in force, judges it at now; sets policy or why_not. */
 CHECKED enum fault vault_load_policy(struct cx *cx, struct vault *v);
-/* A copy of the pointer, or FAULT_REFUSED with log_trouble or why_not: no policy lets a node
- * answer whose log does not hold. */
+/* A copy of the pointer, or FAULT_REFUSED with log_trouble, ledger_trouble or why_not: no policy
+ * lets a node answer whose log or ledger does not hold. */
 CHECKED enum fault vault_policy(struct cx *cx, struct vault *v, const struct policy_now **ret);
 /* FAULT_CONFLICT: the clock stands before the node's own log, which goes on all the same: the
  * stamps of a question are what a wrong clock fails at. */

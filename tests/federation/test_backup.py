@@ -251,4 +251,25 @@ with Lab(policy="cautious") as lab:
                or "hospital_c has cosigned" in shown), shown)
     a = lab.ask("count", "lung", "--where", "age >= 70")
     check("the same question has its answer", a.status == 0, a.out + a.err)
+
+    # A ledger that lacks a row is found when the node starts, before it answers.
+    lab.stop_node(0)
+    row = lab.sql(0, "SELECT * FROM ledger ORDER BY row DESC LIMIT 1")[0]
+    lab.sql(0, "DELETE FROM ledger WHERE row=?", row[0])
+    check("a node whose ledger was cut starts", lab.serve(0).status == 0)
+    text = status(lab)
+    check("and says that it answers nothing, why, and what to do", "NOT READY" in text
+          and "ledger: it lacks rows that record" in text and "cohortiumd restore" in text, text)
+    lab.wait_linked()
+    a = lab.ask("count", "lung", "--where", "age >= 65")
+    check("which is so", a.status != 0 and "hospital_a" in a.err, a.out + a.err)
+    a = lab.noded(0, "doctor")
+    check("doctor finds it, too", a.status == 1 and "PROBLEM  the ledger is whole" in a.out, a.out)
+    a = lab.noded(0, "policy", "history")
+    check("its officers may still read", a.status == 0, a.err)
+    lab.stop_node(0)
+    lab.sql(0, f"INSERT INTO ledger VALUES({','.join('?' * len(row))})", *row)
+    lab.serve(0)
+    check("with the row back it answers again",
+          wait_for(lambda: "ready: it answers questions" in status(lab), 20), status(lab))
 check.end()

@@ -250,6 +250,14 @@ static enum fault verify(struct cx *cx, sqlite3 *sql, void *user)
     return ledger_verify(cx, sql);
 }
 
+static uint64_t newest;
+
+static enum fault verify_newest(struct cx *cx, sqlite3 *sql, void *user)
+{
+    (void)user;
+    return ledger_verify_newest(cx, sql, newest);
+}
+
 /* A decision, with the head of the ledger then. */
 static enum fault decide(struct cx *cx, sqlite3 *sql, void *user)
 {
@@ -294,12 +302,48 @@ static void test_ledger__a_row_less_or_changed_is_found(void **state)
     }
 }
 
+static enum fault append_other(struct cx *cx, sqlite3 *sql, void *user)
+{
+    Cohortium__LogRecord record = COHORTIUM__LOG_RECORD__INIT;
+    uint64_t index;
+
+    (void)user;
+    record.kind = (char *)"permit";
+    return audit_append(cx, sql, &record, "", &index);
+}
+
+/* A start looks at the log's newest records alone, and finds what they tell. */
+static void test_ledger__against_the_newest_records(void **state)
+{
+    static struct bending cut = {"cut", "DELETE FROM ledger WHERE row = 2", FAULT_NONE};
+    struct fixture f;
+    struct adding a = {.f = &f, .n = 2};
+
+    (void)state;
+    set_up(&f);
+    a.list[0] = f.male;
+    a.list[1] = f.old;
+    newest = 2;
+    CHECK_OK_("nothing", f.cx, db_read(f.cx, f.db, verify_newest, NULL));
+    add_and_look("two", &a, 2);
+    CHECK_OK_("decided", f.cx, db_write(f.cx, f.db, decide, &a));
+    CHECK_OK_("another record", f.cx, db_write(f.cx, f.db, append_other, NULL));
+    CHECK_OK_("whole", f.cx, db_read(f.cx, f.db, verify_newest, NULL));
+    CHECK_OK_("cut", f.cx, db_write(f.cx, f.db, bend, &cut));
+    CHECK_EQ_("seen", db_read(f.cx, f.db, verify_newest, NULL), FAULT_CONFLICT);
+    newest = 1;
+    CHECK_OK_("too far back", f.cx, db_read(f.cx, f.db, verify_newest, NULL));
+    CHECK_EQ_("but not for all of it", db_read(f.cx, f.db, verify, NULL), FAULT_CONFLICT);
+    tear_down(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ledger__a_region_enters_once),
         cmocka_unit_test(test_ledger__the_head_says_what_is_held),
         cmocka_unit_test(test_ledger__a_row_less_or_changed_is_found),
+        cmocka_unit_test(test_ledger__against_the_newest_records),
         cmocka_unit_test(test_ledger__rows_are_chained_and_hold_their_patients),
     };
 

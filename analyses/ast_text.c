@@ -232,10 +232,11 @@ static int arity_of(const Cohortium__AstNode *node)
 /* False: it is no expression, or one too long to show. */
 static bool read_ast(struct cx *cx, const Cohortium__Ast *ast, struct phrase *ret)
 {
-    struct phrase *stack = cx_array(cx, AST_NODES_MAX, sizeof *stack);
+    struct phrase *stack;
     size_t n = 0;
 
-    if (stack == NULL || ast->n_nodes > AST_NODES_MAX)
+    if (ast->n_nodes > AST_NODES_MAX ||
+        (stack = cx_array(cx, ast->n_nodes, sizeof *stack)) == NULL)
         return false;
     for (size_t i = 0; i < ast->n_nodes; i++) {
         struct buffer out = buffer_new(cx, TEXT_BYTES_MAX);

@@ -68,7 +68,7 @@ static enum fault signed_bytes(struct cx *cx, enum envelope_kind kind, struct by
 
     if (n < 0 || (size_t)n >= sizeof head)
         return cx_fail(cx, FAULT_INTERNAL, "an envelope's type is too long");
-    uint8_t *p = cx_alloc(cx, (size_t)n + body.n);
+    uint8_t *p = cx_raw(cx, (size_t)n + body.n);
     if (p == NULL)
         return FAULT_MEMORY;
     memcpy(p, head, (size_t)n);

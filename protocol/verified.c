@@ -39,6 +39,8 @@ bool verified_before(const uint8_t key[32], struct bytes message, const uint8_t 
 {
     uint8_t tag[TAG];
 
+    if (message.n > VERIFIED_MAX)
+        return false;
     tag_of(key, message, signature, tag);
     (void)pthread_mutex_lock(&lock);
     bool known = sodium_memcmp(tags[place_of(tag)], tag, TAG) == 0;
@@ -51,6 +53,8 @@ void verified_remember(const uint8_t key[32], struct bytes message,
 {
     uint8_t tag[TAG];
 
+    if (message.n > VERIFIED_MAX)
+        return;
     tag_of(key, message, signature, tag);
     (void)pthread_mutex_lock(&lock);
     memcpy(tags[place_of(tag)], tag, TAG);

@@ -457,7 +457,9 @@ enum fault vault_step(struct cx *cx, struct vault *v, const struct caller *who,
     TRY(pb_unpack(cx, &cohortium__step_call__descriptor, body, CALL_MAX, &call));
     if (call->request.len != DIGEST_BYTES)
         return cx_fail(cx, FAULT_FORMAT, "a step names its session by 32 bytes");
-    digest_of(body, digest);
+    /* It never leaves this vault, so the quicker hash does: a step carries everybody's
+     * boxes. */
+    (void)crypto_generichash(digest, DIGEST_BYTES, body.p, body.n, NULL, 0);
     enum fault fault = answer_again(cx, v, who, digest, ret);
     if (fault != FAULT_MISSING)
         return fault;

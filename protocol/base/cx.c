@@ -38,9 +38,10 @@ const char *fault_name(enum fault fault)
     return (size_t)fault < COUNT(names) ? names[fault] : "internal";
 }
 
+/* protobuf-c fills what it asks for, and so does cx_memdup: zeros would be written over. */
 static void *allocator_alloc(void *data, size_t size)
 {
-    return cx_alloc(data, size ? size : 1);
+    return cx_raw(data, size ? size : 1);
 }
 
 static void allocator_free(void *data, void *pointer)
@@ -87,7 +88,7 @@ void cx_reset(struct cx *cx)
     cx->message[0] = '\0';
 }
 
-void *cx_alloc(struct cx *cx, size_t bytes)
+void *cx_raw(struct cx *cx, size_t bytes)
 {
     struct block *b = cx->blocks;
 
@@ -115,10 +116,17 @@ void *cx_alloc(struct cx *cx, size_t bytes)
     void *p = b->bytes + b->used;
     b->used += bytes;
     cx->used += bytes;
-    return memset(p, 0, bytes);
+    return p;
 full:
     (void)cx_fail(cx, FAULT_MEMORY, "out of memory for this piece of work");
     return NULL;
+}
+
+void *cx_alloc(struct cx *cx, size_t bytes)
+{
+    void *p = cx_raw(cx, bytes);
+
+    return p != NULL ? memset(p, 0, bytes) : NULL;
 }
 
 void *cx_array(struct cx *cx, size_t count, size_t size)
@@ -134,7 +142,7 @@ void *cx_array(struct cx *cx, size_t count, size_t size)
 
 void *cx_memdup(struct cx *cx, const void *bytes, size_t n)
 {
-    void *p = cx_alloc(cx, n ? n : 1);
+    void *p = cx_raw(cx, n ? n : 1);
 
     if (p != NULL && n > 0)
         memcpy(p, bytes, n);

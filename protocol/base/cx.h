@@ -29,6 +29,8 @@ void cx_reset(struct cx *cx);
 
 /* Zeroed, 16-byte aligned; NULL (with FAULT_MEMORY noted) when the limit is reached. */
 void *cx_alloc(struct cx *cx, size_t bytes);
+/* The same, but not zeroed: for who writes all of it at once. */
+void *cx_raw(struct cx *cx, size_t bytes);
 /* count * size with an overflow check. */
 void *cx_array(struct cx *cx, size_t count, size_t size);
 void *cx_memdup(struct cx *cx, const void *bytes, size_t n);

@@ -71,7 +71,7 @@ class Lab:
         return self.cohortium(*words, "--profile", "lab-test", "--json", **options)
 
     def node(self, i):
-        return self.dir / f"hospital_{'abcdefgh'[i]}"
+        return self.dir / f"hospital_{chr(ord('a') + i)}"
 
     def noded(self, i, *words, **options):
         return self.run(NODED, *words, "--dir", self.node(i), **options)

@@ -11,8 +11,8 @@
 
 enum { LARGE = 5000, CALL_MEMORY = 256 << 20 };
 
-typedef enum fault service(struct cx *cx, struct vault *v, struct bytes body,
-                           struct bytes *ret);
+typedef enum fault service(struct cx *cx, struct vault *v, const struct caller *who,
+                           struct bytes body, struct bytes *ret);
 
 struct calling {
     size_t victim, wanted;
@@ -35,10 +35,11 @@ static enum fault ask_vault(struct play *p, service *s, size_t site, struct byte
                             struct bytes *ret)
 {
     AUTO_CX struct cx *cx = cx_new(CALL_MEMORY, CX_NO_DEADLINE);
+    struct caller who = play_caller(&t, HOME, site);
     struct bytes reply = {0};
 
     assert_non_null(cx);
-    enum fault fault = s(cx, &t.site[site].v, body, &reply);
+    enum fault fault = s(cx, &t.site[site].v, &who, body, &reply);
     (void)snprintf(p->message, sizeof p->message, "%s: %s", fault_name(fault),
                    fault != FAULT_NONE ? cx_message(cx) : "");
     if (fault == FAULT_NONE)

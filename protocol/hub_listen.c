@@ -1,4 +1,5 @@
 /* hub_listen.c - the listener: bounds on who may knock, and how often. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "protocol/base/clock.h"
@@ -105,8 +106,13 @@ bool hub_accept(struct hub *hub, nng_stream *stream, struct tunnel *tunnel)
     link = link_new(hub, NULL, stream, tunnel);
     if (link == NULL)
         return false;
+    if (stream != NULL && hub->ws &&
+        (link->carrier = calloc(1, sizeof *link->carrier)) == NULL) {
+        link->stream = NULL; /* still the caller's */
+        link_free(link);
+        return false;
+    }
     link->counted = true;
-    link->ws = stream != NULL && hub->ws;
     hub->counters.unauthenticated++;
     add_link(hub, link);
     return true;
@@ -140,16 +146,6 @@ static void accepted(struct op *op)
     hub->accept_due = clock_mono_ms() + ACCEPT_BACKOFF_MS;
 }
 
-/* A caller that is not known yet makes nng hold no more than one frame. */
-static int bound_frames(nng_stream_listener *l)
-{
-    int bad = nng_stream_listener_set_size(l, NNG_OPT_WS_RECVMAXFRAME, WS_FRAME_MAX);
-
-    return bad != 0
-               ? bad
-               : nng_stream_listener_set_size(l, NNG_OPT_WS_SENDMAXFRAME, WS_FRAME_MAX);
-}
-
 enum fault hub_listen(struct cx *cx, struct hub *hub, const char *endpoint)
 {
     const char *place = endpoint_place(endpoint);
@@ -163,15 +159,16 @@ enum fault hub_listen(struct cx *cx, struct hub *hub, const char *endpoint)
                        endpoint);
     if (hub->listener != NULL)
         return cx_fail(cx, FAULT_INVALID, "this process listens already");
-    bad = nng_stream_listener_alloc(&hub->listener, endpoint);
+    hub->ws = endpoint_is_ws(endpoint); /* whose frames are ours: link_carrier.c */
+    const char *tcp = cx_printf(cx, "tcp://%s", place);
+    if (tcp == NULL)
+        return FAULT_MEMORY;
+    bad = nng_stream_listener_alloc(&hub->listener, tcp);
     if (bad != 0)
         return cx_fail(cx, FAULT_INVALID, "cannot listen at %.100s: %s", endpoint,
                        nng_strerror(bad));
     (void)nng_stream_listener_set_bool(hub->listener, NNG_OPT_TCP_NODELAY, true);
-    hub->ws = endpoint_is_ws(endpoint);
-    bad = hub->ws ? bound_frames(hub->listener) : 0;
-    if (bad == 0)
-        bad = nng_stream_listener_listen(hub->listener);
+    bad = nng_stream_listener_listen(hub->listener);
     if (bad == 0)
         bad =
             nng_stream_listener_get_int(hub->listener, NNG_OPT_TCP_BOUND_PORT, &hub->port);

@@ -103,17 +103,20 @@ void link_drain(struct link *link)
 
 static void start_send(struct link *link)
 {
-    nng_iov iov = {.iov_buf = (void *)(link->tx_p + link->tx_at),
-                   .iov_len = link->tx_n - link->tx_at};
+    nng_iov iov[2] = {{.iov_buf = (void *)(link->tx_p + link->tx_at),
+                       .iov_len = link->tx_n - link->tx_at}};
+    unsigned n = 1;
 
     /* nng 1.5.2 was seen to close where one send took several frames. */
-    if (link->ws && iov.iov_len > WS_FRAME_MAX)
-        iov.iov_len = WS_FRAME_MAX;
+    if (link->ws && iov[0].iov_len > WS_FRAME_MAX)
+        iov[0].iov_len = WS_FRAME_MAX;
     if (link->tunnel != NULL) {
-        tunnel_write(link->tunnel, &link->tx, iov.iov_buf, iov.iov_len);
+        tunnel_write(link->tunnel, &link->tx, iov[0].iov_buf, iov[0].iov_len);
         return;
     }
-    if (nng_aio_set_iov(link->tx.aio, 1, &iov) != 0) {
+    if (link->carrier != NULL)
+        n = carrier_iov(link, iov);
+    if (nng_aio_set_iov(link->tx.aio, n, iov) != 0) {
         link_drop(link, "out of memory");
         return;
     }
@@ -229,8 +232,13 @@ static void sent(struct op *op)
         link_drop(link, "sending failed: %s", nng_strerror(op->result));
         return;
     }
-    link->tx_at += op->count;
-    if (link->tx_at < link->tx_n)
+    if (link->carrier != NULL)
+        carrier_sent(link, op->count);
+    else
+        link->tx_at += op->count;
+    if (link->state == LINK_CLOSED)
+        return;
+    if (link->tx_at < link->tx_n || carrier_has_more(link))
         start_send(link);
     else if (link->n_handshake > 0)
         handshake_send(link);
@@ -420,6 +428,7 @@ static void receive_failed(struct link *link, int result)
 static void received(struct op *op)
 {
     struct link *link = op->owner;
+    size_t n = op->count;
 
     if (link->state == LINK_CLOSED)
         return;
@@ -432,9 +441,16 @@ static void received(struct op *op)
         start_receive(link);
         return;
     }
-    link->rx_n += op->count;
     link->bytes += op->count;
+    if (link->carrier != NULL && !carrier_take(link, op->count, &n)) {
+        if (link->state != LINK_CLOSED && !link->carrier->refused)
+            start_receive(link);
+        return;
+    }
+    link->rx_n += n;
     handle_received(link);
+    if (link->carrier != NULL)
+        carrier_pong(link);
     if (link->state == LINK_LINGER)
         link->rx_n = 0;
     if (link->state != LINK_CLOSED)
@@ -502,6 +518,7 @@ void link_free(struct link *link)
     free(link->handshake_p);
     free(link->tx_room);
     free(link->hello);
+    free(link->carrier);
     free(link);
 }
 

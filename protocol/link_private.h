@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "protocol/carrier_ws.h"
 #include "protocol/link.h"
 #include "protocol/noise.h"
 
@@ -44,7 +45,6 @@ enum {
     LINGER_MS = 200,
     WATCHDOG_MS = 2000,
     ENDPOINTS_OF_DIAL_MAX = 8,
-    WS_FRAME_MAX = 64 * 1024, /* of ws:// carriers */
     /* Relayed streams: an end of one is a struct tunnel. */
     TUNNEL_WINDOW = 256 * 1024,       /* bytes of one that are on their way, each way */
     TUNNEL_GRANT = TUNNEL_WINDOW / 4, /* the least that is granted at once */
@@ -178,6 +178,15 @@ struct tunnel {
     size_t rx_n, tx_n;
 };
 
+/* The accepting side of a WebSocket under a link, from its first byte on. */
+struct carrier {
+    struct ws ws;
+    bool raw, refused; /* raw: the answer to the request leaves; refused: and then the end */
+    char answer[WS_ANSWER_MAX];
+    uint8_t lead[WS_LEAD_MAX]; /* before the piece that leaves */
+    size_t lead_n, lead_at, piece; /* piece: payload of the frame that has not left */
+};
+
 enum link_state { LINK_HANDSHAKE, LINK_UP, LINK_LINGER, LINK_CLOSED };
 
 struct dial;
@@ -188,12 +197,13 @@ struct link {
     struct dial *dial; /* NULL: the peer dialled */
     enum link_state state;
     bool was_up, told, counted, draining, goaway_sent, goaway_received, said_hello;
-    bool ws;          /* a send is one frame of the carrier's */
+    bool ws;          /* a send is one frame of the carrier's (nng's, where we dialled) */
     bool welcome_due; /* the next message holds the WELCOME and no more */
     struct link_peer peer;
     uint8_t *hello;
     void *user;
     char why[WHY_MAX];
+    struct carrier *carrier; /* of a caller at a ws:// port */
     nng_stream *stream;    /* or */
     struct tunnel *tunnel; /* through a relay */
     struct noise *noise;
@@ -337,6 +347,15 @@ bool streams_wait(const struct link *link); /* something could be sent */
 void streams_tick(struct link *link, int64_t now);
 void streams_end(struct link *link); /* the link is down: calls fail, served are orphans */
 void served_free(struct served *served);
+
+/* link_carrier.c */
+/* n bytes came: *ret_n of them are the link's now, at the same place. False: none, for now or
+ * for ever. */
+bool carrier_take(struct link *link, size_t n, size_t *ret_n);
+unsigned carrier_iov(struct link *link, nng_iov iov[2]); /* what is sent next */
+void carrier_sent(struct link *link, size_t n);
+bool carrier_has_more(const struct link *link);
+void carrier_pong(struct link *link);
 
 /* link_handshake.c */
 bool handshake_write(struct link *link, struct bytes payload); /* the next message */

@@ -114,5 +114,5 @@ bool carrier_has_more(const struct link *link)
 void carrier_pong(struct link *link)
 {
     if (link->carrier->ws.pong_due && !link->tx.busy && link->state != LINK_CLOSED)
-        link_send(link, NULL, 0);
+        link_send(link, link->carrier->lead, 0);
 }

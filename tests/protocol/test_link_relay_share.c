@@ -55,7 +55,7 @@ static void pair_free(struct pair *p)
 static void flood(struct pair *p, const uint8_t *big, struct result r[CALLS])
 {
     for (int i = 0; i < CALLS; i++)
-        (void)peer_begin(p->a, ASK_ECHO, bytes_of(big, BIG), CX_NO_DEADLINE, &r[i]);
+        (void)peer_begin(p->a, ASK_ECHO, bytes_of(big, BIG), 120000, &r[i]);
     peer_start(p->a);
 }
 

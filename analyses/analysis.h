@@ -31,6 +31,7 @@ struct plan { /* what check finds out; for permit, policy, gate and ledger */
     bool *used;              /* by variable of the codebook: read by this question */
     size_t n_cells;
     struct ast **cells;      /* predicates of the released cells, cohort included; NULL: all */
+    bool cells_stand_alone;  /* one may be withheld and the others be given */
     size_t n_quasi_columns;
     int *quasi_columns;      /* quasi-identifiers that are numeric covariates */
     uint64_t table_cells;    /* R13: cells of group keys */
@@ -91,6 +92,10 @@ struct analysis {
 const struct analysis *analysis_find(const char *name);
 size_t analysis_count(void);
 const struct analysis *analysis_at(size_t i);
+
+/* By cell of a plan: it may be withheld alone. The cohort itself never is. NULL: none may. */
+CHECKED enum fault plan_optional(struct cx *cx, const struct asked *asked,
+                                 const struct plan *plan, bool **ret);
 
 /* Everything before data: analysis known, version ours, codebook digest equal, cohort and
  * parameters opened, closed language unless testing, plan and regions. All complaints at once.

@@ -95,6 +95,7 @@ static enum fault describe_plan(struct cx *cx, const struct asked *asked,
             plan->quasi_columns[plan->n_quasi_columns++] = d->variable;
     }
     plan->n_cells = cells;
+    plan->cells_stand_alone = true;
     plan->rounds_max = p->n_numeric > 0 ? 2 : 1;
     plan->price = (unsigned)(cells + groups * p->n_numeric);
     return FAULT_NONE;

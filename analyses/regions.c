@@ -177,16 +177,50 @@ static enum fault finder_new(struct cx *cx, const struct codebook *cb, struct fi
     return FAULT_NONE;
 }
 
-enum fault regions_make(struct cx *cx, const struct codebook *cb, struct ast *const *cells,
-                        size_t n_cells, struct complaints *c, struct regions *ret)
+/* A growing set of regions. */
+struct gathered {
+    size_t n;
+    struct ast **list;
+};
+enum { ROOM = 2 * REGIONS_MAX };
+
+static void gather(struct gathered *g, const struct finder *f)
 {
-    struct regions made = {.n_cells = n_cells};
-    enum { ROOM = 2 * REGIONS_MAX };
+    for (size_t k = 0; k < f->n_done && g->n < ROOM + REGIONS_A_CELL_MAX; k++)
+        if (!is_constant(f->done[k]))
+            g->list[g->n++] = f->done[k];
+    if (g->n >= ROOM)
+        g->n = sort_distinct(g->list, g->n);
+}
+
+/* Optional are those that no cell needs which cannot be withheld. */
+static enum fault mark_optional(struct cx *cx, const struct gathered *needed,
+                                struct regions *r)
+{
+    CX_NEW(cx, r->optional, r->n);
+    for (size_t i = 0; i < r->n; i++)
+        r->optional[i] = true;
+    for (size_t i = 0; i < needed->n && r->n > 0; i++) {
+        struct ast **at =
+            bsearch(&needed->list[i], r->list, r->n, sizeof *r->list, compare_regions);
+
+        if (at != NULL)
+            r->optional[at - r->list] = false;
+    }
+    return FAULT_NONE;
+}
+
+enum fault regions_make(struct cx *cx, const struct codebook *cb, struct ast *const *cells,
+                        const bool *optional, size_t n_cells, struct complaints *c,
+                        struct regions *ret)
+{
+    struct gathered all = {0}, needed = {0};
     struct finder f;
     bool ok;
 
     TRY(finder_new(cx, cb, &f));
-    CX_NEW(cx, made.list, ROOM + REGIONS_A_CELL_MAX);
+    CX_NEW(cx, all.list, ROOM + REGIONS_A_CELL_MAX);
+    CX_NEW(cx, needed.list, ROOM + REGIONS_A_CELL_MAX);
     for (size_t i = 0; i < n_cells; i++) {
         if (cells[i] == NULL)
             continue; /* everybody: the namespace, always in the ledger */
@@ -200,15 +234,14 @@ enum fault regions_make(struct cx *cx, const struct codebook *cb, struct ast *co
                 REGIONS_A_CELL_MAX);
             return c->fault;
         }
-        for (size_t k = 0; k < f.n_done; k++)
-            if (!is_constant(f.done[k]))
-                made.list[made.n++] = f.done[k];
-        if (made.n >= ROOM)
-            made.n = sort_distinct(made.list, made.n);
-        if (made.n >= ROOM)
+        gather(&all, &f);
+        if (optional == NULL || !optional[i])
+            gather(&needed, &f);
+        if (all.n >= ROOM)
             break;
     }
-    made.n = sort_distinct(made.list, made.n);
+    struct regions made = {
+        .n = sort_distinct(all.list, all.n), .list = all.list, .n_cells = n_cells};
     if (made.n > REGIONS_MAX) {
         complain(
             c, "too_many_regions",
@@ -217,6 +250,7 @@ enum fault regions_make(struct cx *cx, const struct codebook *cb, struct ast *co
             REGIONS_MAX);
         return c->fault;
     }
+    TRY(mark_optional(cx, &needed, &made));
     *ret = made;
     return FAULT_NONE;
 }

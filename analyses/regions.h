@@ -14,11 +14,14 @@ enum { REGIONS_A_CELL_MAX = 8, REGIONS_MAX = 4096 };
 struct regions {
     size_t n;
     struct ast **list; /* canonical, distinct, sorted; never constant */
+    bool *optional;    /* of cells alone that may be withheld one by one */
     size_t n_cells;
 };
 
-/* cells: predicates (cohort and keys) of all released cells. More than 8 in one cell, or 4096
+/* cells: predicates (cohort and keys) of all released cells; optional, by cell: it may be
+ * withheld and the others still be given (NULL: none may). More than 8 in one cell, or 4096
  * in all: a complaint ("too many alternatives on variables that are not quasi-identifiers"). */
 CHECKED enum fault regions_make(struct cx *cx, const struct codebook *cb,
-                                struct ast *const *cells, size_t n_cells,
-                                struct complaints *c, struct regions *ret);
+                                struct ast *const *cells, const bool *optional,
+                                size_t n_cells, struct complaints *c,
+                                struct regions *ret);

@@ -111,6 +111,21 @@ static void complain_unusable(const struct codebook *cb, const struct plan *plan
                      cb->body->variables[i]->name);
 }
 
+enum fault plan_optional(struct cx *cx, const struct asked *asked, const struct plan *plan,
+                         bool **ret)
+{
+    bool *optional;
+
+    *ret = NULL;
+    if (!plan->cells_stand_alone)
+        return FAULT_NONE;
+    CX_NEW(cx, optional, plan->n_cells + 1); /* and the cohort, where it is no cell yet */
+    for (size_t i = 0; i < plan->n_cells; i++)
+        optional[i] = plan->cells[i] != asked->cohort;
+    *ret = optional;
+    return FAULT_NONE;
+}
+
 enum fault question_open(struct cx *cx, const struct codebook *cb,
                          const Cohortium__Question *body, bool testing, unsigned rows_log2,
                          struct complaints *c, struct asked *ret_asked,
@@ -122,6 +137,7 @@ enum fault question_open(struct cx *cx, const struct codebook *cb,
     struct plan plan = {0};
     struct regions regions = {0};
     const struct analysis *analysis = open_names(cb, body, c);
+    bool *optional;
 
     CX_NEW(cx, plan.used, cb->body->n_variables);
     TRY(open_cohort(cx, &asked, c));
@@ -133,8 +149,10 @@ enum fault question_open(struct cx *cx, const struct codebook *cb,
         complain_unusable(cb, &plan, c);
     /* The testing class has no ledger, so nothing rests on regions there (and no limit of
      * theirs may refuse a test's question). */
-    if (c->n == 0 && !testing)
-        TRY(regions_make(cx, cb, plan.cells, plan.n_cells, c, &regions));
+    if (c->n == 0 && !testing) {
+        TRY(plan_optional(cx, &asked, &plan, &optional));
+        TRY(regions_make(cx, cb, plan.cells, optional, plan.n_cells, c, &regions));
+    }
     if (c->fault != FAULT_NONE)
         return c->fault;
     *ret_asked = asked;

@@ -60,6 +60,7 @@ static enum fault table_plan(struct cx *cx, const struct asked *asked,
             plan->widest_levels = p->shape.size[k];
     }
     plan->n_cells = cells;
+    plan->cells_stand_alone = true;
     plan->table_cells = cells;
     plan->rounds_max = 1;
     plan->price = (unsigned)cells;

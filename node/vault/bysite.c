@@ -23,6 +23,7 @@ struct alone {
     const uint8_t *question;
     const bool *taken; /* by place; NULL: nothing */
     uint64_t **bitmaps, *sizes, population;
+    bool *small;             /* regions: not remembered, their cells are withheld */
     struct result *result;   /* NULL: its numbers failed */
     struct site_sums guards; /* of the newest scan that had some */
     double *sums_of_guards;
@@ -39,7 +40,7 @@ static enum fault write_owed(struct cx *cx, sqlite3 *sql, void *user)
     if (!a->regions_stand)
         return FAULT_NONE;
     return ledger_add(cx, sql, o->dataset->cb, o->dataset->version, a->question,
-                      &o->regions, a->bitmaps, o->dataset->patients.count,
+                      &o->regions, a->small, a->bitmaps, o->dataset->patients.count,
                       o->plan.quasi_columns, o->plan.n_quasi_columns);
 }
 
@@ -48,12 +49,14 @@ static enum fault judge_regions(struct cx *cx, struct alone *a)
     size_t words = ((size_t)a->o->dataset->patients.count + 63) / 64;
 
     CX_NEW(cx, a->sizes, a->o->regions.n);
+    CX_NEW(cx, a->small, a->o->regions.n);
     CX_NEW(cx, a->bitmaps, a->o->regions.n);
     for (size_t i = 0; i < a->o->regions.n; i++)
         CX_NEW(cx, a->bitmaps[i], words);
     TRY(engine_regions(cx, a->o->dataset, &a->o->regions, a->sizes, &a->population,
                        a->bitmaps));
-    return gate_regions(cx, a->session, &a->o->regions, a->sizes, a->population, &a->why);
+    return gate_regions(cx, a->session, &a->o->regions, a->sizes, a->population, a->small,
+                        &a->why);
 }
 
 static enum fault scan(struct cx *cx, struct alone *a, const struct measure *m,

@@ -52,10 +52,13 @@ CHECKED enum fault gate_preflight(struct cx *cx, const struct policy *session,
                                   const struct analysis *analysis, struct complaints *c);
 
 /* Regions round. sizes: pooled patients of each region, then the population. *ret_objection
- * is NULL, or the reason for this site's own log (never for a peer). */
+ * is NULL, or the reason for this site's own log (never for a peer). ret_small: NULL, or by
+ * region: too few patients in it or outside of it. An optional one is no objection: its
+ * cells are withheld by R1 and R25, and it is not remembered. */
 CHECKED enum fault gate_regions(struct cx *cx, const struct policy *session,
                                 const struct regions *regions, const uint64_t *sizes,
-                                uint64_t population, const char **ret_objection);
+                                uint64_t population, bool *ret_small,
+                                const char **ret_objection);
 
 /* 0.1: what the members may see between rounds. For each new measure: ask, then withhold
  * from the own tally before it is sealed, then learn from the pooled one. Every vault comes

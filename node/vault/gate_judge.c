@@ -109,38 +109,48 @@ static const char *said(struct cx *cx, const char *text)
                         : (cx_message(cx)[0] != '\0' ? cx_message(cx) : "out of memory");
 }
 
+struct finding {
+    const char *rule, *text; /* NULL: none */
+};
+
+static struct finding judge_region(const struct policy *session, uint64_t size,
+                                   uint64_t population)
+{
+    if (size > population)
+        return (struct finding){"regions", "is larger than the population"};
+    if ((double)size < session->number[POLICY_MINIMUM_FREQUENCY_THRESHOLD])
+        return (struct finding){"R1",
+                                "holds fewer patients than minimum_frequency_threshold"};
+    if ((double)(population - size) < session->number[POLICY_MINIMUM_COMPLEMENT])
+        return (struct finding){"R2",
+                                "leaves fewer patients outside than minimum_complement"};
+    return (struct finding){0};
+}
+
 enum fault gate_regions(struct cx *cx, const struct policy *session,
                         const struct regions *regions, const uint64_t *sizes,
-                        uint64_t population, const char **ret_objection)
+                        uint64_t population, bool *ret_small, const char **ret_objection)
 {
-    double k = session->number[POLICY_MINIMUM_FREQUENCY_THRESHOLD],
-           outside = session->number[POLICY_MINIMUM_COMPLEMENT];
-
     *ret_objection = NULL;
+    for (size_t i = 0; ret_small != NULL && i < regions->n; i++)
+        ret_small[i] = false;
     if (session->testing)
         return FAULT_NONE;
     if ((double)population < session->number[POLICY_MINIMUM_POPULATION]) {
         *ret_objection = "R21: fewer patients in all than minimum_population";
         return FAULT_NONE;
     }
-    for (size_t i = 0; i < regions->n && *ret_objection == NULL; i++) {
-        if (sizes[i] > population)
-            *ret_objection = said(
-                cx,
-                cx_printf(cx, "regions: region %zu of %zu is larger than the population",
-                          i + 1, regions->n));
-        else if ((double)sizes[i] < k)
-            *ret_objection =
-                said(cx, cx_printf(cx,
-                                   "R1: region %zu of %zu holds fewer patients than "
-                                   "minimum_frequency_threshold",
-                                   i + 1, regions->n));
-        else if ((double)(population - sizes[i]) < outside)
-            *ret_objection = said(
-                cx, cx_printf(cx,
-                              "R2: outside of region %zu of %zu are fewer patients than "
-                              "minimum_complement",
-                              i + 1, regions->n));
+    for (size_t i = 0; i < regions->n; i++) {
+        struct finding wrong = judge_region(session, sizes[i], population);
+        bool optional = regions->optional != NULL && regions->optional[i];
+
+        if (wrong.rule == NULL)
+            continue;
+        if (ret_small != NULL)
+            ret_small[i] = true;
+        if ((!optional || sizes[i] > population) && *ret_objection == NULL)
+            *ret_objection = said(cx, cx_printf(cx, "%s: region %zu of %zu %s", wrong.rule,
+                                                i + 1, regions->n, wrong.text));
     }
     return FAULT_NONE;
 }
@@ -245,7 +255,7 @@ enum fault judge_cohort(struct cx *cx, const struct policy *session,
     if (session->testing || pool == NULL || cohort == NULL ||
         !is_sensitive(asked->cb, cohort))
         return FAULT_NONE;
-    TRY(regions_make(cx, asked->cb, &cohort, 1, &c, &own));
+    TRY(regions_make(cx, asked->cb, &cohort, NULL, 1, &c, &own));
     if (tells_a_class(session, n, (double)pool->population))
         *ret_why = why;
     for (size_t i = 0; i < own.n; i++)

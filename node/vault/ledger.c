@@ -143,8 +143,9 @@ static enum fault add_columns(struct adding *a, struct bytes expression, const i
 
 enum fault ledger_add(struct cx *cx, sqlite3 *sql, const struct codebook *cb,
                       const uint8_t version[16], const uint8_t question[32],
-                      const struct regions *regions, uint64_t *const *bitmaps,
-                      uint64_t patients, const int *quasi_columns, size_t n_columns)
+                      const struct regions *regions, const bool *leave_out,
+                      uint64_t *const *bitmaps, uint64_t patients, const int *quasi_columns,
+                      size_t n_columns)
 {
     struct adding a = {cx, sql, cb, version, question, patients, {0}};
 
@@ -154,6 +155,8 @@ enum fault ledger_add(struct cx *cx, sqlite3 *sql, const struct codebook *cb,
     for (size_t i = 0; i < regions->n; i++) {
         struct entry e = {.kind = "region", .name = ""};
 
+        if (leave_out != NULL && leave_out[i])
+            continue;
         TRY(pack_expression(&a, regions->list[i], &e.expression));
         e.bitmap = bitmaps != NULL ? bitmaps[i] : NULL;
         TRY(add_entry(&a, &e));

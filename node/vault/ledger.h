@@ -11,14 +11,15 @@
 #include "analyses/regions.h"
 #include "node/vault/db.h"
 
-/* Adds regions that are new (by canonical expression) with their patient sets (bitmaps over
+/* Adds regions that are new (by canonical expression; but for those that leave_out, which
+ * may be NULL, names) with their patient sets (bitmaps over
  * the ordinals of this version; may be NULL) and the numeric quasi-identifier covariates.
  */
 CHECKED enum fault ledger_add(struct cx *cx, sqlite3 *sql, const struct codebook *cb,
                               const uint8_t version[16], const uint8_t question[32],
-                              const struct regions *regions, uint64_t *const *bitmaps,
-                              uint64_t patients, const int *quasi_columns,
-                              size_t n_columns);
+                              const struct regions *regions, const bool *leave_out,
+                              uint64_t *const *bitmaps, uint64_t patients,
+                              const int *quasi_columns, size_t n_columns);
 /* Recomputes every row's digest and the chain of heads in each namespace, and looks for
  * every head that the log names. FAULT_CONFLICT says what does not fit. */
 CHECKED enum fault ledger_verify(struct cx *cx, sqlite3 *sql);

@@ -103,6 +103,7 @@ static enum fault add_cohort(struct cx *cx, struct complaints *c, struct opened 
 {
     struct plan *plan = &o->plan;
     struct ast **cells;
+    bool *optional;
 
     if (o->asked.cohort == NULL || o->asked.testing)
         return FAULT_NONE;
@@ -113,7 +114,9 @@ static enum fault add_cohort(struct cx *cx, struct complaints *c, struct opened 
         cells[i] = plan->cells[i];
     }
     cells[plan->n_cells] = o->asked.cohort;
-    return regions_make(cx, o->asked.cb, cells, plan->n_cells + 1, c, &o->regions);
+    TRY(plan_optional(cx, &o->asked, plan, &optional));
+    return regions_make(cx, o->asked.cb, cells, optional, plan->n_cells + 1, c,
+                        &o->regions);
 }
 
 enum fault question_prepare(struct cx *cx, struct vault *v, const struct caller *who,

@@ -179,11 +179,12 @@ static enum fault learn_regions(struct session *s, const struct tally *pooled)
     const char *why = NULL;
 
     CX_NEW(s->cx, s->region_sizes, s->o.regions.n);
+    CX_NEW(s->cx, s->region_small, s->o.regions.n);
     memcpy(s->region_sizes, pooled->counts, s->o.regions.n * sizeof *s->region_sizes);
     s->population = pooled->counts[s->o.regions.n];
     TRY(gate_rounds_new(s->cx, &s->policy, &s->rounds));
     TRY(gate_regions(s->cx, &s->policy, &s->o.regions, pooled->counts,
-                     pooled->counts[s->o.regions.n], &why));
+                     pooled->counts[s->o.regions.n], s->region_small, &why));
     if (why != NULL && s->objection == NULL)
         s->objection = why;
     return FAULT_NONE;
@@ -454,7 +455,8 @@ static enum fault sum_regions(struct session *s, struct tally **ret)
     TRY(engine_regions(s->cx, s->o.dataset, r, (*ret)->counts, &population, NULL));
     (*ret)->counts[r->n] = population;
     if (number[POLICY_COLLUSION_ASSUMED] >= 1)
-        TRY(gate_regions(s->cx, &s->o.policy->numbers, r, (*ret)->counts, population, &why));
+        TRY(gate_regions(s->cx, &s->o.policy->numbers, r, (*ret)->counts, population, NULL,
+                         &why));
     for (size_t i = 0; i <= r->n && why == NULL; i++)
         if ((double)(*ret)->counts[i] < number[POLICY_LOCAL_MINIMUM])
             why = "local_minimum: fewer patients here than this site takes part with";
@@ -510,7 +512,7 @@ static enum fault write_ledger(struct cx *cx, sqlite3 *sql, void *user)
     const struct session *s = w->s;
 
     return ledger_add(cx, sql, s->o.dataset->cb, s->o.dataset->version, s->question,
-                      &s->o.regions, w->bitmaps, s->o.dataset->patients.count,
+                      &s->o.regions, s->region_small, w->bitmaps, s->o.dataset->patients.count,
                       s->o.plan.quasi_columns, s->o.plan.n_quasi_columns);
 }
 

@@ -56,6 +56,7 @@ struct session {
     const struct measure *guards_measure;
     double *pooled_guard_sums;
     uint64_t *region_sizes, population; /* pooled */
+    bool *region_small;             /* too few in it or outside: not given, not remembered */
     struct rounds *rounds;          /* what the rounds so far have shown the members */
     const char *objection;          /* ours; NULL: none. For our own log only */
     bool refused;                   /* the pooled verdict or veto said no */

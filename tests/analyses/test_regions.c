@@ -70,11 +70,34 @@ static void test_regions__of_one_cell(void **state)
         struct regions r;
         struct ast *cell = parsed(rows[i][0]);
 
-        CHECK_OK_(rows[i][0], cx, regions_make(cx, cb, &cell, 1, &c, &r));
+        CHECK_OK_(rows[i][0], cx, regions_make(cx, cb, &cell, NULL, 1, &c, &r));
         CHECK_EQ_(rows[i][0], c.n, 0);
         if (strcmp(listed(&r), rows[i][1]) != 0)
             fail_msg("%s: got %s, want %s", rows[i][0], listed(&r), rows[i][1]);
     }
+}
+
+/* A region is optional if each cell that rests on it is. */
+static void test_regions__optional(void **state)
+{
+    static const char *const texts[] = {"sex == 'male' and age >= 60", "sex == 'female'",
+                                        "age >= 60 or status == 1",
+                                        "sex == 'female' and status == 1"};
+    static const bool optional[] = {true, true, false, false};
+    struct ast *cells[COUNT(texts)];
+    struct complaints c = complaints_new(cx);
+    struct regions r;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++)
+        cells[i] = parsed(texts[i]);
+    CHECK_OK_("optional", cx,
+              regions_make(cx, cb, cells, optional, COUNT(texts), &c, &r));
+    assert_string_equal(listed(&r), "sex == \"male\" and age >= 60 | sex == \"female\" | "
+                                    "age >= 60");
+    assert_true(r.optional[0] && !r.optional[1] && !r.optional[2]);
+    CHECK_OK_("none", cx, regions_make(cx, cb, cells, NULL, COUNT(texts), &c, &r));
+    assert_true(!r.optional[0] && !r.optional[1] && !r.optional[2]);
 }
 
 static void test_regions__of_many_cells(void **state)
@@ -90,11 +113,11 @@ static void test_regions__of_many_cells(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(texts); i++)
         cells[i] = parsed(texts[i]);
-    CHECK_OK_("cells", cx, regions_make(cx, cb, cells, COUNT(texts), &c, &r));
+    CHECK_OK_("cells", cx, regions_make(cx, cb, cells, NULL, COUNT(texts), &c, &r));
     assert_string_equal(listed(&r), "sex == \"female\" and age >= 60 | "
                                     "sex == \"male\" and age >= 60");
     assert_int_equal(r.n_cells, COUNT(texts));
-    CHECK_OK_("no cells", cx, regions_make(cx, cb, NULL, 0, &c, &r));
+    CHECK_OK_("no cells", cx, regions_make(cx, cb, NULL, NULL, 0, &c, &r));
     assert_int_equal(r.n, 0);
     assert_int_equal(c.n, 0);
 }
@@ -129,7 +152,7 @@ static void test_regions__eight_in_a_cell(void **state)
         struct ast *cell = branching(rows[i].branches);
         struct regions r;
 
-        CHECK_OK_(rows[i].what, cx, regions_make(cx, cb, &cell, 1, &c, &r));
+        CHECK_OK_(rows[i].what, cx, regions_make(cx, cb, &cell, NULL, 1, &c, &r));
         CHECK_EQ_(rows[i].what, c.n, !rows[i].good);
         if (!rows[i].good)
             assert_string_equal(c.list[0]->code, "too_many_regions");
@@ -149,7 +172,7 @@ static void test_regions__many_atoms_few_regions(void **state)
     for (int i = 0; i < 64; i++)
         buffer_printf(&b, " and (score > a + %d or b > %d)", i, i);
     cell = parsed(buffer_string(&b));
-    CHECK_OK_("64 atoms", cx, regions_make(cx, cb, &cell, 1, &c, &r));
+    CHECK_OK_("64 atoms", cx, regions_make(cx, cb, &cell, NULL, 1, &c, &r));
     assert_int_equal(c.n, 0);
     assert_string_equal(listed(&r), "age >= 60");
 }
@@ -166,12 +189,12 @@ static void test_regions__4096_in_all(void **state)
     for (int bmi = 10; bmi <= 80; bmi++)
         for (int age = 0; age <= 120; age++)
             cells[n++] = parsed(cx_printf(cx, "age == %d and bmi == %d", age, bmi));
-    CHECK_OK_("4096", cx, regions_make(cx, cb, cells, 4096, &c, &r));
+    CHECK_OK_("4096", cx, regions_make(cx, cb, cells, NULL, 4096, &c, &r));
     assert_int_equal(c.n, 0);
     assert_int_equal(r.n, 4096);
-    CHECK_OK_("4097", cx, regions_make(cx, cb, cells, 4097, &c, &r));
+    CHECK_OK_("4097", cx, regions_make(cx, cb, cells, NULL, 4097, &c, &r));
     assert_int_equal(c.n, 1);
-    CHECK_OK_("twice as many", cx, regions_make(cx, cb, cells, N, &c, &r));
+    CHECK_OK_("twice as many", cx, regions_make(cx, cb, cells, NULL, N, &c, &r));
     assert_int_equal(c.n, 2);
     assert_string_equal(c.list[0]->code, "too_many_regions");
 }
@@ -180,6 +203,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_regions__of_one_cell, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_regions__optional, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_regions__of_many_cells, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_regions__eight_in_a_cell, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_regions__many_atoms_few_regions, set_up,

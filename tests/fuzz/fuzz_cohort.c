@@ -15,7 +15,7 @@ static void try_regions(struct cx *cx, const struct codebook *cb, struct ast *a)
     struct regions r;
 
     ast_complain_closed(&c, cx, cb, a);
-    if (regions_make(cx, cb, &a, 1, &c, &r) == FAULT_NONE && c.n == 0)
+    if (regions_make(cx, cb, &a, NULL, 1, &c, &r) == FAULT_NONE && c.n == 0)
         FUZZ_CHECK(r.n <= REGIONS_A_CELL_MAX);
 }
 

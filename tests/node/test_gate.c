@@ -138,7 +138,7 @@ static void test_gate__R1_R2_R21_judge_regions(void **state)
         sizes[0] = rows[i].population / 2 >= 10 ? rows[i].population / 2 : rows[i].size;
         sizes[1] = rows[i].size;
         CHECK_OK_(rows[i].what, g.cx,
-                  gate_regions(g.cx, &g.policy, &r, sizes, rows[i].population, &why));
+                  gate_regions(g.cx, &g.policy, &r, sizes, rows[i].population, NULL, &why));
         if (rows[i].rule == NULL)
             CHECK_(rows[i].what, why == NULL);
         else
@@ -146,6 +146,33 @@ static void test_gate__R1_R2_R21_judge_regions(void **state)
                    why != NULL && strncmp(why, rows[i].rule, strlen(rows[i].rule)) == 0);
         gate_case_free(&g);
     }
+}
+
+/* A cell of a table that may be withheld alone is no objection; what all rests on is. */
+static void test_gate__an_optional_region_may_be_small(void **state)
+{
+    struct gate_case g;
+    bool optional[3] = {true, false, true}, small[3];
+    const struct regions r = {.n = 3, .optional = optional};
+    uint64_t sizes[3] = {9, 500, 991};
+    const char *why;
+
+    (void)state;
+    gate_case_new(&g, false);
+    g.policy.number[POLICY_MINIMUM_COMPLEMENT] = 10;
+    CHECK_OK_("optional", g.cx,
+              gate_regions(g.cx, &g.policy, &r, sizes, 1000, small, &why));
+    CHECK_("no objection", why == NULL && small[0] && !small[1] && small[2]);
+    optional[0] = false;
+    CHECK_OK_("needed", g.cx,
+              gate_regions(g.cx, &g.policy, &r, sizes, 1000, small, &why));
+    CHECK_("R1", why != NULL && strstr(why, "R1: region 1 of 3") != NULL);
+    optional[0] = true;
+    sizes[0] = 1001; /* of 1000: not a set of patients, whoever needs it */
+    CHECK_OK_("impossible", g.cx,
+              gate_regions(g.cx, &g.policy, &r, sizes, 1000, small, &why));
+    CHECK_("impossible", why != NULL && strncmp(why, "regions:", 8) == 0);
+    gate_case_free(&g);
 }
 
 static void test_gate__everybody_needs_no_region(void **state)
@@ -156,9 +183,9 @@ static void test_gate__everybody_needs_no_region(void **state)
 
     (void)state;
     gate_case_new(&g, false);
-    CHECK_OK_("ten", g.cx, gate_regions(g.cx, &g.policy, &none, NULL, 10, &why));
+    CHECK_OK_("ten", g.cx, gate_regions(g.cx, &g.policy, &none, NULL, 10, NULL, &why));
     CHECK_("no objection", why == NULL);
-    CHECK_OK_("nine", g.cx, gate_regions(g.cx, &g.policy, &none, NULL, 9, &why));
+    CHECK_OK_("nine", g.cx, gate_regions(g.cx, &g.policy, &none, NULL, 9, NULL, &why));
     CHECK_("R21", why != NULL);
     gate_case_free(&g);
 }
@@ -901,6 +928,7 @@ int main(void)
         cmocka_unit_test(test_gate__R20_needs_min_sites),
         cmocka_unit_test(test_gate__only_allowed_statistics_are_answered),
         cmocka_unit_test(test_gate__R1_R2_R21_judge_regions),
+        cmocka_unit_test(test_gate__an_optional_region_may_be_small),
         cmocka_unit_test(test_gate__everybody_needs_no_region),
         cmocka_unit_test(test_gate__R6_R7_R13_judge_the_pooled_model),
         cmocka_unit_test(test_gate__R13_a_two_by_two_table_of_228_patients_passes),

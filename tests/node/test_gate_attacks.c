@@ -152,6 +152,32 @@ static void test_gate_attacks__R2_all_but_nine_by_group_are_all_but_nine(void **
     }
 }
 
+/* ---- R1: a group of few, among others ---- */
+
+static void test_gate_attacks__R1_few_in_a_group_withhold_the_group(void **state)
+{
+    /* Males of 80 and older are fewer than ten; the cohort is not. */
+    static const char cohort[] =
+        "sex == 'female' and age < 60 or sex == 'male' and age >= 80";
+    static const struct question table = {.analysis = "table", .formula = "sex"},
+                                 line = {.analysis = "lm", .formula = "score ~ sex"},
+                                 many = {.analysis = "table", .formula = "sex"};
+    struct play p;
+    (void)state;
+
+    const Cohortium__Release *r = ask_whole(&p, &table, cohort);
+    CHECK_("a table", r->released);
+    CHECK_EQ_("women follow from all and men", state_of(r, "counts", 0), 1);
+    CHECK_EQ_("men", state_of(r, "counts", 1), 1);
+    play_free(&p);
+    CHECK_EQ_("a model needs both", is_released(&line, cohort, HOME, "R1"), false);
+    r = ask_whole(&p, &many, "age < 60");
+    CHECK_("enough of both", r->released);
+    CHECK_EQ_("women", state_of(r, "counts", 0), 0);
+    CHECK_EQ_("men", state_of(r, "counts", 1), 0);
+    play_free(&p);
+}
+
 /* ---- R3: a cohort that tells of all others ---- */
 
 static void test_gate_attacks__R3_a_cohort_tells_no_class(void **state)
@@ -200,6 +226,7 @@ int main(void)
         UNDER(cautious, test_gate_attacks__R1_a_line_is_no_way_to_count_cases),
         UNDER(cautious, test_gate_attacks__R6_a_spread_needs_degrees_of_freedom),
         UNDER(cautious, test_gate_attacks__R2_all_but_nine_by_group_are_all_but_nine),
+        UNDER(cautious, test_gate_attacks__R1_few_in_a_group_withhold_the_group),
         UNDER(cautious, test_gate_attacks__R3_a_cohort_tells_no_class),
     };
 

@@ -78,6 +78,7 @@ struct adding {
     int columns[1];
     size_t n_columns;
     uint64_t *bitmaps[2];
+    const bool *leave_out;
     const char *name_space; /* looked at afterwards */
     uint8_t head[32];
     uint64_t rows;
@@ -89,7 +90,7 @@ static enum fault add(struct cx *cx, sqlite3 *sql, void *user)
     struct adding *a = user;
     struct regions r = {.n = a->n, .list = a->list};
 
-    return ledger_add(cx, sql, a->f->cb, version, question, &r,
+    return ledger_add(cx, sql, a->f->cb, version, question, &r, a->leave_out,
                       a->bitmaps[0] != NULL ? a->bitmaps : NULL, 70, a->columns,
                       a->n_columns);
 }
@@ -126,10 +127,15 @@ static void test_ledger__a_region_enters_once(void **state)
     set_up(&f);
     struct adding a = {.f = &f, .columns = {2}};
 
+    static const bool both[] = {true, true};
+
     add_and_look("nothing", &a, 0);
     CHECK_("empty head", memcmp(a.head, zero, 32) == 0);
     a.list[0] = f.male;
     a.n = 1;
+    a.leave_out = both;
+    add_and_look("one that is not given", &a, 0);
+    a.leave_out = NULL;
     add_and_look("one", &a, 1);
     CHECK_("a head", memcmp(a.head, zero, 32) != 0);
     memcpy(before, a.head, 32);

@@ -67,18 +67,20 @@ static enum fault read_number(struct cx *cx, const struct yaml_node *node, bool 
     return FAULT_NONE;
 }
 
-/* Fields of two words: `no` and `yes` go through the yes-or-no reader, others by word. */
+/* Fields of words: `no` and `yes` go through the yes-or-no reader, others by word. */
 static enum fault read_choice(struct cx *cx, const struct yaml_node *node,
                               const struct policy_field_info *info, double *ret)
 {
-    size_t i = 0;
+    size_t i = 0, n = 0;
     bool yes;
 
+    while (n < POLICY_WORDS_MAX && info->words[n] != NULL)
+        n++;
     if (strcmp(info->words[1], "yes") == 0) {
         TRY(yaml_yes(cx, node, info->name, &yes));
         *ret = yes;
     } else {
-        TRY(yaml_word(cx, node, info->name, info->words, 2, &i));
+        TRY(yaml_word(cx, node, info->name, info->words, n, &i));
         *ret = (double)i;
     }
     return FAULT_NONE;

@@ -190,6 +190,51 @@ static const struct policy_field_info table[POLICY_FIELDS] = {
          .whole = true,
          .words = NO_YES,
          .meaning = "Whether the other members' nodes may see sums by time of event."},
+    [POLICY_ROUNDING_MODE] =
+        {.name = "rounding_mode",
+         .standard = ROUND_NEAREST,
+         .testing = ROUND_NEAREST,
+         .lowest = ROUND_NEAREST,
+         .highest = ROUND_CELL_KEY,
+         .stricter = 1,
+         .whole = true,
+         .since = 2,
+         .words = {"nearest", "random", "controlled", "cell_key"},
+         .meaning =
+             "R17, R18: `nearest` multiple of rounding_base; `random` up or down, right on "
+             "average; `controlled` up or down, so that totals of one and two variables "
+             "are "
+             "the sums of their cells; `cell_key` a small error of its own for each set of "
+             "patients, then the nearest multiple."},
+    [POLICY_PERTURBATION_D] =
+        {.name = "perturbation_d",
+         .standard = 2,
+         .testing = 0,
+         .lowest = 0,
+         .highest = 10,
+         .stricter = 1,
+         .whole = true,
+         .since = 2,
+         .meaning = "R18: the largest error of a count under rounding_mode cell_key."},
+    [POLICY_PERTURBATION_V] = {.name = "perturbation_v",
+                               .standard = 1,
+                               .testing = 0,
+                               .lowest = 0,
+                               .highest = 9,
+                               .stricter = 1,
+                               .since = 2,
+                               .meaning =
+                                   "R18: the variance of that error; its mean is zero."},
+    [POLICY_PERTURBATION_JS] =
+        {.name = "perturbation_js",
+         .standard = 2,
+         .testing = 0,
+         .lowest = 0,
+         .highest = 5,
+         .stricter = 1,
+         .whole = true,
+         .since = 2,
+         .meaning = "R18: with such an error no count from 1 to this comes out."},
 };
 
 static const char ALLOWED[] = "allowed_statistics", NOTHING[] = "none";
@@ -206,6 +251,13 @@ int policy_field_find(const char *name)
         if (strcmp(table[f].name, name) == 0)
             return f;
     return -1;
+}
+
+bool policy_uses_keys(const struct policy *p)
+{
+    double mode = p->number[POLICY_ROUNDING_MODE];
+
+    return mode == ROUND_RANDOM || mode == ROUND_CELL_KEY;
 }
 
 void policy_cautious(struct policy *p)
@@ -272,8 +324,18 @@ static const char *field_name(size_t i)
     return i < POLICY_FIELDS ? table[i].name : ALLOWED;
 }
 
+/* From field i on, the first that this version of the table has; POLICY_FIELDS: the list of
+ * analyses. */
+static size_t field_of(size_t i, uint32_t version)
+{
+    while (i < POLICY_FIELDS && (uint32_t)table[i].since > version)
+        i++;
+    return i;
+}
+
 /* Which field stands here instead: unknown, twice, or merely out of order. */
-static enum fault wrong_field(struct cx *cx, const Cohortium__Policy *body, size_t i)
+static enum fault wrong_field(struct cx *cx, const Cohortium__Policy *body, size_t i,
+                              size_t field)
 {
     const char *name = body->fields[i]->name;
 
@@ -290,7 +352,23 @@ static enum fault wrong_field(struct cx *cx, const Cohortium__Policy *body, size
         cx, FAULT_INVALID,
         "policy: %s is missing where %s stands; every field is given once, in the "
         "table's order",
-        field_name(i), name);
+        field_name(field), name);
+}
+
+/* Fields that make sense only together. */
+static enum fault check_noise(struct cx *cx, const struct policy *p)
+{
+    double d = p->number[POLICY_PERTURBATION_D], v = p->number[POLICY_PERTURBATION_V];
+
+    if (p->number[POLICY_ROUNDING_MODE] != ROUND_CELL_KEY ||
+        (d >= 1 && v > 0 && v <= d * d))
+        return FAULT_NONE;
+    return cx_fail(
+        cx, FAULT_INVALID,
+        "policy: rounding_mode cell_key with perturbation_d %g and perturbation_v "
+        "%g; expected a largest error of at least 1 and a variance above 0 and "
+        "at most its square",
+        d, v);
 }
 
 static enum fault open_class(struct cx *cx, const Cohortium__Policy *body, bool lab,
@@ -316,22 +394,29 @@ enum fault policy_open(struct cx *cx, const Cohortium__Policy *body, bool lab,
 
     if (body == NULL)
         return cx_fail(cx, FAULT_INVALID, "policy: there is none");
-    if (body->version != POLICY_TABLE_VERSION)
-        return cx_fail(cx, FAULT_INVALID, "policy: table version %u; expected %d",
+    if (body->version < 1 || body->version > POLICY_TABLE_VERSION)
+        return cx_fail(cx, FAULT_INVALID, "policy: table version %u; expected 1 to %d",
                        body->version, POLICY_TABLE_VERSION);
     TRY(open_class(cx, body, lab, &p.testing));
+    for (size_t f = 0; f < POLICY_FIELDS; f++)
+        p.number[f] = p.testing ? table[f].testing : table[f].standard;
+    size_t field = field_of(0, body->version);
+
     for (size_t i = 0; i < body->n_fields; i++) {
-        if (i > POLICY_FIELDS || strcmp(body->fields[i]->name, field_name(i)) != 0)
-            return wrong_field(cx, body, i);
-        if (i < POLICY_FIELDS)
-            TRY(open_number(cx, body->fields[i], &table[i], p.testing, &p.number[i]));
+        if (field > POLICY_FIELDS || strcmp(body->fields[i]->name, field_name(field)) != 0)
+            return wrong_field(cx, body, i, field);
+        if (field < POLICY_FIELDS)
+            TRY(open_number(cx, body->fields[i], &table[field], p.testing,
+                            &p.number[field]));
         else
             TRY(open_allowed(cx, body->fields[i], &p));
+        field = field < POLICY_FIELDS ? field_of(field + 1, body->version) : field + 1;
     }
-    if (body->n_fields != POLICY_FIELDS + 1)
+    if (field != POLICY_FIELDS + 1)
         return cx_fail(cx, FAULT_INVALID,
                        "policy: %s is missing; every field must be there",
-                       field_name(body->n_fields));
+                       field_name(field));
+    TRY(check_noise(cx, &p));
     p.not_before = body->not_before;
     p.not_after = body->not_after;
     *ret = p;

@@ -31,8 +31,15 @@ enum policy_field {
     POLICY_BY_SITE,                /* 0 or 1: by-site answers allowed */
     POLICY_COLLUSION_ASSUMED,      /* 0 none, 1 all_other_members */
     POLICY_MEMBERS_SEE_TIME_CELLS, /* 0 or 1 */
+    POLICY_ROUNDING_MODE,          /* R17, R18: enum rounding_mode */
+    POLICY_PERTURBATION_D,         /* R18 */
+    POLICY_PERTURBATION_V,
+    POLICY_PERTURBATION_JS,
     POLICY_FIELDS
 };
+
+enum rounding_mode { ROUND_NEAREST, ROUND_RANDOM, ROUND_CONTROLLED, ROUND_CELL_KEY };
+enum { POLICY_WORDS_MAX = 4 };
 
 struct policy {
     double number[POLICY_FIELDS];
@@ -56,18 +63,22 @@ struct policy_field_info {
         highest;  /* default; value of the testing class; range */
     int stricter; /* +1: larger is stricter, -1: smaller, 0: affects form only */
     bool whole;
-    const char *words[2]; /* for 0/1 fields: "no","yes" or "none","all_other_members" */
-    const char *meaning;  /* one plain sentence for officers */
+    const char *words[POLICY_WORDS_MAX]; /* by number: "no","yes"; NULL: it is a number */
+    int since;                           /* table version that it came with; 0: the first */
+    const char *meaning;                 /* one plain sentence for officers */
 };
 const struct policy_field_info *policy_field(enum policy_field f);
 int policy_field_find(const char *name); /* -1 */
 
 void policy_cautious(struct policy *p);
 void policy_testing(struct policy *p);
-/* From and to the packed form: the numbered fields in order, then "allowed_statistics" with
- * words (no word: all; the one word "none": no analysis). open: every field present once,
- * in order, in range, whole where whole, class known, testing only when `lab`.
- * FAULT_INVALID names field, value and range. */
+/* Whether counts are given by the keys of their patients. */
+bool policy_uses_keys(const struct policy *p);
+/* From and to the packed form (a table of an earlier version lacks later fields, which then
+ * have the value that was in force without them, the standard one): the numbered fields in
+ * order, then "allowed_statistics" with words (no word: all; the one word "none": no
+ * analysis). open: every field present once, in order, in range, whole where whole, class
+ * known, testing only when `lab`. FAULT_INVALID names field, value and range. */
 CHECKED enum fault policy_open(struct cx *cx, const Cohortium__Policy *body, bool lab,
                                struct policy *ret);
 CHECKED enum fault policy_to_pb(struct cx *cx, const struct policy *p,

@@ -229,8 +229,9 @@ static void put_value(struct buffer *b, enum policy_field f, double x)
 {
     const struct policy_field_info *info = policy_field(f);
 
-    if (info->words[0] != NULL && (x == 0 || x == 1))
-        buffer_text(b, info->words[x == 1]);
+    if (info->words[0] != NULL && x >= 0 && x < POLICY_WORDS_MAX &&
+        info->words[(size_t)x] != NULL)
+        buffer_text(b, info->words[(size_t)x]);
     else
         buffer_printf(b, "%.10g", x);
 }

@@ -46,6 +46,10 @@ static void test_policy__table_is_that_of_the_manual(void **state)
         {"by_site", 0, 1, 0, 1},
         {"collusion_assumed", 0, 0, 0, 1},
         {"members_see_time_cells", 0, 1, 0, 1},
+        {"rounding_mode", 0, 0, 0, 3},
+        {"perturbation_d", 2, 0, 0, 10},
+        {"perturbation_v", 1, 0, 0, 9},
+        {"perturbation_js", 2, 0, 0, 5},
     };
 
     (void)state;
@@ -173,7 +177,7 @@ static void damage(struct cx *cx, Cohortium__Policy *b, enum damage how)
         fields[POLICY_FIELDS]->n_words = 1;
         break;
     case OTHER_VERSION:
-        b->version = 2;
+        b->version = 99;
         break;
     case OTHER_CLASS:
         b->policy_class = (char *)"relaxed";
@@ -204,7 +208,7 @@ static void test_policy__what_is_not_understood_whole_is_refused(void **state)
         {"a number where words are wanted", NUMBER_AT_WORDS, "allowed_statistics"},
         {"an analysis twice", WORD_TWICE, "count"},
         {"no name of an analysis", WORD_NO_NAME, "No Name"},
-        {"another table", OTHER_VERSION, "version 2"},
+        {"another table", OTHER_VERSION, "version 99"},
         {"another class", OTHER_CLASS, "relaxed"},
         {"testing in production", TESTING_CLASS, "lab"},
         {"nothing", EMPTY, "missing"},
@@ -568,13 +572,83 @@ static void test_policy__words_say_what_changes(void **state)
     CHECK_("looser", strstr(text, "by_site: no -> yes (looser)\n") != NULL);
     CHECK_("all fields",
            strstr(policy_words(cx, &a), "class_disclosure_max_share: 0.95") != NULL);
+    b.number[POLICY_ROUNDING_MODE] = ROUND_CELL_KEY;
+    CHECK_("a word of four",
+           strstr(policy_difference(cx, &a, &b),
+                  "rounding_mode: nearest -> cell_key (stricter)\n") != NULL);
     policy_testing(&a);
     CHECK_("a warning", strstr(policy_words(cx, &a), "NO PROTECTION") != NULL);
+}
+
+/* A policy that was signed before the table grew still says all that it said. */
+static void test_policy__a_table_of_version_1_stands(void **state)
+{
+    static const struct {
+        const char *what;
+        uint32_t version;
+        size_t fields;    /* of numbers; then the analyses */
+        const char *says; /* NULL: it opens */
+    } rows[] = {
+        {"as it was signed", 1, POLICY_ROUNDING_MODE, NULL},
+        {"with fields that it does not know", 1, POLICY_FIELDS, "is missing where"},
+        {"a new one without them", 2, POLICY_ROUNDING_MODE, "rounding_mode is missing"},
+        {"whole", 2, POLICY_FIELDS, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        AUTO_CX struct cx *cx = cx_new(8 * MB, CX_NO_DEADLINE);
+        Cohortium__Policy *body;
+        struct policy p, out;
+
+        policy_cautious(&p);
+        p.number[POLICY_BY_SITE] = 1;
+        body = packed(cx, &p);
+        body->version = rows[i].version;
+        body->fields[rows[i].fields] = body->fields[POLICY_FIELDS];
+        body->n_fields = rows[i].fields + 1;
+        enum fault fault = policy_open(cx, body, false, &out);
+
+        CHECK_EQ_(rows[i].what, fault == FAULT_NONE, rows[i].says == NULL);
+        if (rows[i].says != NULL)
+            assert_non_null(strstr(cx_message(cx), rows[i].says));
+        else
+            CHECK_(rows[i].what, memcmp(out.number, p.number, sizeof p.number) == 0);
+    }
+}
+
+static void test_policy__an_error_needs_room(void **state)
+{
+    static const struct {
+        const char *what;
+        double mode, d, v;
+        bool fine;
+    } rows[] = {{"standard", ROUND_CELL_KEY, 2, 1, true},
+                {"as wide as it goes", ROUND_CELL_KEY, 1, 1, true},
+                {"no error at all", ROUND_CELL_KEY, 0, 1, false},
+                {"no variance", ROUND_CELL_KEY, 2, 0, false},
+                {"more variance than the error allows", ROUND_CELL_KEY, 2, 4.5, false},
+                {"not used", ROUND_NEAREST, 0, 9, true}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        AUTO_CX struct cx *cx = cx_new(8 * MB, CX_NO_DEADLINE);
+        struct policy p, out;
+
+        policy_cautious(&p);
+        p.number[POLICY_ROUNDING_MODE] = rows[i].mode;
+        p.number[POLICY_PERTURBATION_D] = rows[i].d;
+        p.number[POLICY_PERTURBATION_V] = rows[i].v;
+        CHECK_EQ_(rows[i].what, policy_open(cx, packed(cx, &p), false, &out) == FAULT_NONE,
+                  rows[i].fine);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_policy__a_table_of_version_1_stands),
+        cmocka_unit_test(test_policy__an_error_needs_room),
         cmocka_unit_test(test_policy__table_is_that_of_the_manual),
         cmocka_unit_test(test_policy__every_field_keeps_to_its_range),
         cmocka_unit_test(test_policy__what_is_not_understood_whole_is_refused),

@@ -48,7 +48,8 @@ static enum fault count_ask(struct cx *cx, const struct asked *asked,
 }
 
 struct counted {
-    uint64_t patients, rows;
+    uint64_t patients, rows, key;
+    bool keyed;
 };
 
 static enum fault count_learn(struct cx *cx, const struct asked *asked,
@@ -62,6 +63,8 @@ static enum fault count_learn(struct cx *cx, const struct asked *asked,
     CX_NEW(cx, own, 1);
     own->patients = pooled_patients(measure, pooled, 0, 0);
     own->rows = pooled_rows(measure, pooled, 0, 0);
+    own->key = pooled_key(measure, pooled, 0, 0);
+    own->keyed = measure->keyed;
     (*ret)->own = own;
     (*ret)->done = true;
     return FAULT_NONE;
@@ -70,7 +73,7 @@ static enum fault count_learn(struct cx *cx, const struct asked *asked,
 static enum fault count_finish(struct cx *cx, const struct asked *asked,
                                const struct state *state, struct result **ret)
 {
-    const struct counted *own = state->own;
+    struct counted *own = state->own;
     struct result *r;
     double patients = (double)own->patients, rows = (double)own->rows;
 
@@ -81,6 +84,8 @@ static enum fault count_finish(struct cx *cx, const struct asked *asked,
         result_put(r, "rows", COHORTIUM__ITEM_KIND__COUNTS, 1, 1, &rows, &own->patients) ==
             NULL)
         return FAULT_MEMORY;
+    for (size_t i = 0; i < r->n_items && own->keyed; i++)
+        r->items[i].keys = &own->key;
     *ret = r;
     return FAULT_NONE;
 }

@@ -252,11 +252,13 @@ static enum fault learn_levels(struct cx *cx, const struct describe_params *p, s
 
     CX_NEW(cx, own->level_rows[i], n);
     CX_NEW(cx, own->level_patients[i], n);
+    CX_NEW(cx, own->level_keys[i], n);
     for (size_t l = 0; l < levels; l++)
         for (size_t g = 0; g < groups; g++) {
             own->level_rows[i][l * groups + g] = pooled_rows(m, t, block, g * levels + l);
             own->level_patients[i][l * groups + g] =
                 pooled_patients(m, t, block, g * levels + l);
+            own->level_keys[i][l * groups + g] = pooled_key(m, t, block, g * levels + l);
         }
     return FAULT_NONE;
 }
@@ -271,12 +273,16 @@ static enum fault learn_opening(struct cx *cx, const struct describe_params *p,
     CX_NEW(cx, own, 1);
     CX_NEW(cx, own->all_rows, groups);
     CX_NEW(cx, own->all_patients, groups);
+    CX_NEW(cx, own->all_keys, groups);
+    own->keyed = m->keyed;
     CX_NEW(cx, own->cells, n);
     CX_NEW(cx, own->level_rows, p->n);
     CX_NEW(cx, own->level_patients, p->n);
+    CX_NEW(cx, own->level_keys, p->n);
     for (size_t g = 0; g < groups; g++) {
         own->all_rows[g] = pooled_rows(m, t, 0, g);
         own->all_patients[g] = pooled_patients(m, t, 0, g);
+        own->all_keys[g] = pooled_key(m, t, 0, g);
     }
     for (size_t i = 0; i < p->n; i++) {
         for (size_t g = 0; g < groups; g++) {
@@ -284,8 +290,10 @@ static enum fault learn_opening(struct cx *cx, const struct describe_params *p,
 
             cell->used_rows = pooled_rows(m, t, block, g);
             cell->used_patients = pooled_patients(m, t, block, g);
+            cell->used_key = pooled_key(m, t, block, g);
             cell->missing_rows = pooled_rows(m, t, block + 1, g);
             cell->missing_patients = pooled_patients(m, t, block + 1, g);
+            cell->missing_key = pooled_key(m, t, block + 1, g);
             if (p->list[i].numeric) {
                 cell->sum = pooled_number(m, t, block, g, 0);
                 cell->sum_error = pooled_error(m, block, (double)cell->used_rows, 0);

@@ -26,15 +26,18 @@ static inline bool is_binary(const struct codebook *cb, const struct described *
 
 struct cell { /* one variable in one group */
     uint64_t used_rows, used_patients, missing_rows, missing_patients;
+    uint64_t used_key, missing_key;
     struct dd sum, squares;          /* of x; of x - m */
     double sum_error, squares_error; /* at most so far off, by their quanta */
 };
 
 struct described_state {
+    bool keyed;                        /* keys were asked for */
     uint64_t *all_rows, *all_patients; /* groups */
-    struct cell *cells;                /* variable * groups + group */
-    uint64_t **level_rows,
-        **level_patients; /* by variable: level * groups + group, or NULL */
+    uint64_t *all_keys;
+    struct cell *cells; /* variable * groups + group */
+    uint64_t **level_rows, **level_patients,
+        **level_keys; /* by variable: level * groups + group, or NULL */
 };
 
 enum fault describe_finish(struct cx *cx, const struct asked *asked,

@@ -265,11 +265,20 @@ static enum fault put_account(struct cx *cx, const struct describe_params *p,
     uint64_t **vectors[] = {&a.all,          &a.used,          &a.missing,
                             &a.all_patients, &a.used_patients, &a.missing_patients};
 
+    uint64_t **keys[] = {&a.all_keys, &a.used_keys, &a.missing_keys};
+
     for (size_t i = 0; i < COUNT(vectors); i++)
         CX_NEW(cx, *vectors[i], n);
+    for (size_t i = 0; i < COUNT(keys) && own->keyed; i++)
+        CX_NEW(cx, *keys[i], n);
     for (size_t i = 0; i < n; i++) {
         const struct cell *cell = &own->cells[i];
 
+        if (own->keyed) {
+            a.all_keys[i] = own->all_keys[i % groups];
+            a.used_keys[i] = cell->used_key;
+            a.missing_keys[i] = cell->missing_key;
+        }
         a.all[i] = own->all_rows[i % groups];
         a.all_patients[i] = own->all_patients[i % groups];
         a.used[i] = cell->used_rows;
@@ -316,6 +325,7 @@ static enum fault put_levels(struct cx *cx, const struct asked *asked, size_t i,
         if (item == NULL)
             return FAULT_MEMORY;
         item->patients = own->level_patients[i];
+        item->keys = own->keyed ? own->level_keys[i] : NULL;
         item->sensitive_rows = v->role == COHORTIUM__ROLE__SENSITIVE;
         item->sensitive_columns =
             p->by.variable >= 0 && codebook_variable(asked->cb, p->by.variable)->role ==

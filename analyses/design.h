@@ -88,6 +88,8 @@ CHECKED enum fault design_nodes(const struct design *d, struct measure *m,
 
 struct opening { /* what the opening round taught */
     uint64_t all_rows, all_patients, rows, patients, missing_rows, missing_patients;
+    uint64_t all_key, key, missing_key;
+    bool keyed; /* keys were asked for */
     uint64_t smallest_cell;
     bool undefined;   /* a logarithm or root of what it does not take */
     size_t n;         /* kept columns */

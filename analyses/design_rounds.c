@@ -238,6 +238,10 @@ static bool is_kept(const struct design *d, const struct measure *m, const struc
 static void learn_counts(const struct design *d, const struct measure *m,
                          const struct tally *t, bool response_is_class, struct opening *o)
 {
+    o->keyed = m->keyed;
+    o->all_key = pooled_key(m, t, 0, 0);
+    o->key = pooled_key(m, t, 1, 0);
+    o->missing_key = pooled_key(m, t, 2, 0);
     o->all_patients = pooled_patients(m, t, 0, 0);
     o->all_rows = pooled_rows(m, t, 0, 0);
     o->patients = pooled_patients(m, t, 1, 0);
@@ -441,13 +445,14 @@ enum fault design_result(struct cx *cx, const struct design *d, const struct ope
     uint64_t *counts;
 
     CX_NEW(cx, names, o->n);
-    CX_NEW(cx, counts, 6);
+    CX_NEW(cx, counts, 9);
     for (size_t i = 0; i < o->n; i++)
         names[i] = d->columns[o->kept[i]].name;
     if (result_words(r, "terms", names, o->n) == NULL)
         return FAULT_MEMORY;
-    uint64_t values[6] = {o->all_rows,     o->rows,     o->missing_rows,
-                          o->all_patients, o->patients, o->missing_patients};
+    uint64_t values[9] = {o->all_rows,     o->rows,     o->missing_rows,
+                          o->all_patients, o->patients, o->missing_patients,
+                          o->all_key,      o->key,      o->missing_key};
     memcpy(counts, values, sizeof values);
     r->has_accounting = true;
     r->accounting = (struct accounting){
@@ -460,6 +465,9 @@ enum fault design_result(struct cx *cx, const struct design *d, const struct ope
         .all_patients = counts + 3,
         .used_patients = counts + 4,
         .missing_patients = counts + 5,
+        .all_keys = o->keyed ? counts + 6 : NULL,
+        .used_keys = o->keyed ? counts + 7 : NULL,
+        .missing_keys = o->keyed ? counts + 8 : NULL,
     };
     r->is_model = true;
     r->model_rows = o->rows;

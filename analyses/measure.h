@@ -110,6 +110,8 @@ struct measure {
     size_t n_blocks;
     struct block *blocks;
     size_t n_counts, n_sums;
+    bool keyed;                  /* measure_key_cells: a third count a cell, after all others */
+    size_t first_key;
     enum fault fault;            /* first failure of a builder call; measure_close returns it */
     bool guard_domain;           /* m_value: log and sqrt clamp what they do not take ... */
     ref domain;                  /* ... and here gathers the condition that nothing was clamped */
@@ -152,10 +154,16 @@ size_t measure_block(struct measure *m, const struct block *block);
  * every column that a sum, key or design reads, size limits; then layout and scales. */
 CHECKED enum fault measure_close(struct measure *m, unsigned rows_log2);
 
+/* Of a closed measure: asks for the key of each cell as well, the sum modulo 2^64 of its
+ * patients' secret numbers. Every vault of a session does, or none. */
+CHECKED enum fault measure_key_cells(struct measure *m);
+
 /* Reading a pooled tally. number: index within the cell's numbers. */
 uint64_t pooled_patients(const struct measure *m, const struct tally *t, size_t block,
                          size_t cell);
 uint64_t pooled_rows(const struct measure *m, const struct tally *t, size_t block, size_t cell);
+/* 0 where the measure has no keys. */
+uint64_t pooled_key(const struct measure *m, const struct tally *t, size_t block, size_t cell);
 struct dd pooled_number(const struct measure *m, const struct tally *t, size_t block,
                         size_t cell, size_t number);
 /* At most how far a pooled number is off the sum of the rows' terms: each term was floored

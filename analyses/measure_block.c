@@ -271,6 +271,26 @@ enum fault measure_close(struct measure *m, unsigned rows_log2)
     return FAULT_NONE;
 }
 
+enum fault measure_key_cells(struct measure *m)
+{
+    size_t cells = m->n_counts / 2;
+
+    if (m->n_counts + m->n_sums + cells > TALLY_WORDS_MAX)
+        return cx_fail(m->cx, FAULT_INVALID,
+                       "the question asks for more than %d numbers: use fewer groups or "
+                       "terms",
+                       TALLY_WORDS_MAX);
+    m->keyed = true;
+    m->first_key = m->n_counts;
+    m->n_counts += cells;
+    return FAULT_NONE;
+}
+
+uint64_t pooled_key(const struct measure *m, const struct tally *t, size_t block, size_t cell)
+{
+    return m->keyed ? t->counts[m->first_key + m->blocks[block].first_count / 2 + cell] : 0;
+}
+
 uint64_t pooled_patients(const struct measure *m, const struct tally *t, size_t block,
                          size_t cell)
 {

@@ -23,6 +23,7 @@ struct item {
     struct shape shape;        /* COUNTS of more than two variables (n_dims > 0): rows is
                                   the first's levels, columns the others' together */
     bool sensitive[SHAPE_DIMS_MAX];
+    uint64_t *keys;            /* COUNTS: of each value's patients (pooled_key); NULL: none */
     uint64_t *patients;        /* COUNTS: patients of each cell; NULL: support */
     size_t totals_at;          /* item of its totals, in the order of the shape; 0: none */
 };
@@ -33,6 +34,7 @@ struct accounting {
     size_t n;                  /* groups */
     uint64_t *all, *used, *missing;               /* rows */
     uint64_t *all_patients, *used_patients, *missing_patients;
+    uint64_t *all_keys, *used_keys, *missing_keys; /* of the patients; NULL: none */
 };
 
 struct result {

@@ -166,7 +166,7 @@ static enum fault table_ask(struct cx *cx, const struct asked *asked,
 }
 
 struct cells {
-    uint64_t *patients, *rows;
+    uint64_t *patients, *rows, *keys; /* keys NULL: none were asked for */
 };
 
 static enum fault table_learn(struct cx *cx, const struct asked *asked,
@@ -182,6 +182,8 @@ static enum fault table_learn(struct cx *cx, const struct asked *asked,
     CX_NEW(cx, own, 1);
     CX_NEW(cx, own->patients, cells);
     CX_NEW(cx, own->rows, cells);
+    if (measure->keyed)
+        CX_NEW(cx, own->keys, cells);
     for (size_t i = 0; i < cells; i++) {
         size_t block = 0, cell = 0;
 
@@ -196,6 +198,8 @@ static enum fault table_learn(struct cx *cx, const struct asked *asked,
         }
         own->patients[i] = pooled_patients(measure, pooled, block, cell);
         own->rows[i] = pooled_rows(measure, pooled, block, cell);
+        if (own->keys != NULL)
+            own->keys[i] = pooled_key(measure, pooled, block, cell);
     }
     (*ret)->own = own;
     (*ret)->done = true;
@@ -237,7 +241,7 @@ static bool is_sensitive(const struct asked *asked, const struct table_params *p
 
 static enum fault put_counts(struct cx *cx, const struct asked *asked, struct result *r,
                              const char *name, const uint64_t *counts,
-                             const uint64_t *patients, struct item **ret)
+                             const struct cells *own, struct item **ret)
 {
     const struct table_params *p = asked->parsed;
     size_t cells = shape_cells(&p->shape), rows = p->shape.size[0];
@@ -247,48 +251,62 @@ static enum fault put_counts(struct cx *cx, const struct asked *asked, struct re
     for (size_t i = 0; i < cells; i++)
         values[i] = (double)counts[i];
     *ret = result_put(r, name, COHORTIUM__ITEM_KIND__COUNTS, rows, cells / rows, values,
-                      patients);
+                      own->patients);
     if (*ret == NULL)
         return FAULT_MEMORY;
     (*ret)->sensitive_rows = is_sensitive(asked, p, 0);
     (*ret)->sensitive_columns = p->n == 2 && is_sensitive(asked, p, 1);
     (*ret)->shape = p->shape;
+    (*ret)->keys = own->keys;
     for (size_t k = 0; k < p->n; k++)
         (*ret)->sensitive[k] = is_sensitive(asked, p, k);
     return FAULT_NONE;
 }
 
-/* Sums of cells over every set of variables. */
-static enum fault put_totals(struct cx *cx, const struct asked *asked, struct result *r,
-                             const uint64_t *patients)
+/* Sums over every set of variables, modulo 2^64; *ret_totals: without the cells. */
+static enum fault sum_totals(struct cx *cx, const struct shape *shape,
+                             const uint64_t *cells, uint64_t **ret_totals)
 {
-    const struct table_params *p = asked->parsed;
-    size_t all = shape_all(&p->shape), n = 0;
-    uint64_t *sums, *totals;
-    double *values;
+    size_t all = shape_all(shape), n = 0;
+    uint64_t *sums;
 
     CX_NEW(cx, sums, all);
-    CX_NEW(cx, totals, all);
-    CX_NEW(cx, values, all);
+    CX_NEW(cx, *ret_totals, all);
     for (size_t at = 0; at < all; at++)
-        if (!shape_is_total(&p->shape, at))
-            sums[at] = patients[shape_place(&p->shape, at)];
-    for (size_t d = 0; d < p->n; d++)
+        if (!shape_is_total(shape, at))
+            sums[at] = cells[shape_place(shape, at)];
+    for (size_t d = 0; d < shape->n_dims; d++)
         for (size_t at = 0; at < all; at++) {
-            size_t level = shape_level(&p->shape, at, d), step = shape_step(&p->shape, d);
+            size_t level = shape_level(shape, at, d);
 
-            if (level < p->shape.size[d])
-                sums[at + (p->shape.size[d] - level) * step] += sums[at];
+            if (level < shape->size[d])
+                sums[at + (shape->size[d] - level) * shape_step(shape, d)] += sums[at];
         }
     for (size_t at = 0; at < all; at++)
-        if (shape_is_total(&p->shape, at)) {
-            totals[n] = sums[at];
-            values[n++] = (double)sums[at];
-        }
-    return result_put(r, "totals", COHORTIUM__ITEM_KIND__COUNTS, n, 1, values, totals) ==
-                   NULL
-               ? FAULT_MEMORY
-               : FAULT_NONE;
+        if (shape_is_total(shape, at))
+            (*ret_totals)[n++] = sums[at];
+    return FAULT_NONE;
+}
+
+static enum fault put_totals(struct cx *cx, const struct asked *asked, struct result *r,
+                             const struct cells *own)
+{
+    const struct table_params *p = asked->parsed;
+    size_t n = shape_all(&p->shape) - shape_cells(&p->shape);
+    uint64_t *totals;
+    double *values;
+
+    TRY(sum_totals(cx, &p->shape, own->patients, &totals));
+    CX_NEW(cx, values, n);
+    for (size_t i = 0; i < n; i++)
+        values[i] = (double)totals[i];
+    struct item *item =
+        result_put(r, "totals", COHORTIUM__ITEM_KIND__COUNTS, n, 1, values, totals);
+
+    if (item == NULL)
+        return FAULT_MEMORY;
+    return own->keys == NULL ? FAULT_NONE
+                             : sum_totals(cx, &p->shape, own->keys, &item->keys);
 }
 
 static enum fault table_finish(struct cx *cx, const struct asked *asked,
@@ -302,9 +320,9 @@ static enum fault table_finish(struct cx *cx, const struct asked *asked,
     TRY(result_new(cx, &r));
     for (size_t k = 0; k < p->n; k++)
         TRY(put_names(cx, asked, r, k));
-    TRY(put_counts(cx, asked, r, "counts", own->patients, own->patients, &counts));
-    TRY(put_counts(cx, asked, r, "row_counts", own->rows, own->patients, &rows));
-    TRY(put_totals(cx, asked, r, own->patients));
+    TRY(put_counts(cx, asked, r, "counts", own->patients, own, &counts));
+    TRY(put_counts(cx, asked, r, "row_counts", own->rows, own, &rows));
+    TRY(put_totals(cx, asked, r, own));
     counts->totals_at = r->n_items - 1;
     *ret = r;
     return FAULT_NONE;

@@ -13,6 +13,7 @@
 #define MATHLIB_STANDALONE
 #include <Rmath.h>
 #include <math.h>
+#include <string.h>
 
 static bool put_number(struct report *r, const char *name, Cohortium__ItemKind kind,
                        double x)
@@ -318,6 +319,24 @@ static bool put_view(struct cx *cx, const struct asked *asked, struct report *r,
            (!v->has_totals || put_part(r, "totals", v, true, v->counts, v->states));
 }
 
+/* What to know of the totals beside rounded cells. NULL: nothing. */
+static const char *totals_line(const Cohortium__Release *release, const struct view *v)
+{
+    const char *line = "totals: each rounded by itself, like a cell";
+
+    if (!v->has_totals || release->exact_for_testing)
+        return NULL;
+    for (size_t i = 0; release->policy != NULL && i < release->policy->n_fields; i++) {
+        const Cohortium__PolicyField *f = release->policy->fields[i];
+
+        if (strcmp(f->name, "rounding_mode") == 0 && f->number == 2 && v->shape.n_dims <= 2)
+            line = "totals: rounded together with their cells, so that they add up";
+        if (strcmp(f->name, "rounding_mode") == 0 && f->number == 3)
+            line = "totals: each with an error of its own, like a cell";
+    }
+    return line;
+}
+
 enum fault table_show(struct cx *cx, const struct asked *asked,
                       const Cohortium__Release *release, struct report *report)
 {
@@ -343,7 +362,7 @@ enum fault table_show(struct cx *cx, const struct asked *asked,
                                   "withheld"
                                 : "percentages: not computed where cells are withheld");
     }
-    if (v.has_totals && !release->exact_for_testing)
-        report_line(report, "totals: each rounded by itself, like a cell");
+    if (totals_line(release, &v) != NULL)
+        report_line(report, totals_line(release, &v));
     return FAULT_NONE;
 }

@@ -59,12 +59,16 @@ static enum fault judge_regions(struct cx *cx, struct alone *a)
                         &a->why);
 }
 
-static enum fault scan(struct cx *cx, struct alone *a, const struct measure *m,
+static enum fault scan(struct cx *cx, struct alone *a, struct measure *m,
                        struct tally **ret)
 {
     struct site_sums sums = {0};
     size_t n;
 
+    if (policy_uses_keys(a->session)) {
+        TRY(dataset_make_keys(cx, a->o->dataset, keys_seed(a->v->patient)));
+        TRY(measure_key_cells(m));
+    }
     TRY(engine_run(cx, a->o->dataset, m, &sums));
     *ret = sums.tally;
     if (sums.n_guards == 0)

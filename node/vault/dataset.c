@@ -5,12 +5,14 @@
 #include <fcntl.h>
 #include <math.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { CODEBOOK_MEMORY = 64 * 1024 * 1024 };
 
+static const char CELL_KEY_LABEL[] = "cohortium cell keys 1";
 static const char CONTENT_LABEL[] = "cohortium dataset content 1";
 
 void dataset_folder(const uint8_t version[16], char ret[DATASET_FOLDER])
@@ -187,6 +189,42 @@ enum fault dataset_open(struct cx *cx, int data_fd, const char *name,
     return dataset_open_folder(cx, data_fd, folder, name, version, codebook, deep, ret);
 }
 
+static void keys_drop(const uint64_t *keys, uint64_t n)
+{
+    if (keys == NULL)
+        return;
+    sodium_memzero((void *)keys, (size_t)n * sizeof *keys);
+    free((void *)keys);
+}
+
+enum fault dataset_make_keys(struct cx *cx, struct dataset *d, const uint8_t patient_key[32])
+{
+    enum { SITE_KEY = 32 };
+    uint8_t site[SITE_KEY];
+    uint64_t n = d->patients.count, *keys;
+    const uint64_t *none = NULL;
+
+    if (atomic_load(&d->cell_keys) != NULL)
+        return FAULT_NONE;
+    keys = n < SIZE_MAX / sizeof *keys ? calloc((size_t)n + 1, sizeof *keys) : NULL;
+    if (keys == NULL)
+        return cx_fail(cx, FAULT_MEMORY, "out of memory for the keys of patients");
+    (void)crypto_generichash(site, sizeof site, (const uint8_t *)CELL_KEY_LABEL,
+                             sizeof CELL_KEY_LABEL - 1, patient_key, 32);
+    for (uint64_t i = 0; i < n; i++) {
+        uint8_t out[crypto_generichash_BYTES_MIN];
+
+        (void)crypto_generichash(out, sizeof out, d->patients.hashes[i],
+                                 sizeof d->patients.hashes[i], site, sizeof site);
+        for (size_t k = 0; k < sizeof *keys; k++)
+            keys[i] |= (uint64_t)out[k] << 8 * k;
+    }
+    sodium_memzero(site, sizeof site);
+    if (!atomic_compare_exchange_strong(&d->cell_keys, &none, keys))
+        keys_drop(keys, n); /* another thread was first: the same numbers */
+    return FAULT_NONE;
+}
+
 struct dataset *dataset_hold(struct dataset *d)
 {
     (void)__atomic_add_fetch(&d->references, 1, __ATOMIC_RELAXED);
@@ -202,6 +240,7 @@ void dataset_release(struct dataset **d)
         return;
     for (size_t i = 0; it->columns != NULL && i < it->cb->body->n_variables; i++)
         column_close(&it->columns[i]);
+    keys_drop(atomic_load(&it->cell_keys), it->patients.count);
     patients_close(&it->patients);
     cx_free(&it->cx);
     free(it);

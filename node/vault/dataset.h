@@ -12,6 +12,7 @@ struct dataset {
     uint64_t rows;
     struct patients patients;
     struct column *columns; /* by variable of the codebook; map == NULL where not stored */
+    const uint64_t *_Atomic cell_keys; /* by ordinal; NULL: not made yet */
     /* private to dataset.c */
     struct cx *cx;
     int references;
@@ -27,6 +28,10 @@ CHECKED enum fault dataset_open_folder(struct cx *cx, int data_fd, const char *f
                                        const char *name, const uint8_t version[16],
                                        struct bytes codebook, bool deep,
                                        struct dataset **ret);
+/* The patients' secret numbers (R18), made once: keyed BLAKE2b of the patient's hash, by a key
+ * that follows from this one. Any thread. */
+CHECKED enum fault dataset_make_keys(struct cx *cx, struct dataset *d,
+                                     const uint8_t patient_key[32]);
 struct dataset *dataset_hold(struct dataset *d); /* thread-safe count */
 void dataset_release(struct dataset **d);
 #define AUTO_DATASET __attribute__((cleanup(dataset_release)))

@@ -2,6 +2,7 @@
 #include "node/vault/engine_block.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 enum { PAD_VECTORS = TILE_MAX, FEW_CELLS = 1024, HISTOGRAMS = 4 };
@@ -30,6 +31,9 @@ struct work {
     uint32_t *last_patient;    /* cells + 1 */
     double *totals, *largest;  /* guards x cells */
     uint32_t *last_guarded;    /* cells */
+    const uint64_t *patient_keys; /* NULL: the measure asks for none */
+    uint64_t *keys;               /* cells */
+    uint32_t *last_keyed;         /* cells */
 };
 
 size_t work_scratch(const struct block *b)
@@ -198,6 +202,14 @@ enum fault work_new(struct cx *cx, const struct plan *plan, const struct dataset
     CX_NEW(cx, w->last_guarded, cells);
     memset(w->last_patient, 0xff, (cells + 1) * sizeof *w->last_patient);
     memset(w->last_guarded, 0xff, cells * sizeof *w->last_guarded);
+    if (measure->keyed) {
+        w->patient_keys = atomic_load(&data->cell_keys);
+        if (w->patient_keys == NULL)
+            return cx_fail(cx, FAULT_INTERNAL, "a measure with keys, and no patient has one");
+        CX_NEW(cx, w->keys, cells);
+        CX_NEW(cx, w->last_keyed, cells);
+        memset(w->last_keyed, 0xff, cells * sizeof *w->last_keyed);
+    }
     lay_scratch(w, scratch);
     TRY(lay_numbers(cx, w));
     *ret = w;
@@ -365,6 +377,22 @@ static enum fault add_guards(struct cx *cx, struct work *w, uint64_t first)
     return FAULT_NONE;
 }
 
+/* Each patient once a cell; a patient's rows are neighbours. */
+static void add_keys(struct work *w, uint64_t first)
+{
+    const uint32_t *ordinal = w->data->patients.ordinal + first;
+
+    for (size_t word = 0; word < KERNEL_WORDS; word++)
+        for (uint64_t left = w->words[word]; left != 0; left &= left - 1) {
+            size_t row = word * 64 + (size_t)__builtin_ctzll(left);
+            size_t cell = w->b->n_cells == 1 ? 0 : w->cells[row];
+
+            if (w->last_keyed[cell] != ordinal[row])
+                w->keys[cell] += w->patient_keys[ordinal[row]];
+            w->last_keyed[cell] = ordinal[row];
+        }
+}
+
 static void drain_keyed(struct work *w)
 {
     size_t n = w->b->n_cells * w->n_terms;
@@ -415,6 +443,8 @@ enum fault work_add(struct cx *cx, struct work *w, uint64_t first, size_t rows)
         TRY(find_cells(cx, w));
         count_cells(w, first, rows);
     }
+    if (w->keys != NULL)
+        add_keys(w, first);
     if (w->b->n_numbers > 0) {
         TRY(keep_numbers(cx, w));
         add_numbers(w);
@@ -438,6 +468,8 @@ static void finish_counts(struct work *w)
 
         counts[0] = w->one_row_each ? rows : w->patients[c];
         counts[1] = rows;
+        if (w->keys != NULL)
+            w->tally->counts[w->m->first_key + w->b->first_count / 2 + c] = w->keys[c];
     }
 }
 

@@ -18,7 +18,8 @@
  *   R9   one patient's leverage above model_max_leverage    -> veto
  *   R13  more levels than max_levels (static)               -> invalid
  *        more levels a patient than max_level_density       -> veto
- *   R17  counts                -> to the nearest rounding_base, ties upward
+ *   R17  counts                -> to a multiple of rounding_base by rounding_mode
+ *   R18  ... cell_key          -> first an error that follows from their patients alone
  *   R20  fewer than min_sites, or than 3                    -> invalid
  *   R21  pooled population below minimum_population         -> not released
  *   R22  missing below the threshold, zero alike -> withhold; n is before exclusions

@@ -5,7 +5,9 @@
  * Everything here is comparison, multiplication and division of doubles, with powers of ten
  * read from decimal text: the same on every processor, whatever its log10.
  *
- *   COUNTS            nearest policy base (R17)
+ *   COUNTS            to the policy's base by its mode, after the error of their patients'
+ *                     key where it says so (R17, R18). Where a number has no key, to the
+ *                     nearest multiple that is at least as wide as the error
  *   MEANS             smallest 1-2-5 step not below (upper - lower)/n
  *   ESTIMATES         largest 1-2-5 step not above SE/sqrt(n)
  *   ERRORS, SPREADS   3 significant digits
@@ -105,6 +107,26 @@ uint64_t count_round(uint64_t n, double base)
     return 2 * rest >= b && rest != 0 ? n - rest + b : n - rest;
 }
 
+static double count_base(const struct blur *b)
+{
+    double wide = b->mode == ROUND_CELL_KEY && !b->has_key ? 2.0 * b->errors->d + 1 : 1;
+
+    return fmax(b->base, wide);
+}
+
+static double count_value(const struct blur *b)
+{
+    uint64_t n = (uint64_t)b->value;
+
+    if (b->chosen)
+        return b->choice;
+    if (b->mode == ROUND_RANDOM && b->has_key)
+        return (double)cellkey_random(n, (uint64_t)count_base(b), b->key);
+    if (b->mode == ROUND_CELL_KEY && b->has_key)
+        n = cellkey_count(b->errors, n, b->key);
+    return (double)count_round(n, count_base(b));
+}
+
 static bool has_step(const struct blur *b, struct step *ret)
 {
     switch (b->kind) {
@@ -137,8 +159,8 @@ double blur_value(const struct blur *b, double *ret_step)
     if (b->exact)
         return b->value == 0 ? 0 : b->value;
     if (b->kind == COHORTIUM__ITEM_KIND__COUNTS) {
-        *ret_step = b->base > 1 ? b->base : 1;
-        return (double)count_round((uint64_t)b->value, b->base);
+        *ret_step = count_base(b);
+        return count_value(b);
     }
     if (!has_step(b, &s))
         return b->value == 0 ? 0 : b->value;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "node/vault/gate.h"
+#include "node/vault/gate_cellkey.h"
 
 /* ---- blur (gate_blur.c): DISCLOSURE.md 0.5 ---- */
 
@@ -30,6 +31,12 @@ struct blur {
     double basis; /* what the step follows from. MEANS: steps/n; ESTIMATES: SE/sqrt(n);
                      WHOLES: one patient's share, where that is more than 1 */
     double base;  /* COUNTS */
+    enum rounding_mode mode;      /* COUNTS */
+    const struct cellkey *errors; /* ROUND_CELL_KEY */
+    bool has_key;
+    uint64_t key;  /* of its patients */
+    bool chosen;   /* ROUND_CONTROLLED: by its table, */
+    double choice; /* to this */
 };
 /* The released value; *ret_step what it was rounded to (0: nothing that holds). */
 double blur_value(const struct blur *b, double *ret_step);
@@ -84,12 +91,17 @@ struct making {
     const bool *taken;     /* by place: withheld by some site; NULL: nothing */
     uint8_t **states;      /* by item of the result */
     uint8_t *used_state, *missing_state;
-    double *used, *missing; /* rows, unrounded; what is released as used */
-    double *blur_n;         /* by entry of the accounting: patients, rounded */
+    double *used, *missing;       /* rows, unrounded; what is released as used */
+    uint64_t *used_keys;          /* of these patients; NULL: none */
+    const struct cellkey *errors; /* ROUND_CELL_KEY */
+    double **chosen;              /* ROUND_CONTROLLED: by item, or NULL */
+    double *blur_n;               /* by entry of the accounting: patients, rounded */
     bool before_exclusions;
     struct withheld withheld;
 };
 
+/* Whether this item holds the totals of another. */
+bool states_are_totals(const struct result *r, size_t at);
 /* NULL: there is none. */
 const struct item *item_named(const struct result *r, const char *name);
 /* Patients as a step is divided by them: rounded, never below the threshold. */

@@ -4,6 +4,7 @@
  * States first (which values are withheld), then values (how they are rounded), then one
  * packed body. The unrounded numbers stay beside it, for gate_adopt.
  */
+#include "node/vault/gate_controlled.h"
 #include "node/vault/gate_private.h"
 
 #include <math.h>
@@ -74,14 +75,30 @@ static double basis_for(const struct making *m, const struct item *item, size_t 
     return item->steps[i] / n_of(m, item, i);
 }
 
-/* False where no step can be told: the value is withheld then. */
-static bool blur_for(const struct making *m, const struct item *item, size_t i,
-                     struct blur *ret)
+/* How a count is given; key NULL: it has none. */
+static struct blur count_blur(const struct making *m, double value, const uint64_t *key)
 {
-    *ret = (struct blur){.kind = item->kind,
-                         .exact = m->session->testing,
-                         .value = item->values[i],
-                         .base = m->session->number[POLICY_ROUNDING_BASE]};
+    return (struct blur){
+        .kind = COHORTIUM__ITEM_KIND__COUNTS,
+        .exact = m->session->testing,
+        .value = value,
+        .base = m->session->number[POLICY_ROUNDING_BASE],
+        .mode = (enum rounding_mode)m->session->number[POLICY_ROUNDING_MODE],
+        .errors = m->errors,
+        .has_key = key != NULL,
+        .key = key != NULL ? *key : 0,
+    };
+}
+
+/* False where no step can be told: the value is withheld then. */
+static bool blur_for(const struct making *m, size_t at, size_t i, struct blur *ret)
+{
+    const struct item *item = &m->result->items[at];
+
+    *ret = count_blur(m, item->values[i], item->keys != NULL ? &item->keys[i] : NULL);
+    ret->kind = item->kind;
+    ret->chosen = m->chosen[at] != NULL;
+    ret->choice = ret->chosen ? m->chosen[at][i] : 0;
     ret->basis = basis_for(m, item, i);
     bool needs_basis = item->kind == COHORTIUM__ITEM_KIND__MEANS ||
                        item->kind == COHORTIUM__ITEM_KIND__ESTIMATES;
@@ -158,7 +175,7 @@ static enum fault put_item(struct packing *p, size_t i)
         struct blur blur = {0};
         uint8_t state = m->states[i][k];
 
-        if (state == CELL_GIVEN && !blur_for(m, from, k, &blur)) {
+        if (state == CELL_GIVEN && !blur_for(m, i, k, &blur)) {
             state = m->states[i][k] = CELL_WITHHELD;
             p->m->withheld.blur++;
         }
@@ -169,7 +186,7 @@ static enum fault put_item(struct packing *p, size_t i)
 }
 
 static enum fault put_account(struct packing *p, const char *name, const double *values,
-                              const uint8_t *states)
+                              const uint64_t *keys, const uint8_t *states)
 {
     const struct making *m = p->m;
     size_t n = m->result->accounting.n, columns = account_columns(m->result);
@@ -177,13 +194,11 @@ static enum fault put_account(struct packing *p, const char *name, const double 
     double step = NAN;
 
     TRY(item_new(p, name, COHORTIUM__ITEM_KIND__COUNTS, n / columns, columns, &item));
-    for (size_t i = 0; i < n; i++)
-        item_set(p, i, states[i],
-                 &(struct blur){.kind = COHORTIUM__ITEM_KIND__COUNTS,
-                                .exact = m->session->testing,
-                                .value = values[i],
-                                .base = m->session->number[POLICY_ROUNDING_BASE]},
-                 &step);
+    for (size_t i = 0; i < n; i++) {
+        struct blur blur = count_blur(m, values[i], keys != NULL ? &keys[i] : NULL);
+
+        item_set(p, i, states[i], &blur, &step);
+    }
     item->step = isnan(step) ? 0 : step;
     return FAULT_NONE;
 }
@@ -227,6 +242,70 @@ static enum fault put_notes(const struct making *m, Cohortium__Result *to)
     return FAULT_NONE;
 }
 
+/* ---- modes of rounding ---- */
+
+/* A table of one or two variables, its totals with it. */
+static enum fault choose_item(struct making *m, size_t i)
+{
+    const struct item *item = &m->result->items[i];
+    size_t rows = item->rows, columns = item->columns, n = 0;
+    bool two = item->shape.n_dims == 2;
+    double *all, *cells, *totals;
+
+    TRY(controlled_round(m->cx, rows, columns, item->values,
+                         (uint64_t)m->session->number[POLICY_ROUNDING_BASE], &all));
+    CX_NEW(m->cx, cells, rows * columns);
+    CX_NEW(m->cx, totals, (rows + 1) * (columns + 1));
+    for (size_t r = 0; r <= rows; r++)
+        for (size_t c = 0; c <= columns; c++) {
+            double v = all[r * (columns + 1) + c];
+
+            if (r < rows && c < columns)
+                cells[r * columns + c] = v;
+            else if (two || (r == rows && c == columns))
+                totals[n++] = v;
+        }
+    m->chosen[i] = cells;
+    if (item->totals_at > 0 && n == m->result->items[item->totals_at].rows)
+        m->chosen[item->totals_at] = totals;
+    return FAULT_NONE;
+}
+
+static bool is_whole(const struct item *item)
+{
+    for (size_t k = 0; k < item->rows * item->columns; k++)
+        if (!(item->values[k] >= 0 && item->values[k] <= 0x1p53))
+            return false;
+    return true;
+}
+
+static enum fault prepare_mode(struct making *m)
+{
+    const double *number = m->session->number;
+    const struct result *r = m->result;
+
+    CX_NEW(m->cx, m->chosen, r->n_items);
+    if (m->session->testing)
+        return FAULT_NONE;
+    if (number[POLICY_ROUNDING_MODE] == ROUND_CELL_KEY) {
+        struct cellkey *errors;
+
+        TRY(cellkey_new(m->cx, (int)number[POLICY_PERTURBATION_D],
+                        number[POLICY_PERTURBATION_V], (int)number[POLICY_PERTURBATION_JS],
+                        &errors));
+        m->errors = errors;
+    }
+    if (number[POLICY_ROUNDING_MODE] != ROUND_CONTROLLED ||
+        number[POLICY_ROUNDING_BASE] < 2)
+        return FAULT_NONE;
+    for (size_t i = 0; i < r->n_items; i++)
+        if (r->items[i].kind == COHORTIUM__ITEM_KIND__COUNTS && m->chosen[i] == NULL &&
+            r->items[i].rows * r->items[i].columns > 1 && r->items[i].shape.n_dims <= 2 &&
+            is_whole(&r->items[i]) && !states_are_totals(r, i))
+            TRY(choose_item(m, i));
+    return FAULT_NONE;
+}
+
 static enum fault put_result(struct making *m, Cohortium__Result **ret,
                              struct released_number ***ret_numbers)
 {
@@ -237,11 +316,13 @@ static enum fault put_result(struct making *m, Cohortium__Result **ret,
     cohortium__result__init(*ret);
     CX_NEW(m->cx, p.items, r->n_items + 2);
     CX_NEW(m->cx, p.numbers, r->n_items + 2);
+    TRY(prepare_mode(m));
     TRY(states_account(m));
     TRY(states_judge(m));
     if (r->has_accounting) {
-        TRY(put_account(&p, r->accounting.name_used, m->used, m->used_state));
-        TRY(put_account(&p, r->accounting.name_missing, m->missing, m->missing_state));
+        TRY(put_account(&p, r->accounting.name_used, m->used, m->used_keys, m->used_state));
+        TRY(put_account(&p, r->accounting.name_missing, m->missing,
+                        r->accounting.missing_keys, m->missing_state));
     }
     for (size_t i = 0; i < r->n_items; i++)
         if (is_released(m, &r->items[i]))

@@ -48,6 +48,8 @@ static void account_one(struct making *m, const struct accounting *a, size_t i)
         few_missing = true;
     m->used[i] = (double)a->used[i];
     m->missing[i] = (double)a->missing[i];
+    if (a->used_keys != NULL)
+        m->used_keys[i] = a->used_keys[i];
     m->blur_n[i] = states_patients(m->session, a->used_patients[i]);
     if (m->session->testing)
         few_used = few_missing = false;
@@ -65,6 +67,8 @@ static void account_one(struct making *m, const struct accounting *a, size_t i)
         m->used_state[i] = CELL_WITHHELD;
     } else if (few_missing) {
         m->used[i] = (double)a->all[i];
+        if (a->all_keys != NULL)
+            m->used_keys[i] = a->all_keys[i];
         m->blur_n[i] = states_patients(m->session, a->all_patients[i]);
         m->before_exclusions = true;
     }
@@ -110,6 +114,8 @@ enum fault states_account(struct making *m)
     CX_NEW(m->cx, m->used, a->n);
     CX_NEW(m->cx, m->missing, a->n);
     CX_NEW(m->cx, m->blur_n, a->n);
+    if (a->used_keys != NULL)
+        CX_NEW(m->cx, m->used_keys, a->n);
     for (size_t i = 0; i < a->n; i++)
         account_one(m, a, i);
     return account_groups(m, a);
@@ -339,7 +345,7 @@ static enum fault take_part(struct making *m, const struct part *p)
     return FAULT_NONE;
 }
 
-static bool are_totals(const struct result *r, size_t at)
+bool states_are_totals(const struct result *r, size_t at)
 {
     for (size_t i = 0; i < r->n_items; i++)
         if (r->items[i].totals_at == at && at > 0)
@@ -356,7 +362,7 @@ static enum fault judge_items(struct making *m)
     for (size_t i = 0; i < r->n_items; i++) {
         struct part p = {.item = i, .totals = r->items[i].totals_at};
 
-        if (r->items[i].kind == COHORTIUM__ITEM_KIND__WORDS || are_totals(r, i))
+        if (r->items[i].kind == COHORTIUM__ITEM_KIND__WORDS || states_are_totals(r, i))
             continue; /* totals are judged with their cells */
         p.place = place_of(m, p.item);
         p.totals_place = place_of(m, p.totals);

@@ -360,6 +360,12 @@ static enum fault check_noise(struct cx *cx, const struct policy *p)
 {
     double d = p->number[POLICY_PERTURBATION_D], v = p->number[POLICY_PERTURBATION_V];
 
+    if (p->number[POLICY_PERTURBATION_JS] >= p->number[POLICY_MINIMUM_FREQUENCY_THRESHOLD])
+        return cx_fail(cx, FAULT_INVALID,
+                       "policy: perturbation_js is %g and minimum_frequency_threshold %g; "
+                       "expected one that is below the threshold",
+                       p->number[POLICY_PERTURBATION_JS],
+                       p->number[POLICY_MINIMUM_FREQUENCY_THRESHOLD]);
     if (p->number[POLICY_ROUNDING_MODE] != ROUND_CELL_KEY ||
         (d >= 1 && v > 0 && v <= d * d))
         return FAULT_NONE;

@@ -103,6 +103,8 @@ enum fault session_start(struct cx *cx, struct vault *v, struct session *s,
         ids[i] = s->ids[i].p;
         TRY(check_accept(cx, v, s, packed[i], i, &keys[i]));
     }
+    if (policy_uses_keys(&s->policy))
+        TRY(dataset_make_keys(cx, s->o.dataset, keys_seed(v->patient)));
     struct mask_setup setup = {
         .n = n, .self = s->self, .ids = ids, .ephemeral = keys, .own_secret = s->secret};
     session_id(packed, n, setup.session);
@@ -489,6 +491,8 @@ static enum fault sum_measure(struct session *s, struct tally **ret)
 
     if (!(s->state->reuse && s->measure != NULL && s->sums.tally != NULL)) {
         TRY(a->ask(s->cx, &s->o.asked, s->state, &s->measure));
+        if (policy_uses_keys(&s->policy))
+            TRY(measure_key_cells(s->measure));
         TRY(gate_rounds_ask(s->cx, s->rounds, s->measure, &why));
         if (s->objection == NULL && !s->refused)
             s->objection = why;

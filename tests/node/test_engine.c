@@ -648,6 +648,72 @@ static void test_engine__regions_are_patient_sets(void **state)
     }
 }
 
+static uint64_t plain_key(struct cx *cx, const struct measure *m, const struct block *b,
+                          const struct fixture_rows *f, const struct dataset *d,
+                          size_t cell)
+{
+    double *out = cx_array(cx, m->n_nodes, sizeof *out);
+    size_t last = SIZE_MAX;
+    uint64_t sum = 0;
+
+    assert_non_null(out);
+    for (size_t i = 0; i < f->rows; i++) {
+        double values[F_ALL] = {0};
+        bool valid[F_ALL] = {false};
+
+        for (size_t v = 1; v < F_ALL; v++) {
+            valid[v] = f->valid[v][i];
+            values[v] = f->values[v][i];
+        }
+        measure_eval_all(m, values, valid, out);
+        if (out[b->where] == 0 || plain_cell(b, out) != cell)
+            continue;
+        sum += f->ordinal[i] != last ? d->cell_keys[f->ordinal[i]] : 0;
+        last = f->ordinal[i];
+    }
+    return sum;
+}
+
+/* R18: a cell's key is the sum of its patients' numbers, each once, whatever else it
+ * counts; another patient key gives other numbers. */
+static void test_engine__keys_are_of_patients(void **state)
+{
+    static const double per_patient[] = {1, 3};
+    static const uint8_t key[32] = {1}, other[32] = {2};
+
+    (void)state;
+    for (size_t p = 0; p < COUNT(per_patient); p++) {
+        struct cx *cx = cx_new(1 << 28, CX_NO_DEADLINE);
+        struct fixture_rows f = fixture_make(cx, 3001, per_patient[p], 9);
+        struct dataset *d = fixture_dataset(cx, &f), *twin = fixture_dataset(cx, &f);
+        struct measure *m = many_shapes(cx, 40);
+        size_t counts = m->n_counts;
+        struct site_sums sums, plain;
+        uint64_t everybody = 0;
+
+        CHECK_OK_("without", cx, engine_run(cx, d, m, &plain));
+        CHECK_OK_("ask", cx, measure_key_cells(m));
+        CHECK_EQ_("no keys yet", engine_run(cx, d, m, &sums), FAULT_INTERNAL);
+        CHECK_OK_("make", cx, dataset_make_keys(cx, d, key));
+        CHECK_OK_("again", cx, dataset_make_keys(cx, d, key));
+        CHECK_OK_("twin", cx, dataset_make_keys(cx, twin, other));
+        CHECK_OK_("run", cx, engine_run(cx, d, m, &sums));
+        CHECK_("what is counted stays",
+               memcmp(sums.tally->counts, plain.tally->counts, counts * 8) == 0);
+        for (size_t i = 0; i < f.patients; i++)
+            everybody += d->cell_keys[i];
+        CHECK_("everybody", pooled_key(m, sums.tally, 0, 0) == everybody);
+        for (size_t cell = 0; cell < m->blocks[1].n_cells; cell++)
+            CHECK_("a cell", pooled_key(m, sums.tally, 1, cell) ==
+                                 plain_key(cx, m, &m->blocks[1], &f, d, cell));
+        CHECK_("another key", twin->cell_keys[0] != d->cell_keys[0]);
+        CHECK_("patients differ", d->cell_keys[1] != d->cell_keys[0]);
+        dataset_release(&d);
+        dataset_release(&twin);
+        cx_free(&cx);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -659,6 +725,7 @@ int main(void)
         cmocka_unit_test(test_engine__a_term_beyond_its_bound_is_a_fault),
         cmocka_unit_test(test_engine__a_deadline_stops_the_scan),
         cmocka_unit_test(test_engine__regions_are_patient_sets),
+        cmocka_unit_test(test_engine__keys_are_of_patients),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,9 @@
+/* gate_controlled.h - controlled rounding of tables. */
+#pragma once
+
+#include "protocol/base/bytes.h"
+
+/* values: rows by columns of whole numbers. *ret: rows + 1 by columns + 1, totals last:
+ * multiples of the base (at least 2), each less than the base off, that add up. */
+CHECKED enum fault controlled_round(struct cx *cx, size_t rows, size_t columns,
+                                    const double *values, uint64_t base, double **ret);

@@ -6,6 +6,7 @@
  * Signed again by all who may, it is another paper of theirs: taken or refused, and over no
  * bound.
  */
+#include "protocol/revocation.h"
 #include "tests/check.h"
 #include "tests/protocol/bend.h"
 #include "tests/protocol/consortium.h"
@@ -52,6 +53,13 @@ static enum fault verify_request(struct cx *cx, struct bytes packed)
     struct request request;
 
     return request_verify(cx, c.manifest, packed, c.id[1], c.now, &request);
+}
+
+static enum fault verify_revocation(struct cx *cx, struct bytes packed)
+{
+    struct revocation revocation;
+
+    return revocation_verify(cx, c.manifest, packed, c.now, &revocation);
 }
 
 /* ---- bending ---- */
@@ -211,6 +219,32 @@ static void test_bent__request(void **state)
     play(&p);
 }
 
+/* By an officer of another member than it names: never believed. */
+static void test_bent__revocation(void **state)
+{
+    Cohortium__Revocation r = COHORTIUM__REVOCATION__INIT;
+    struct paper p = {.name = "revocation",
+                      .d = &cohortium__revocation__descriptor,
+                      .kind = ENVELOPE_REVOCATION,
+                      .few = &c.officer[1],
+                      .all = c.officer,
+                      .n_all = 1,
+                      .verify = verify_revocation};
+    (void)state;
+
+    r.consortium = PB_DATA(bytes_of(c.manifest->consortium, DIGEST_BYTES));
+    r.what = (char *)"permit";
+    r.target = PB_DATA(bytes_of(c.codebook, DIGEST_BYTES));
+    r.id = PB_DATA(bytes_of(c.permit_id, ID_BYTES));
+    r.member = PB_DATA(bytes_of(c.id[0], DIGEST_BYTES));
+    r.title = (char *)"study one";
+    r.reason = (char *)"a test";
+    r.issued_at = (uint64_t)c.now - 1000;
+    r.until = (uint64_t)c.now + 3600 * 1000;
+    p.packed = consortium_seal(all_cx, ENVELOPE_REVOCATION, &r.base, c.officer, 1);
+    play(&p);
+}
+
 /* ---- an old manifest, a forked one, one signed by too few ---- */
 
 static void test_bent__manifests_of_the_past(void **state)
@@ -267,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_bent__credential),
         cmocka_unit_test(test_bent__permit),
         cmocka_unit_test(test_bent__request),
+        cmocka_unit_test(test_bent__revocation),
         cmocka_unit_test(test_bent__manifests_of_the_past),
     };
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "node/ipc.h"
+#include "protocol/carrier_ws.h"
 #include "protocol/merkle.h"
 #include "protocol/receipt.h"
 #include "tests/fuzz/fuzz.h"
@@ -132,6 +133,37 @@ static void ipc(struct cx *cx, enum ipc_side sender, struct bytes in)
     (void)close(pair[1]);
 }
 
+/* An answer is short and ends a line; what is taken lies within what came. */
+static void ws_asked(struct bytes in)
+{
+    char answer[WS_ANSWER_MAX];
+    size_t n = 0, n_answer = 0;
+    enum ws_request r = ws_request(in.p, in.n, &n, answer, &n_answer);
+
+    FUZZ_CHECK(n_answer < sizeof answer && n <= in.n);
+    FUZZ_CHECK(r != WS_REQUEST_GOOD || (n > 0 && n <= WS_REQUEST_MAX && n_answer > 0));
+    FUZZ_CHECK(r != WS_REQUEST_PART || (n_answer == 0 && in.n <= WS_REQUEST_MAX));
+}
+
+static void ws_framed(struct cx *cx, struct bytes in)
+{
+    struct ws ws = {.open = true};
+    uint8_t lead[WS_LEAD_MAX], *p = cx_memdup(cx, in.p, in.n);
+    const char *why = NULL;
+    size_t n = 0, piece = 1;
+
+    for (size_t at = 0; p != NULL && at < in.n; at += piece, piece = piece % 7 + 1) {
+        size_t k = in.n - at < piece ? in.n - at : piece;
+
+        if (!ws_take(&ws, p + at, k, &n, &why)) {
+            FUZZ_CHECK(why != NULL);
+            return;
+        }
+        FUZZ_CHECK(n <= k && ws.n_control <= WS_CONTROL_MAX && ws.left <= WS_FRAME_MAX);
+        FUZZ_CHECK(ws_lead(&ws, lead, n) <= sizeof lead);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     size_t choice = n > 0 ? data[0] : 0;
@@ -150,6 +182,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         receipt(cx, in);
     else if (choice == 68)
         offer(cx, in);
+    else if (choice == 69)
+        ws_asked(in);
+    else if (choice == 70)
+        ws_framed(cx, in);
     else if (choice == 66 || choice == 67)
         ipc(cx, choice == 66 ? IPC_NET : IPC_VAULT, in);
     return 0;

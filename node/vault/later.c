@@ -9,6 +9,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "node/vault/audit.h"
 #include "node/vault/vault.h"
 #include "protocol/base/clock.h"
 
@@ -25,7 +26,7 @@ enum {
     ATTEMPT_MS = 15 * 60 * 1000 /* net does not say how it went: it was started anew */
 };
 
-enum kept { WAITING = 0, DONE = 1, FAILED = 2 };
+enum kept { WAITING = 0, DONE = 1, FAILED = 2, DRAWN = 3 /* done, and it was fetched */ };
 
 struct row {
     struct bytes issuer, id, digest, packed, trouble, receipt;
@@ -132,7 +133,7 @@ static const char *trouble_words(struct cx *cx, struct bytes packed)
 static enum fault put_card(struct cx *cx, const struct row *row,
                            Cohortium__LaterReply *reply)
 {
-    static const char *const states[] = {"waiting", "done", "failed"};
+    static const char *const states[] = {"waiting", "done", "failed", "done"};
     Cohortium__LaterCard *card;
     Cohortium__Request *r;
     struct envelope e;
@@ -268,6 +269,38 @@ static enum fault hurry(struct cx *cx, sqlite3 *sql, const struct row *row, int6
     return db_run(cx, sql, stmt);
 }
 
+/* Officers see who has fetched an answer that was made while nobody waited: once, when it is
+ * fetched first. */
+static enum fault note_drawn(struct cx *cx, sqlite3 *sql, const struct row *row)
+{
+    Cohortium__LogRecord record = COHORTIUM__LOG_RECORD__INIT;
+    AUTO_STMT sqlite3_stmt *mark = NULL;
+    Cohortium__Request *r;
+    struct envelope e;
+    char kept[32];
+    uint64_t index;
+
+    if (row->state != DONE)
+        return FAULT_NONE;
+    TRY(envelope_open(cx, ENVELOPE_REQUEST, row->packed, &e));
+    TRY(pb_unpack(cx, &cohortium__request__descriptor, e.body,
+                  envelope_bound(ENVELOPE_REQUEST), &r));
+    TRY(db_prepare(cx, sql, &mark, "UPDATE later SET state=? WHERE issuer=? AND request=?",
+                   "ibb", (int64_t)DRAWN, row->issuer, row->id));
+    TRY(db_run(cx, sql, mark));
+    record.kind = (char *)"collect";
+    record.decision = (char *)"done";
+    record.subject = PB_DATA(row->digest);
+    record.who = PB_DATA(row->issuer);
+    record.permit = r->permit;
+    const char *details = cx_printf(
+        cx, "the answer of %s %s, left for later %s, was fetched by collect %.12s",
+        r->question->analysis, r->question->dataset,
+        clock_format(row->kept_at, kept, sizeof kept), bytes_hex(cx, row->id.p, row->id.n));
+    return details == NULL ? FAULT_MEMORY
+                           : audit_append(cx, sql, &record, details, &index);
+}
+
 static enum fault take(struct cx *cx, sqlite3 *sql, void *user)
 {
     struct drawer *d = user;
@@ -279,6 +312,7 @@ static enum fault take(struct cx *cx, sqlite3 *sql, void *user)
         return FAULT_NONE;
     TRY(fault);
     TRY(hurry(cx, sql, &row, d->now));
+    TRY(note_drawn(cx, sql, &row));
     d->reply->request = PB_DATA(row.packed);
     d->reply->receipt = PB_DATA(row.receipt);
     d->reply->trouble = PB_DATA(row.trouble);

@@ -371,6 +371,11 @@ def second_researcher(lab):
     shutil.copy(out, profiles / "bob" / "credential")
 
 
+def fetched(lab):
+    """How often home's log says that an answer left for later was fetched."""
+    return lab.noded(0, "audit", "show", "--last", "1000", "--kind", "collect").out.count("fetched")
+
+
 def test_later():
     with Lab() as lab:
         second_researcher(lab)
@@ -419,8 +424,15 @@ def test_later():
         check("one that can be answered is answered at once",
               wait_for(lambda: pending(lab)[i]["state"] == "done", 20), pending(lab))
         shutil.rmtree(lab.home / "config/cohortium/profiles/lab-test/pending")
+        drawn = fetched(lab)
         a = lab.ask("collect", i[:10])
         check("it is collected by the beginning of its id, from home alone", a.status == 0, a.err)
+        check("home's officers see that, and by whom", fetched(lab) == drawn + 1 and all(
+            words in " ".join(lab.noded(0, "audit", "report").out.split()) for words in
+            ("who lab_researcher of hospital_a", f"was fetched by collect {i[:12]}")),
+              lab.noded(0, "audit", "report").out[-1500:])
+        at_others = [lab.noded(n, "audit", "show", "--kind", "collect").out for n in (1, 2)]
+        check("only there", not any("fetched" in text for text in at_others), at_others)
 
         # One that cannot be answered says so when it is collected.
         a = lab.ask("count", "lung", "--where", "age >= 63", "--later", "--by-site")

@@ -268,12 +268,20 @@ static void test_later__tried_and_tried_again(void **state)
     CHECK_EQ_("what no link mends waits", next(true)->request.len, 0);
     tried(r, "end", NULL, false);
     CHECK_EQ_("done", next(true)->n_cards, 0);
+    uint64_t log = vaults_count(&t, HOME, TABLE_LOG);
     reply = take(r);
+    CHECK_EQ_("who fetched it is logged", vaults_count(&t, HOME, TABLE_LOG), log + 1);
+    const struct audit_entry *entry = vaults_newest(&t, t.cx, HOME, "collect");
+    CHECK_("by name and words",
+           entry != NULL &&
+               bytes_equal(PB_BYTES(entry->record->who), PB_BYTES(r->stamp->issuer)) &&
+               strstr(entry->details, "was fetched by collect") != NULL);
     assert_string_equal(reply->cards[0]->state, "done");
     CHECK_("with its receipt",
            bytes_equal(PB_BYTES(reply->receipt), bytes_of("receipt", 7)));
     tried(r, "end", "late news", false);
     assert_string_equal(take(r)->cards[0]->state, "done");
+    CHECK_EQ_("once", vaults_count(&t, HOME, TABLE_LOG), log + 1);
 }
 
 static void test_later__survives_a_restart(void **state)

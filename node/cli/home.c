@@ -292,8 +292,9 @@ enum fault home_open(struct cli *cli, const struct args *args, struct home *ret)
 
     *home = (struct home){.cx = cli->cx, .cli = cli};
     home->progress = args_has(args, "--progress") || isatty(STDERR_FILENO);
-    double wait; /* of `collect` the word has no value */
-    TRY(args_number(home->cx, args, "--wait", 0.1, HOME_WAIT_MAX_S, 0, &wait));
+    double wait = 0; /* of `sites`: for members; of questions and `collect` it is another word */
+    if (args->command->run == run_sites)
+        TRY(args_number(home->cx, args, "--wait", 0.1, HOME_WAIT_MAX_S, 0, &wait));
     home->wait_ms = (uint32_t)(wait * 1000);
     TRY(profile_open(home->cx, args_get(args, "--profile"), &home->profile));
     const char *path = cx_printf(home->cx, "%s/credential", home->profile.folder);

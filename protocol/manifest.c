@@ -112,6 +112,13 @@ static bool keys_repeat(const uint8_t **keys, size_t n)
     return false;
 }
 
+static bool is_among(const uint8_t **sorted, size_t n, ProtobufCBinaryData key)
+{
+    const uint8_t *p = key.data;
+
+    return bsearch(&p, sorted, n, sizeof *sorted, compare_keys) != NULL;
+}
+
 static enum fault check_dates(struct cx *cx, const Cohortium__Manifest *b)
 {
     if (b->issued_at == 0 || b->valid_until > INT64_MAX / 2 ||
@@ -237,6 +244,34 @@ static enum fault check_member(struct cx *cx, const Cohortium__Member *m, size_t
     return check_officers(cx, m);
 }
 
+/* A node holds its key online: with it as officer's or governor's, whoever has the node
+ * signs its policy, its permits or the manifest, and no person does. */
+static enum fault check_roles(struct cx *cx, const Cohortium__Manifest *b)
+{
+    const Cohortium__Governance *g = b->governance;
+    const uint8_t **nodes;
+
+    CX_NEW(cx, nodes, b->n_members);
+    for (size_t i = 0; i < b->n_members; i++)
+        nodes[i] = b->members[i]->signing_key.data;
+    if (b->n_members > 1)
+        qsort(nodes, b->n_members, sizeof *nodes, compare_keys);
+    for (size_t i = 0; i < b->n_members; i++)
+        for (size_t j = 0; j < b->members[i]->n_officers; j++)
+            if (is_among(nodes, b->n_members, b->members[i]->officers[j]->key))
+                return cx_fail(cx, FAULT_FORMAT,
+                               "member %s lists the key of a node as its officer's: each "
+                               "officer needs a key of their own",
+                               b->members[i]->name);
+    for (size_t i = 0; i < g->n_keys; i++)
+        if (is_among(nodes, b->n_members, g->keys[i]))
+            return cx_fail(cx, FAULT_FORMAT,
+                           "governance key %zu is the key of a node: governors need keys "
+                           "of their own, kept offline",
+                           i + 1);
+    return FAULT_NONE;
+}
+
 /* What no two members may share. */
 static enum fault check_unique(struct cx *cx, const Cohortium__Manifest *b)
 {
@@ -267,7 +302,7 @@ static enum fault check_unique(struct cx *cx, const Cohortium__Manifest *b)
             keys[k++] = b->members[i]->officers[j]->key.data;
     if (keys_repeat(keys, n_officers))
         return cx_fail(cx, FAULT_FORMAT, "two members list the same officer's key");
-    return FAULT_NONE;
+    return check_roles(cx, b);
 }
 
 static enum fault check_members(struct cx *cx, const Cohortium__Manifest *b)
@@ -391,7 +426,8 @@ bool manifest_is_lab(const struct manifest *m)
 
 bool member_same(const Cohortium__Member *a, const Cohortium__Member *b)
 {
-    return a != NULL && b != NULL && memcmp(a->node_id.data, b->node_id.data, DIGEST_BYTES) == 0;
+    return a != NULL && b != NULL &&
+           memcmp(a->node_id.data, b->node_id.data, DIGEST_BYTES) == 0;
 }
 
 const char *manifest_fingerprint(struct cx *cx, const uint8_t digest[32])

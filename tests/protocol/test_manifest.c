@@ -361,8 +361,22 @@ static void test_manifest__production_is_stricter(void **state)
     b->governance->threshold = 1;
     CHECK_EQ_("a minority governs", manifest_check_body(cx, b), FAULT_FORMAT);
     b->governance->threshold = 2;
-    b->members[1]->officers[0]->key = b->members[0]->officers[0]->key;
+    ProtobufCBinaryData first = b->members[0]->officers[0]->key;
+    ProtobufCBinaryData kept = b->members[1]->officers[0]->key;
+    b->members[1]->officers[0]->key = first;
     CHECK_EQ_("one officer, two institutions", manifest_check_body(cx, b), FAULT_FORMAT);
+    b->members[1]->officers[0]->key = kept;
+    CHECK_OK_("keys of their own", cx, manifest_check_body(cx, b));
+    b->members[0]->officers[0]->key = b->members[1]->signing_key;
+    CHECK_EQ_("a node as officer", manifest_check_body(cx, b), FAULT_FORMAT);
+    assert_non_null(strstr(cx_message(cx), "key of a node as its officer's"));
+    b->members[0]->officers[0]->key = first;
+    kept = b->governance->keys[0];
+    b->governance->keys[0] = b->members[2]->signing_key;
+    CHECK_EQ_("a node as governor", manifest_check_body(cx, b), FAULT_FORMAT);
+    assert_non_null(strstr(cx_message(cx), "governance key 1 is the key of a node"));
+    b->governance->keys[0] = kept;
+    CHECK_OK_("governors of their own", cx, manifest_check_body(cx, b));
 }
 
 static void test_manifest__ends(void **state)

@@ -23,7 +23,8 @@ enum {
     DOWN_LAST_MS = 60 * 1000,
     REFUSED_FIRST_MS = 15 * 1000, /* each try is a line in the sites' logs */
     REFUSED_LAST_MS = 3600 * 1000,
-    ATTEMPT_MS = 15 * 60 * 1000 /* net does not say how it went: it was started anew */
+    ATTEMPT_MS = 15 * 60 * 1000,     /* net does not say how it went: it was started anew */
+    PUT_OFF_MAX_MS = REFUSED_LAST_MS /* the longest of them */
 };
 
 enum kept { WAITING = 0, DONE = 1, FAILED = 2, DRAWN = 3 /* done, and it was fetched */ };
@@ -347,6 +348,17 @@ static enum fault due_now(struct cx *cx, sqlite3 *sql)
     return db_run(cx, sql, stmt);
 }
 
+/* No try is put off for longer than that: where one is, the clock stood ahead and was put
+ * back, and the question would wait for as long as the clock was wrong. */
+static enum fault clock_put_back(struct cx *cx, sqlite3 *sql, int64_t now)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+
+    TRY(db_prepare(cx, sql, &stmt, "UPDATE later SET try_at=? WHERE state=0 AND try_at>?",
+                   "ii", now + DOWN_FIRST_MS, now + PUT_OFF_MAX_MS));
+    return db_run(cx, sql, stmt);
+}
+
 /* The one that is due first; a card alone when none is due, nothing when none waits. */
 static enum fault give_next(struct cx *cx, sqlite3 *sql, void *user)
 {
@@ -356,6 +368,7 @@ static enum fault give_next(struct cx *cx, sqlite3 *sql, void *user)
     bool found = false;
 
     TRY(purge(cx, sql, d->now));
+    TRY(clock_put_back(cx, sql, d->now));
     if (d->store->soon)
         TRY(due_now(cx, sql));
     const char *text =

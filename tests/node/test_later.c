@@ -3,6 +3,7 @@
  * may be, how long they stay, and when they are tried.
  */
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/node/session_case.h"
 
@@ -284,6 +285,44 @@ static void test_later__tried_and_tried_again(void **state)
     CHECK_EQ_("once", vaults_count(&t, HOME, TABLE_LOG), log + 1);
 }
 
+static enum fault stood_ahead(struct cx *own, sqlite3 *sql, void *user)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+
+    TRY(db_prepare(own, sql, &stmt, "UPDATE later SET try_at = try_at + ?", "i",
+                   *(const int64_t *)user));
+    return db_run(own, sql, stmt);
+}
+
+/* What was put off while the clock stood ahead waits no longer than it would have. */
+static void test_later__clock_put_back(void **state)
+{
+    static const struct {
+        const char *what;
+        int64_t ahead;
+        bool waits; /* long: it is within what a try may be put off */
+    } rows[] = {
+        {"a quarter of an hour is a proper time to wait", 900 * 1000, true},
+        {"an hour and more is not", 3600 * 1000, false},
+        {"nor is a day", 24 * 3600 * 1000, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        Cohortium__Request *r = question();
+        int64_t ahead = rows[i].ahead;
+
+        (void)keep(r, t.researcher, FAULT_NONE);
+        CHECK_(rows[i].what, next(false)->request.len > 0);
+        tried(r, "again", "no permit yet", false);
+        CHECK_OK_(rows[i].what, cx, db_write(cx, t.site[HOME].v.db, stood_ahead, &ahead));
+        CHECK_EQ_(rows[i].what, next(false)->request.len, 0); /* soon, not at once */
+        (void)usleep(2100 * 1000);
+        CHECK_EQ_(rows[i].what, next(false)->request.len == 0, rows[i].waits);
+        tried(r, "end", NULL, false);
+    }
+}
+
 static void test_later__survives_a_restart(void **state)
 {
     Cohortium__Request *r = question();
@@ -320,6 +359,7 @@ int main(void)
         UNDER(testing, test_later__by_whom),
         UNDER(testing, test_later__bounded),
         UNDER(testing, test_later__tried_and_tried_again),
+        UNDER(testing, test_later__clock_put_back),
         UNDER(testing, test_later__survives_a_restart),
         UNDER(testing, test_later__what_net_may_not_say),
     };

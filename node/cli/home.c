@@ -163,6 +163,9 @@ static void tell_id(void *user)
     progress_tell_id(user);
 }
 
+static const char what_to_do[] =
+    "; ask again once home is back (`cohortium doctor` says what is in the way)";
+
 static enum fault call_failed(struct home *home, struct cx *cx, const struct waiting *w)
 {
     Cohortium__Trouble *t = NULL;
@@ -184,9 +187,11 @@ static enum fault call_failed(struct home *home, struct cx *cx, const struct wai
                        "no answer in time; `cohortium sites` tells which site is slow, "
                        "--deadline waits longer");
     if (w->fault == FAULT_UNAVAILABLE)
-        return cx_fail(cx, w->fault, "the link to the home node was cut%s%s",
+        return cx_fail(cx, w->fault, "the link to the home node was cut%s%s%s",
                        home->why_down != NULL ? ": " : "",
-                       home->why_down != NULL ? home->why_down : "");
+                       home->why_down != NULL ? home->why_down : "",
+                       /* a question that was sent is collected: who sent it says so */
+                       home->asked_id != NULL ? "" : what_to_do);
     return cx_fail(cx, w->fault, "the home node says: %s", fault_name(w->fault));
 }
 
@@ -206,7 +211,8 @@ enum fault home_call(struct home *home, struct cx *cx, enum service service,
 
     home->trouble = NULL;
     if (home->link == NULL)
-        return cx_fail(cx, FAULT_UNAVAILABLE, "the link to the home node is down");
+        return cx_fail(cx, FAULT_UNAVAILABLE, "the link to the home node is down%s",
+                       what_to_do);
     TRY(link_call(cx, home->link, service, body, clock_mono_ms() + deadline_ms, call_ended,
                   show_progress, &w, &call));
     uint64_t timer =

@@ -107,11 +107,18 @@ enum fault pending_keep(struct cx *cx, const struct profile *p, const uint8_t id
         return FAULT_MEMORY;
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     ssize_t wrote = fd < 0 ? -1 : write(fd, packed.p, packed.n);
+    int code = errno;
+
     if (fd >= 0)
         (void)close(fd);
     if (wrote == (ssize_t)packed.n)
         return FAULT_NONE;
-    return cx_fail(cx, FAULT_IO, "%s could not be written: %s", path, strerror(errno));
+    /* A short write sets no errno: the disk had room for that much. */
+    enum fault fault = cx_fail(cx, FAULT_IO, "%s could not be written: %s", path,
+                               strerror(wrote < 0 ? code : ENOSPC));
+    if (fd >= 0)
+        (void)unlink(path); /* half of it is nothing that could be sent */
+    return fault;
 }
 
 void pending_drop(struct cx *cx, const struct profile *p, const char *id)

@@ -39,7 +39,8 @@ bool part_waits_again(struct part *p, enum fault fault, struct bytes body)
                    p->who->name);
     if (p->again_until == 0 || body.n > 0) /* it has lost its link, or is there */
         p->again_until = now + NET_AGAIN_MS;
-    if (now >= p->again_until)
+    /* Whoever asked still hears which site it was, before they wait no longer. */
+    if (now >= p->again_until || now >= a->deadline)
         return false;
     p->timer = hub_after(a->net->hub, NET_TICK_MS, look, p);
     return p->timer != 0;

@@ -241,9 +241,12 @@ static enum fault judge_known(struct cx *cx, sqlite3 *sql, struct round_done *d,
     if (s->ours)
         return FAULT_NONE;
     d->stranger = s;
+    /* One signed note has many forms, by lines of others: a peer cannot fill the table. */
     TRY(db_prepare(cx, sql, &stmt,
-                   "INSERT OR REPLACE INTO own_note(note, peer) VALUES(?,?)", "tb",
-                   s->known, PB_BYTES(s->who->node_id)));
+                   "INSERT OR IGNORE INTO own_note(note, peer) SELECT ?1, ?2 WHERE"
+                   " (SELECT count(*) FROM own_note WHERE peer=?2) < ?3",
+                   "tbi", s->known, PB_BYTES(s->who->node_id),
+                   (int64_t)CONTRADICTIONS_KEPT));
     return db_run(cx, sql, stmt);
 }
 

@@ -422,6 +422,44 @@ static void test_witness__a_false_cosignature_is_nothing(void **state)
     assert_string_equal(vault(0)->log_trouble, "");
 }
 
+static enum fault count_notes(struct cx *x, sqlite3 *sql, void *user)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+    bool row = false;
+
+    TRY(db_prepare(x, sql, &stmt, "SELECT count(*) FROM own_note", ""));
+    TRY(db_step(x, sql, stmt, &row));
+    *(int64_t *)user = sqlite3_column_int64(stmt, 0);
+    return FAULT_NONE;
+}
+
+/* One note of ours that we do not continue, again and again under other lines: it is held
+ * against us, and does not grow. */
+static void test_witness__a_note_in_many_forms_is_kept_in_few(void **state)
+{
+    Cohortium__AddCheckpointReply reply = COHORTIUM__ADD_CHECKPOINT_REPLY__INIT;
+    Cohortium__PeerAnswer answer = COHORTIUM__PEER_ANSWER__INIT, *list = &answer;
+    const uint8_t root[DIGEST_BYTES] = {7};
+    const char *ours, *note = plan(0)->turns[0]->call->checkpoint;
+    int64_t n = 0;
+
+    (void)state;
+    answer.node_id = vault(2)->self->node_id;
+    answer.reply = &reply;
+    CHECK_OK_("sign", cx,
+              checkpoint_sign(cx, vault(0)->origin, 5000, root, vault(0)->signing, &ours));
+    reply.known_size = 5000;
+    for (int i = 0; i < 3 * CONTRADICTIONS_KEPT; i++) {
+        reply.known =
+            (char *)(uintptr_t)cx_printf(cx, "%s\xe2\x80\x94 x%d AAAA\n", ours, i);
+        assert_non_null(reply.known);
+        (void)tell(0, note, &list, 1);
+    }
+    assert_string_not_equal(vault(0)->log_trouble, "");
+    CHECK_OK_("count", cx, db_read(cx, vault(0)->db, count_notes, &n));
+    assert_in_range(n, 1, CONTRADICTIONS_KEPT);
+}
+
 /* ---- proofs ---- */
 
 static enum fault prove(size_t site, uint64_t index, const uint8_t *hash,
@@ -731,6 +769,7 @@ int main(void)
         EACH(test_witness__only_members_and_whole_calls),
         EACH(test_witness__contradictions_are_bounded),
         EACH(test_witness__a_false_cosignature_is_nothing),
+        EACH(test_witness__a_note_in_many_forms_is_kept_in_few),
         EACH(test_witness__proofs_are_under_what_others_cosigned),
         EACH(test_witness__a_changed_log_is_shown_to_peers),
         EACH(test_witness__a_broken_tree_is_found_by_a_round),

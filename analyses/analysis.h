@@ -75,6 +75,10 @@ struct analysis {
     uint32_t version;
     const char *title;         /* for lists: "linear regression" */
     const char *rules;         /* "R1 R6 R7 R9 R22" */
+    /* The same question under noise: other sums, whose every term has a public bound, in a
+     * fixed number of rounds. Its check comes after this one's: what cannot be noised, and
+     * plan->rounds_max. NULL: has no such form. */
+    const struct analysis *noised;
     enum fault (*check)(struct cx *cx, struct asked *asked, struct complaints *c,
                         struct plan *plan);
     enum fault (*begin)(struct cx *cx, const struct asked *asked, struct state **ret);

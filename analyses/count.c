@@ -121,6 +121,7 @@ const struct analysis analysis_count_patients = {
     .version = 1,
     .title = "patients in a cohort",
     .rules = "R1 R2 R17",
+    .noised = &analysis_noised_count,
     .check = count_check,
     .begin = count_begin,
     .ask = count_ask,

@@ -381,6 +381,7 @@ const struct analysis analysis_describe = {
     .version = 1,
     .title = "mean, spread and counts of variables, by group",
     .rules = "R1 R3 R4 R6 R22 R24 R25",
+    .noised = &analysis_noised_describe,
     .check = describe_check,
     .begin = describe_begin,
     .ask = describe_ask,

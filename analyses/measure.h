@@ -95,6 +95,11 @@ struct block {
     double *totals;
     double total_rows;
     int quanta_log2;
+    /* Under noise: nothing is spent on how many patients it holds. */
+    bool uncounted;
+    /* filled by the gate under noise (NULL: there is none): variances of what was added in
+     * all, of a cell's patients and of each number */
+    double *noise;               /* 1 + n_numbers */
     /* filled by measure_close: */
     size_t n_cells, n_numbers;   /* numbers a cell */
     int *scales;                 /* n_numbers */
@@ -113,6 +118,7 @@ struct measure {
     bool keyed;                  /* measure_key_cells: a third count a cell, after all others */
     size_t first_key;
     enum fault fault;            /* first failure of a builder call; measure_close returns it */
+    unsigned rows_max;           /* of each patient's rows the first so many; 0: all */
     bool guard_domain;           /* m_value: log and sqrt clamp what they do not take ... */
     ref domain;                  /* ... and here gathers the condition that nothing was clamped */
     double *narrow_lower, *narrow_upper; /* by variable; NULL: the codebook's bounds */

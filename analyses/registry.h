@@ -9,3 +9,7 @@ extern const struct analysis analysis_table;
 extern const struct analysis analysis_describe;
 extern const struct analysis analysis_lm;
 extern const struct analysis analysis_glm;
+/* The same under noise; each named by the one above. */
+extern const struct analysis analysis_noised_count;
+extern const struct analysis analysis_noised_table;
+extern const struct analysis analysis_noised_describe;

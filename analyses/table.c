@@ -333,6 +333,7 @@ const struct analysis analysis_table = {
     .version = 1,
     .title = "table of one to four variables",
     .rules = "R1 R3 R13 R17 R25",
+    .noised = &analysis_noised_table,
     .check = table_check,
     .begin = table_begin,
     .ask = table_ask,

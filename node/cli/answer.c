@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "analyses/noised.h"
+
 const char *member_name(struct cx *cx, const struct manifest *manifest,
                         struct bytes node_id)
 {
@@ -39,6 +41,7 @@ static enum fault show_release(struct cx *cx, const struct codebook *cb,
                        c.n > 0 ? c.list[0]->text : "no reason");
     CX_NEW(cx, report, 1);
     report->cx = cx;
+    analysis = analysis_of_release(analysis, release);
     TRY(analysis->show(cx, &asked, release, report));
     ret->report = report;
     ret->notes = release->result->notes;

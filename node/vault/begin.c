@@ -176,6 +176,10 @@ static enum fault reopen(struct cx *cx, struct vault *v, struct session *s,
         s->o.asked.testing = s->policy.testing;
         TRY(gate_preflight(s->cx, &s->policy, &s->o.asked, &s->o.plan, s->o.analysis, &c));
     }
+    s->o.noise = gate_noise_limits(&s->policy);
+    if (c.n == 0)
+        TRY(gate_noise_preflight(s->cx, &s->policy, &s->o.asked, &s->o.plan, s->o.analysis,
+                                 &c, &s->o.analysis));
     if (c.n == 0 && s->policy.testing != s->o.policy->numbers.testing)
         complain(&c, "mixed_policies",
                  "some sites answer exactly for testing and %s does not; use one class",
@@ -324,6 +328,8 @@ static enum fault check_budget(struct cx *cx, struct vault *v, const struct sess
 {
     enum fault fault = charge_look(cx, v, &s->o, s->question);
 
+    if (fault == FAULT_NONE)
+        fault = charge_look_noise(cx, v, &s->o, s->question);
     if (fault != FAULT_REFUSED)
         return fault;
     const char *why = cx_strdup(cx, cx_message(cx));

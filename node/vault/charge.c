@@ -64,6 +64,61 @@ enum fault charge_look(struct cx *cx, struct vault *v, const struct opened *o,
     return db_read(cx, v->db, look_for_room, &c);
 }
 
+/* ---- noise: what it may spend ---- */
+
+static struct zcdp_payer payer_of(const struct opened *o)
+{
+    return (struct zcdp_payer){.name_space = o->dataset->cb->body->patient_namespace,
+                               .permit = o->request.body->permit.data,
+                               .researcher = o->request.who.subject};
+}
+
+static enum fault look_for_noise(struct cx *cx, sqlite3 *sql, void *user)
+{
+    const struct charge *c = user;
+    const struct zcdp_payer payer = payer_of(c->o);
+    bool known;
+
+    TRY(c->question != NULL ? permits_charged(cx, sql, c->question, &known)
+                            : forms_find(cx, sql, c->form, &known));
+    return known ? FAULT_NONE : zcdp_room(cx, sql, &payer, &c->o->noise, c->o->noise.rho);
+}
+
+enum fault charge_look_noise(struct cx *cx, struct vault *v, const struct opened *o,
+                             const uint8_t *question)
+{
+    struct charge c = {.o = o, .question = question};
+
+    if (o->noise.rho == 0)
+        return FAULT_NONE;
+    TRY(set_form(cx, &c));
+    return db_read(cx, v->db, look_for_noise, &c);
+}
+
+struct noise_draw {
+    const struct opened *o;
+    const uint8_t *question, *draw;
+    uint32_t round;
+    uint64_t rho;
+};
+
+static enum fault write_draw(struct cx *cx, sqlite3 *sql, void *user)
+{
+    const struct noise_draw *d = user;
+    const struct zcdp_payer payer = payer_of(d->o);
+
+    return zcdp_draw(cx, sql, &payer, &d->o->noise, d->question, d->round, d->draw, d->rho);
+}
+
+enum fault charge_noise(struct cx *cx, struct vault *v, const struct opened *o,
+                        const uint8_t question[32], uint32_t round, const uint8_t draw[32],
+                        uint64_t rho)
+{
+    struct noise_draw d = {o, question, draw, round, rho};
+
+    return db_write(cx, v->db, write_draw, &d);
+}
+
 /* ---- before anything leaves ---- */
 
 enum fault charge_add(struct cx *cx, sqlite3 *sql, const struct opened *o,
@@ -75,6 +130,11 @@ enum fault charge_add(struct cx *cx, sqlite3 *sql, const struct opened *o,
     TRY(set_form(cx, &c));
     TRY(permits_charge(cx, sql, r->permit.data, o->permit.body->budget, question));
     TRY(forms_add(cx, sql, c.form));
+    if (o->noise.rho > 0) {
+        const struct zcdp_payer payer = payer_of(o);
+
+        TRY(zcdp_charge(cx, sql, &payer, &o->noise, question));
+    }
     return replay_note(cx, sql, r->stamp->issuer.data, r->stamp->request_id.data,
                        o->request.envelope.digest, r->stamp->expires_at, clock_utc_ms());
 }

@@ -81,9 +81,20 @@ static const char version_6[] =
     " seen_at INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS revocation_target ON revocation(target);";
 
+/* What noised answers have cost (zcdp_budget.c). round -1: a question's charge; others: what a
+ * round has drawn. Rows are never changed and never removed. rho: over 2^32. */
+static const char version_7[] =
+    "CREATE TABLE IF NOT EXISTS noise_spent(question BLOB NOT NULL, round INTEGER NOT NULL,"
+    " draw BLOB NOT NULL, namespace TEXT NOT NULL, permit BLOB NOT NULL,"
+    " researcher BLOB NOT NULL, rho INTEGER NOT NULL, at INTEGER NOT NULL,"
+    " PRIMARY KEY(question, round, draw)) WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS noise_spent_namespace ON noise_spent(namespace, rho);"
+    "CREATE INDEX IF NOT EXISTS noise_spent_permit ON noise_spent(permit, rho);"
+    "CREATE INDEX IF NOT EXISTS noise_spent_researcher ON noise_spent(researcher, rho);";
+
 /* upgrades[v] takes a file of version v to v + 1. */
 static const char *const upgrades[] = {version_1, version_2, version_3, version_4, version_5,
-                                       version_6};
+                                       version_6, version_7};
 
 static enum fault read_version(struct cx *cx, sqlite3 *sql, int64_t *ret)
 {

@@ -432,9 +432,30 @@ static void add_numbers(struct work *w)
     }
 }
 
+/* Of each patient the first rows_max rows count, whatever is asked of them: so no patient
+ * moves a sum by more than that many terms (zcdp.h). A patient's rows are neighbours. */
+static void cut_rows(struct work *w, uint64_t first)
+{
+    const uint32_t *ordinal = w->data->patients.ordinal;
+
+    for (size_t word = 0; word < KERNEL_WORDS; word++)
+        for (uint64_t left = w->words[word]; left != 0; left &= left - 1) {
+            size_t row = word * 64 + (size_t)__builtin_ctzll(left);
+            uint64_t at = first + row;
+
+            if (at < w->m->rows_max || ordinal[at - w->m->rows_max] != ordinal[at])
+                continue;
+            w->mask[row] = 0;
+            w->words[word] &= ~((uint64_t)1 << row % 64);
+            w->kept--;
+        }
+}
+
 enum fault work_add(struct cx *cx, struct work *w, uint64_t first, size_t rows)
 {
     w->kept = w->plan->kernel->mask(w->plan->slots[w->b->where], rows, w->mask, w->words);
+    if (w->m->rows_max > 0 && w->kept > 0 && !w->one_row_each)
+        cut_rows(w, first);
     if (w->kept == 0)
         return FAULT_NONE;
     if (w->b->n_cells == 1) {

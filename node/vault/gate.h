@@ -26,12 +26,15 @@
  *   R25  a withheld cell follows from cells and totals     -> withhold more
  *   0.1  numbers a cell of a key x rounds > patients / k    -> its sums stay zero
  *   0.5  blur of estimates, errors, means, spreads
+ *   3.5  noise_mechanism: noise in each vault's sums before masks; then R1 judges what is
+ *        noised, nothing else judges anything, and nothing is blurred
  */
 #pragma once
 
 #include "analyses/analysis.h"
 #include "node/vault/engine.h"
 #include "node/vault/policy.h"
+#include "node/vault/zcdp.h"
 #include "protocol/mask.h"
 
 struct sealed;
@@ -51,6 +54,38 @@ struct pool { /* what is known when the numbers are judged */
 CHECKED enum fault gate_preflight(struct cx *cx, const struct policy *session,
                                   const struct asked *asked, const struct plan *plan,
                                   const struct analysis *analysis, struct complaints *c);
+
+/* ---- noise, 3.5 (gate_noise.c) ---- */
+
+/* What cannot be answered under noise; *ret the form that can, plan->rounds_max its rounds.
+ * Without noise *ret is the analysis itself. After gate_preflight, and without complaints
+ * so far. */
+CHECKED enum fault gate_noise_preflight(struct cx *cx, const struct policy *session,
+                                        struct asked *asked, struct plan *plan,
+                                        const struct analysis *analysis,
+                                        struct complaints *c,
+                                        const struct analysis **ret);
+/* What a question costs and what there is; rho 0 without noise. */
+struct zcdp_limits gate_noise_limits(const struct policy *session);
+/* How much noise this measure of a question of so many rounds needs; sets rows_max and the
+ * variances of its blocks. */
+CHECKED enum fault gate_noise_plan(struct cx *cx, const struct policy *session,
+                                   size_t participants, unsigned rounds, struct measure *m,
+                                   struct zcdp_plan **ret);
+uint64_t gate_noise_rho(const struct policy *session, unsigned rounds); /* of a round */
+/*
+ * A copy of the own tally with this site's share; zeros: of a tally of zeros. The same
+ * numbers get the same noise: a question that has to run again gives nothing new away, and
+ * the same answer.
+ *
+ * secret    this vault's own, 32 bytes
+ * ret_draw  names the noise: zcdp_draw writes it before the copy leaves
+ */
+CHECKED enum fault gate_noise_add(struct cx *cx, const struct zcdp_plan *plan,
+                                  const struct measure *m, const uint8_t secret[32],
+                                  const uint8_t question[32], uint32_t round,
+                                  const struct tally *own, bool zeros,
+                                  struct tally **ret, uint8_t ret_draw[32]);
 
 /* Regions round. sizes: pooled patients of each region, then the population. *ret_objection
  * is NULL, or the reason for this site's own log (never for a peer). ret_small: NULL, or by

@@ -351,6 +351,8 @@ enum fault gate_judge(struct cx *cx, const struct policy *session,
     if (session->testing)
         return FAULT_NONE;
     *ret_objection = judge_model(session, result);
+    if (policy_is_noised(session))
+        return FAULT_NONE; /* the others look at exact numbers */
     if (*ret_objection == NULL && plan->widest_levels > 1 && /* one is no grouping */
         (double)plan->widest_levels >
             session->number[POLICY_MAX_LEVEL_DENSITY] * pooled_total(result))

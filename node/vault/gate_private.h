@@ -110,6 +110,9 @@ double states_patients(const struct policy *session, uint64_t n);
 CHECKED enum fault states_account(struct making *m);
 CHECKED enum fault states_judge(struct making *m);
 
+/* Under noise: R1 on what is noised, and nothing else. */
+CHECKED enum fault states_noised(struct making *m);
+
 /* ---- by site (gate_votes.c) ---- */
 
 bool is_taken(const struct making *m, size_t place);

@@ -57,9 +57,15 @@ static double share_at_fixed_dispersion(const struct making *m)
                : 1;
 }
 
+/* What is noised needs no blur: its low digits tell of noise. */
+static bool is_exact(const struct making *m)
+{
+    return m->session->testing || policy_is_noised(m->session);
+}
+
 static double basis_for(const struct making *m, const struct item *item, size_t i)
 {
-    bool exact = m->session->testing;
+    bool exact = is_exact(m);
 
     if (item->kind == COHORTIUM__ITEM_KIND__WHOLES && !exact)
         return strcmp(item->name, "deviance") == 0 ||
@@ -80,7 +86,7 @@ static struct blur count_blur(const struct making *m, double value, const uint64
 {
     return (struct blur){
         .kind = COHORTIUM__ITEM_KIND__COUNTS,
-        .exact = m->session->testing,
+        .exact = is_exact(m),
         .value = value,
         .base = m->session->number[POLICY_ROUNDING_BASE],
         .mode = (enum rounding_mode)m->session->number[POLICY_ROUNDING_MODE],
@@ -285,7 +291,7 @@ static enum fault prepare_mode(struct making *m)
     const struct result *r = m->result;
 
     CX_NEW(m->cx, m->chosen, r->n_items);
-    if (m->session->testing)
+    if (is_exact(m))
         return FAULT_NONE;
     if (number[POLICY_ROUNDING_MODE] == ROUND_CELL_KEY) {
         struct cellkey *errors;
@@ -318,7 +324,7 @@ static enum fault put_result(struct making *m, Cohortium__Result **ret,
     CX_NEW(m->cx, p.numbers, r->n_items + 2);
     TRY(prepare_mode(m));
     TRY(states_account(m));
-    TRY(states_judge(m));
+    TRY(policy_is_noised(m->session) ? states_noised(m) : states_judge(m));
     if (r->has_accounting) {
         TRY(put_account(&p, r->accounting.name_used, m->used, m->used_keys, m->used_state));
         TRY(put_account(&p, r->accounting.name_missing, m->missing,
@@ -354,6 +360,8 @@ static const char *details_of(const struct making *m)
 
     for (size_t i = 0; i < COUNT(list); i++)
         n += list[i].n;
+    if (policy_is_noised(m->session))
+        buffer_text(&b, "with noise; ");
     if (m->session->testing)
         buffer_text(&b, "exact for testing");
     else if (m->class_why != NULL)
@@ -434,7 +442,7 @@ enum fault gate_release(struct cx *cx, const struct policy *session,
                 r->message));
     /* Judged once more: what the veto should have stopped does not leave by this door. */
     const char *why = result != NULL ? judge_model(session, result) : "";
-    if (result != NULL)
+    if (result != NULL && !policy_is_noised(session))
         TRY(judge_cohort(cx, session, asked, pool, result, &m.class_why));
     if (why == NULL && result->is_model)
         why = m.class_why;

@@ -136,7 +136,7 @@ enum fault gate_rounds_ask(struct cx *cx, struct rounds *r, const struct measure
     uint8_t(*nodes)[ID];
 
     *ret_objection = NULL;
-    if (r->session->testing)
+    if (r == NULL || r->session->testing)
         return FAULT_NONE;
     TRY(digest_nodes(cx, m, &nodes));
     for (size_t i = 0; i < m->n_blocks; i++) {
@@ -192,7 +192,7 @@ enum fault gate_rounds_learn(struct cx *cx, struct rounds *r, const struct measu
 {
     uint8_t(*nodes)[ID];
 
-    if (r->session->testing)
+    if (r == NULL || r->session->testing)
         return FAULT_NONE;
     TRY(digest_nodes(cx, m, &nodes));
     for (size_t i = 0; i < m->n_blocks; i++) {

@@ -235,6 +235,72 @@ static const struct policy_field_info table[POLICY_FIELDS] = {
          .whole = true,
          .since = 2,
          .meaning = "R18: with such an error no count from 1 to this comes out."},
+    [POLICY_NOISE_MECHANISM] =
+        {.name = "noise_mechanism",
+         .standard = 0,
+         .testing = 0,
+         .lowest = 0,
+         .highest = 1,
+         .stricter = 1,
+         .whole = true,
+         .words = {"none", "discrete_gaussian"},
+         .meaning = "`discrete_gaussian` answers every question with random noise and counts "
+                    "what that spends of the budgets below; rules on exact counts then "
+                    "judge the noised ones."},
+    [POLICY_RHO_PER_REQUEST] =
+        {.name = "rho_per_request",
+         .standard = 0.01,
+         .testing = 0.01,
+         .lowest = 0.0001,
+         .highest = 2,
+         .stricter = -1,
+         .meaning = "What a noised question spends, as rho of zero-concentrated differential "
+                    "privacy; less means more noise."},
+    [POLICY_RHO_PER_PROJECT] =
+        {.name = "rho_per_project",
+         .standard = 0.1,
+         .testing = 0.1,
+         .lowest = 0,
+         .highest = 2,
+         .stricter = -1,
+         .meaning = "What all noised questions of one permit may spend together; 0: none is "
+                    "answered."},
+    [POLICY_RHO_PER_RESEARCHER] =
+        {.name = "rho_per_researcher",
+         .standard = 0.1,
+         .testing = 0.1,
+         .lowest = 0,
+         .highest = 2,
+         .stricter = -1,
+         .meaning = "What all noised questions of one researcher may spend together."},
+    [POLICY_RHO_TOTAL] =
+        {.name = "rho_total",
+         .standard = 0.5,
+         .testing = 0.5,
+         .lowest = 0,
+         .highest = 2,
+         .stricter = -1,
+         .meaning = "What all noised questions about these patients may ever spend, whoever "
+                    "asks."},
+    [POLICY_DELTA] =
+        {.name = "delta",
+         .standard = 1e-6,
+         .testing = 1e-6,
+         .lowest = 1e-12,
+         .highest = 1e-3,
+         .stricter = -1,
+         .meaning = "For people: the chance at which epsilon is told beside rho; less than 1 "
+                    "over the number of patients. It changes no noise."},
+    [POLICY_MAX_ROWS_PER_PATIENT] =
+        {.name = "max_rows_per_patient",
+         .standard = 1,
+         .testing = 1,
+         .lowest = 1,
+         .highest = 1000,
+         .stricter = 0,
+         .whole = true,
+         .meaning = "Under noise so many rows of each patient count, the first of the data "
+                    "set; noise grows with it."},
 };
 
 static const char ALLOWED[] = "allowed_statistics", NOTHING[] = "none";
@@ -257,7 +323,12 @@ bool policy_uses_keys(const struct policy *p)
 {
     double mode = p->number[POLICY_ROUNDING_MODE];
 
+    if (policy_is_noised(p))
+        return false; /* nothing is rounded, and sums of keys are exact */
     return mode == ROUND_RANDOM || mode == ROUND_CELL_KEY;
+bool policy_is_noised(const struct policy *p)
+{
+    return p->number[POLICY_NOISE_MECHANISM] >= 1;
 }
 
 void policy_cautious(struct policy *p)

@@ -35,6 +35,13 @@ enum policy_field {
     POLICY_PERTURBATION_D,         /* R18 */
     POLICY_PERTURBATION_V,
     POLICY_PERTURBATION_JS,
+    POLICY_NOISE_MECHANISM,        /* 0 none, 1 discrete_gaussian */
+    POLICY_RHO_PER_REQUEST,
+    POLICY_RHO_PER_PROJECT,
+    POLICY_RHO_PER_RESEARCHER,
+    POLICY_RHO_TOTAL,
+    POLICY_DELTA,
+    POLICY_MAX_ROWS_PER_PATIENT,
     POLICY_FIELDS
 };
 
@@ -96,6 +103,8 @@ CHECKED enum fault policy_verify(struct cx *cx, const struct manifest *m,
                                  const Cohortium__Member *member, struct bytes packed,
                                  const struct policy *before, int64_t now,
                                  struct policy *ret, const Cohortium__Policy **ret_body);
+/* Whether answers of this policy are noised. */
+bool policy_is_noised(const struct policy *p);
 /* Whether allowed_statistics holds this analysis. */
 bool policy_allows(const struct policy *p, const char *analysis);
 /* Whether `after` lets anything out that `before` did not. */

@@ -89,6 +89,25 @@ static enum fault open_dataset(struct cx *cx, struct vault *v, const uint8_t *ve
     return fault;
 }
 
+/* Under this site's own policy; a session of other sites may have another. */
+static enum fault complain_noise(struct cx *cx, struct vault *v, struct complaints *c,
+                                 struct opened *o)
+{
+    const struct policy *own = &o->policy->numbers;
+    const struct analysis *noised;
+
+    if (c->n > 0 || !policy_is_noised(own))
+        return FAULT_NONE;
+    TRY(gate_noise_preflight(cx, own, &o->asked, &o->plan, o->analysis, c, &noised));
+    o->noise = gate_noise_limits(own);
+    enum fault fault = charge_look_noise(cx, v, o, NULL);
+
+    if (fault != FAULT_REFUSED)
+        return fault;
+    complain(c, "privacy_budget_used_up", "%s: %s", v->self->name, cx_message(cx));
+    return c->fault;
+}
+
 static bool home_takes_part(const Cohortium__Request *r)
 {
     for (size_t i = 0; i < r->question->n_sites; i++)
@@ -162,6 +181,7 @@ enum fault question_prepare(struct cx *cx, struct vault *v, const struct caller 
         complain(c, "by_site_not_allowed",
                  "%s does not allow answers by site; leave out --by-site", v->self->name);
     TRY(gate_preflight(cx, &o->policy->numbers, &o->asked, &o->plan, o->analysis, c));
+    TRY(complain_noise(cx, v, c, o));
     return c->fault;
 }
 

@@ -113,7 +113,10 @@ enum fault session_start(struct cx *cx, struct vault *v, struct session *s,
     memcpy(s->transcript, setup.session, DIGEST_BYTES);
     sodium_free(s->secret); /* wiped: only the pair keys are needed from here on */
     s->secret = NULL;
-    s->kind = s->by_site ? COHORTIUM__ROUND_KIND__VETO : COHORTIUM__ROUND_KIND__REGIONS;
+    /* Sizes of regions are exact: nothing may rest on them under noise. */
+    s->kind = s->by_site                     ? COHORTIUM__ROUND_KIND__VETO
+              : policy_is_noised(&s->policy) ? s->state->kind
+                                             : COHORTIUM__ROUND_KIND__REGIONS;
     return FAULT_NONE;
 }
 
@@ -494,6 +497,9 @@ static enum fault sum_measure(struct session *s, struct tally **ret)
         if (policy_uses_keys(&s->policy))
             TRY(measure_key_cells(s->measure));
         TRY(gate_rounds_ask(s->cx, s->rounds, s->measure, &why));
+        if (policy_is_noised(&s->policy))
+            TRY(gate_noise_plan(s->cx, &s->policy, s->n, s->o.plan.rounds_max, s->measure,
+                                &s->noise));
         if (s->objection == NULL && !s->refused)
             s->objection = why;
         TRY(tally_new(s->cx, s->measure->n_counts, s->measure->n_sums, &s->sums.tally));
@@ -588,12 +594,24 @@ static enum fault own_tally(struct vault *v, struct session *s, struct tally **r
         *ret_zeros = false;
         return FAULT_NONE;
     default:
-        if (s->round == FIRST_SUMS)
+        if (s->round == FIRST_SUMS && !policy_is_noised(&s->policy))
             TRY(judge_own_part(v, s));
         TRY(sum_measure(s, ret));
         *ret_zeros = s->refused || s->objection != NULL;
         return FAULT_NONE;
     }
+}
+
+/* What the noise spends is durable before it leaves. */
+static enum fault add_noise(struct vault *v, struct session *s, bool zeros,
+                            struct tally **tally)
+{
+    uint8_t draw[32];
+
+    TRY(gate_noise_add(s->cx, s->noise, s->measure, keys_seed(v->patient), s->question,
+                       s->round, *tally, zeros, tally, draw));
+    return charge_noise(s->cx, v, &s->o, s->question, s->round, draw,
+                        gate_noise_rho(&s->policy, s->o.plan.rounds_max));
 }
 
 static enum fault seal_round(struct vault *v, struct session *s, struct sealed **ret)
@@ -609,6 +627,10 @@ static enum fault seal_round(struct vault *v, struct session *s, struct sealed *
                                session_vector_context(s, context), s->n, s->self, votes, ret);
     }
     TRY(own_tally(v, s, &tally, &zeros));
+    if (policy_is_noised(&s->policy) && is_sum(s->kind)) {
+        TRY(add_noise(v, s, zeros, &tally));
+        zeros = false; /* who objects adds its share to zeros */
+    }
     return gate_seal(s->cx, s->mask, s->round, s->input_digest, session_vector_context(s, context), s->n,
                      s->self, tally, zeros, ret);
 }
@@ -624,7 +646,7 @@ enum fault session_vector(struct cx *cx, struct vault *v, struct session *s,
     enum fault fault = seal_round(v, s, &sealed);
     if (fault != FAULT_NONE)
         return cx_fail(cx, fault, "%s", cx_message(s->cx));
-    if (s->round == FIRST_SUMS && !s->refused)
+    if (s->round == FIRST_SUMS && !s->refused && !policy_is_noised(&s->policy))
         TRY(enter_ledger(cx, v, s));
     TRY(stamp_of(cx, v, s, &stamp));
     x.stamp = &stamp;

@@ -3,6 +3,7 @@
  *
  *   ACCEPTED -> REGIONS -> VERDICT -> OPENING/SUM ... -> VETO -> RELEASE -> over
  *   ACCEPTED ->                                          VETO -> RELEASE -> over   by site
+ *   ACCEPTED ->                      OPENING/SUM ... -> VETO -> RELEASE -> over   noised
  *
  * A step absorbs the vectors of the round before, checks and adopts home's proposal for the next
  * and answers with this vault's own vector. Nothing of a session is on disk but the charge,
@@ -57,6 +58,7 @@ struct session {
     double *pooled_guard_sums;
     uint64_t *region_sizes, population; /* pooled */
     bool *region_small;             /* too few in it or outside: not given, not remembered */
+    struct zcdp_plan *noise;        /* of the newest measure; NULL: without noise */
     struct rounds *rounds;          /* what the rounds so far have shown the members */
     const char *objection;          /* ours; NULL: none. For our own log only */
     bool refused;                   /* the pooled verdict or veto said no */

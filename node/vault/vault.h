@@ -187,6 +187,7 @@ struct opened {
     struct asked asked;
     struct plan plan;
     struct regions regions;
+    struct zcdp_limits noise;           /* of own policy, then of the session's; rho 0: none */
 };
 /* version: NULL for the newest. who: NULL where that was looked at before. Complaints about
  * the request; *ret usable only without any. */
@@ -201,6 +202,13 @@ CHECKED enum fault request_is_new(struct cx *cx, struct vault *v, struct request
  * charged. */
 CHECKED enum fault charge_look(struct cx *cx, struct vault *v, const struct opened *o,
                                const uint8_t *question);
+/* The same of the budgets of noise; only before a question is accepted. */
+CHECKED enum fault charge_look_noise(struct cx *cx, struct vault *v, const struct opened *o,
+                                     const uint8_t *question);
+/* The noise of one round (gate_noise_add), before it leaves. */
+CHECKED enum fault charge_noise(struct cx *cx, struct vault *v, const struct opened *o,
+                                const uint8_t question[32], uint32_t round,
+                                const uint8_t draw[32], uint64_t rho);
 /* Charge and "used" mark, durable; FAULT_REFUSED, FAULT_REPLAY. */
 CHECKED enum fault charge_write(struct cx *cx, struct vault *v, const struct opened *o,
                                 const uint8_t question[32]);

@@ -50,6 +50,13 @@ static void test_policy__table_is_that_of_the_manual(void **state)
         {"perturbation_d", 2, 0, 0, 10},
         {"perturbation_v", 1, 0, 0, 9},
         {"perturbation_js", 2, 0, 0, 5},
+        {"noise_mechanism", 0, 0, 0, 1},
+        {"rho_per_request", 0.01, 0.01, 0.0001, 2},
+        {"rho_per_project", 0.1, 0.1, 0, 2},
+        {"rho_per_researcher", 0.1, 0.1, 0, 2},
+        {"rho_total", 0.5, 0.5, 0, 2},
+        {"delta", 1e-6, 1e-6, 1e-12, 1e-3},
+        {"max_rows_per_patient", 1, 1, 1, 1000},
     };
 
     (void)state;

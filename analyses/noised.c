@@ -71,11 +71,11 @@ enum fault noised_show(struct cx *cx, const Cohortium__Release *release,
     double rho = policy_number(release->policy, "rho_per_request");
     double delta = policy_number(release->policy, "delta"),
            epsilon = epsilon_of(rho, delta);
-    const char *line = cx_printf(cx,
-                                 "With noise: discrete Gaussian in every sum, in each "
-                                 "patient's favour whatever else "
-                                 "is known; this answer has spent %s.",
-                                 noised_words(cx, rho, delta));
+    const char *line = cx_printf(
+        cx,
+        "Noise: discrete Gaussian, in every sum before it left its site; this answer has "
+        "spent %s.",
+        noised_words(cx, rho, delta));
 
     if (line == NULL)
         return FAULT_MEMORY;

@@ -265,13 +265,14 @@ static enum fault show_numbers(struct cx *cx, const struct describe_params *p,
         const char **cell = t->cells + i * WIDE;
         int state_n, state, state_sd, state_se;
         double x = released_value(mean, i, &state), e = released_value(se, i, &state_se);
+        double rows = released_value(n, i, &state_n), s = released_value(sd, i, &state_sd);
         double half = quantile_normal(0.975) * e;
 
         cell[0] = names->words[i / groups];
         cell[1] = p->by.variable >= 0 ? p->by.names[i % groups] : "all";
-        cell[2] = report_number(cx, released_value(n, i, &state_n), state_n, 15);
+        cell[2] = report_number(cx, rows, state_n, 15);
         cell[3] = report_number(cx, x, state, 5);
-        cell[4] = report_number(cx, released_value(sd, i, &state_sd), state_sd, 4);
+        cell[4] = report_number(cx, s, state_sd, 4);
         cell[5] = report_number(cx, e, state_se, 3);
         cell[6] = report_number(cx, x - half, state, 5);
         cell[7] = report_number(cx, x + half, state, 5);

@@ -133,8 +133,8 @@ static enum fault put_names(struct cx *cx, const struct asked *asked, struct res
                                                                     : FAULT_NONE;
 }
 
-static enum fault finish(struct cx *cx, const struct asked *asked, const struct state *state,
-                         struct result **ret)
+static enum fault finish(struct cx *cx, const struct asked *asked,
+                         const struct state *state, struct result **ret)
 {
     const struct table_params *p = asked->parsed;
     const struct cells *own = state->own;

@@ -203,6 +203,10 @@ const struct admin_command admin_commands[] = {
     {"policy history", admin_policy_history, "[--dir FOLDER]",
      "every policy there was, and what each changed", "",
      "example: cohortiumd policy history"},
+    {"policy spent", admin_policy_spent, "[--dir FOLDER]",
+     "what noised answers have spent: by patients, permit, researcher", "",
+     "Rows are never taken back, whatever became of a question.\n\n"
+     "example: cohortiumd policy spent"},
     {"permit new", admin_permit_new,
      "--title TEXT --purpose TEXT --dataset D --researcher CARD --member NAME|all [--days "
      "N] "

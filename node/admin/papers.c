@@ -246,6 +246,12 @@ enum fault admin_policy_history(struct invocation *in)
     return ask_node(in, "policy history", NULL, 0, NULL, 0, NULL);
 }
 
+enum fault admin_policy_spent(struct invocation *in)
+{
+    TRY(need_words(in, 0, 0, "no further word"));
+    return ask_node(in, "policy spent", NULL, 0, NULL, 0, NULL);
+}
+
 /* ---- permits ---- */
 
 static int by_text(const void *a, const void *b)

@@ -3,8 +3,11 @@
  * withhold in any case. All of it follows from the request, the policies and the permit:
  * nothing here can depend on a row.
  */
+#include <math.h>
 #include <string.h>
 
+#include "analyses/math/epsilon.h"
+#include "analyses/noised.h"
 #include "node/cli/ask_private.h"
 #include "node/cli/render.h"
 
@@ -12,7 +15,12 @@
 struct strictest {
     double threshold, complement, population, rounding, min_sites;
     bool testing, zeros, by_itself; /* zeros withheld; judged by its own patients */
+    bool noised;
+    double rho, rho_project, rho_researcher, rho_total, delta; /* the smallest */
+    double left; /* tenths of the tightest budget of noise, of the site with least */
 };
+
+enum { TENTHS = 10 };
 
 struct price {
     size_t regions, numbers;
@@ -32,6 +40,11 @@ static double larger(double a, double b)
     return a > b ? a : b;
 }
 
+static double smaller(double a, double b)
+{
+    return a < b ? a : b;
+}
+
 static void tighten(struct strictest *s, const Cohortium__Policy *p)
 {
     s->threshold = larger(s->threshold, number_of(p, "minimum_frequency_threshold"));
@@ -41,6 +54,12 @@ static void tighten(struct strictest *s, const Cohortium__Policy *p)
     s->min_sites = larger(s->min_sites, number_of(p, "min_sites"));
     s->zeros = s->zeros || number_of(p, "zeros_are_disclosive") >= 1;
     s->by_itself = s->by_itself || number_of(p, "collusion_assumed") >= 1;
+    s->noised = s->noised || number_of(p, "noise_mechanism") >= 1;
+    s->rho = smaller(s->rho, number_of(p, "rho_per_request"));
+    s->rho_project = smaller(s->rho_project, number_of(p, "rho_per_project"));
+    s->rho_researcher = smaller(s->rho_researcher, number_of(p, "rho_per_researcher"));
+    s->rho_total = smaller(s->rho_total, number_of(p, "rho_total"));
+    s->delta = smaller(s->delta, number_of(p, "delta"));
     s->testing = s->testing && p != NULL && strcmp(p->policy_class, "testing") == 0;
 }
 
@@ -67,7 +86,8 @@ static enum fault open_preflight(struct home *home, struct cx *cx, const struct 
 /* ---- the price ---- */
 
 static enum fault find_price(struct cx *cx, const struct home *home,
-                             const struct sent *sent, bool testing, struct price *ret)
+                             const struct sent *sent, const struct strictest *s,
+                             struct price *ret)
 {
     struct complaints c = complaints_new(cx);
     const struct analysis *analysis;
@@ -75,11 +95,15 @@ static enum fault find_price(struct cx *cx, const struct home *home,
     struct asked asked;
     struct plan plan;
 
-    TRY(question_open(cx, sent->cb, sent->request->question, testing,
+    TRY(question_open(cx, sent->cb, sent->request->question, s->testing,
                       home->manifest->body->rows_log2, &c, &asked, &plan, &regions,
                       &analysis));
     if (analysis == NULL)
         return cx_fail(cx, FAULT_INTERNAL, "a question that all sites took is not ours");
+    if (s->noised && analysis->noised != NULL) {
+        TRY(analysis->noised->check(cx, &asked, &c, &plan));
+        regions.n = 0;
+    }
     *ret = (struct price){regions.n, plan.price, plan.rounds_max};
     return FAULT_NONE;
 }
@@ -89,7 +113,8 @@ static const char *plural(size_t n)
     return n == 1 ? "" : "s";
 }
 
-static void put_price(struct buffer *out, const struct sent *sent, const struct price *p)
+static void put_price(struct buffer *out, const struct sent *sent, const struct price *p,
+                      const struct strictest *s)
 {
     const Cohortium__PermitCard *permit = sent->permit;
 
@@ -104,7 +129,14 @@ static void put_price(struct buffer *out, const struct sent *sent, const struct 
                       (unsigned long long)permit->budget);
     buffer_text(out, "; charged even if\n            the answer is withheld, free when "
                      "anybody asks it again\n");
-    if (p->regions > 0)
+    if (s->noised)
+        buffer_printf(out,
+                      "  noise     %s\n            of %g in all, %g a permit, %g a "
+                      "researcher; at least %.0f tenths of\n            the tightest of "
+                      "these are left\n",
+                      noised_words(out->cx, s->rho, s->delta), s->rho_total, s->rho_project,
+                      s->rho_researcher, s->left);
+    else if (p->regions > 0)
         buffer_printf(out,
                       "  ledger    %zu region%s of patients that every site remembers for "
                       "good\n",
@@ -121,6 +153,13 @@ static void put_rules(struct buffer *out, const struct strictest *s, bool by_sit
                 "\nwithheld by rule, whatever the data (the strictest of the sites)\n");
     if (s->testing) {
         buffer_text(out, "  nothing: these sites test and give exact answers\n");
+        return;
+    }
+    if (s->noised) {
+        buffer_printf(out,
+                      "  counts that come out below %.0f with their noise, and what rests "
+                      "on them\n",
+                      s->threshold);
         return;
     }
     buffer_printf(out, "  what rests on fewer than %.0f patients", s->threshold);
@@ -148,11 +187,20 @@ static void put_json_price(struct buffer *out, const struct sent *sent,
     buffer_printf(out,
                   ",\"budget\":%llu,\"charged\":%llu},\"rules\":{\"threshold\":%.0f,"
                   "\"complement\":%.0f,\"rounding_base\":%.0f,\"own_patients\":%s,"
-                  "\"exact_for_testing\":%s}}\n",
+                  "\"exact_for_testing\":%s}",
                   (unsigned long long)sent->permit->budget,
                   (unsigned long long)sent->permit->charged, s->threshold, s->complement,
                   s->rounding, s->by_itself ? "true" : "false",
                   s->testing ? "true" : "false");
+    if (s->noised)
+        buffer_printf(out,
+                      ",\"noise\":{\"mechanism\":\"discrete_gaussian\",\"rho\":%.9g,"
+                      "\"epsilon\":%.9g,\"delta\":%g,\"rho_per_project\":%.9g,"
+                      "\"rho_per_researcher\":%.9g,\"rho_total\":%.9g,"
+                      "\"tenths_left\":%.0f}",
+                      s->rho, epsilon_of(s->rho, s->delta), s->delta, s->rho_project,
+                      s->rho_researcher, s->rho_total, s->left);
+    buffer_text(out, "}\n");
 }
 
 /* ---- the sites ---- */
@@ -180,6 +228,8 @@ static enum fault open_rows(struct cli *cli, struct home *home, struct cx *cx,
             rows[at] = rows[at - 1];
         rows[at] = (struct row){site, p};
         tighten(s, p->policy);
+        if (number_of(p->policy, "noise_mechanism") >= 1)
+            s->left = smaller(s->left, p->noise_left);
     }
     return FAULT_NONE;
 }
@@ -228,13 +278,19 @@ enum fault dry_run_show(struct cli *cli, struct home *home, struct cx *cx,
 {
     struct buffer out = buffer_new(cx, ASK_OUTPUT_MAX);
     size_t n = receipt->n_preflights;
-    struct strictest s = {.testing = true};
+    struct strictest s = {.testing = true,
+                          .rho = HUGE_VAL,
+                          .rho_project = HUGE_VAL,
+                          .rho_researcher = HUGE_VAL,
+                          .rho_total = HUGE_VAL,
+                          .delta = 1,
+                          .left = TENTHS};
     struct price price = {0};
     struct row *rows;
 
     CX_NEW(cx, rows, n);
     TRY(open_rows(cli, home, cx, asking, sent, receipt, rows, &s));
-    TRY(find_price(cx, home, sent, s.testing, &price));
+    TRY(find_price(cx, home, sent, &s, &price));
     if (asking->json) {
         put_json_rows(&out, rows, n);
         put_json_price(&out, sent, &price, &s);
@@ -242,7 +298,7 @@ enum fault dry_run_show(struct cli *cli, struct home *home, struct cx *cx,
         buffer_text(&out,
                     "valid at every site; no data was touched and nothing was charged\n\n");
         TRY(put_rows(&out, rows, n));
-        put_price(&out, sent, &price);
+        put_price(&out, sent, &price, &s);
         put_rules(&out, &s, sent->request->question->by_site);
     }
     TRY(out.fault);

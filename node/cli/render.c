@@ -274,6 +274,16 @@ static void put_heading(struct buffer *out, const struct answer *a)
     buffer_text(out, "\n\n");
 }
 
+/* It says so itself, and nothing in it is rounded. */
+static bool is_noised(const struct answer *a)
+{
+    for (size_t i = 0; i < a->n_shown; i++)
+        for (size_t k = 0; a->shown[i].report != NULL && k < a->shown[i].report->n_items; k++)
+            if (strcmp(a->shown[i].report->items[k]->name, "noise_rho") == 0)
+                return true;
+    return false;
+}
+
 enum fault render_text(const struct answer *a, struct buffer *out)
 {
     bool withheld = false, released = false;
@@ -290,7 +300,7 @@ enum fault render_text(const struct answer *a, struct buffer *out)
         buffer_text(out, "\n");
     if (withheld)
         buffer_text(out, withheld_line);
-    if (released && !a->exact_for_testing)
+    if (released && !a->exact_for_testing && !is_noised(a))
         buffer_text(out, rounded_line);
     if (a->witness_words != NULL)
         buffer_printf(out, "%s\n", a->witness_words);

@@ -95,6 +95,45 @@ enum fault charge_look_noise(struct cx *cx, struct vault *v, const struct opened
     return db_read(cx, v->db, look_for_noise, &c);
 }
 
+struct noise_left {
+    const struct opened *o;
+    uint32_t tenths;
+};
+
+static uint32_t tenths_left(uint64_t spent, uint64_t limit)
+{
+    return limit == 0 || spent >= limit ? 0 : (uint32_t)((limit - spent) * 10 / limit);
+}
+
+static enum fault read_left(struct cx *cx, sqlite3 *sql, void *user)
+{
+    struct noise_left *l = user;
+    const struct zcdp_limits *limits = &l->o->noise;
+    const struct zcdp_payer payer = payer_of(l->o);
+    struct zcdp_spent spent;
+
+    TRY(zcdp_spent(cx, sql, &payer, &spent));
+    const uint32_t left[] = {tenths_left(spent.dataset, limits->dataset),
+                             tenths_left(spent.permit, limits->permit),
+                             tenths_left(spent.researcher, limits->researcher)};
+
+    l->tenths = left[0];
+    for (size_t i = 1; i < COUNT(left); i++)
+        l->tenths = left[i] < l->tenths ? left[i] : l->tenths;
+    return FAULT_NONE;
+}
+
+enum fault charge_left(struct cx *cx, struct vault *v, const struct opened *o,
+                       uint32_t *ret)
+{
+    struct noise_left l = {.o = o};
+
+    if (o->noise.rho > 0)
+        TRY(db_read(cx, v->db, read_left, &l));
+    *ret = l.tenths;
+    return FAULT_NONE;
+}
+
 struct noise_draw {
     const struct opened *o;
     const uint8_t *question, *draw;

@@ -18,6 +18,7 @@ static const struct {
     {"policy apply", desk_policy_apply},
     {"policy show", desk_policy_show},
     {"policy history", desk_policy_history},
+    {"policy spent", desk_policy_spent},
     {"permit add", desk_permit_add},
     {"permit list", desk_permit_list},
     {"permit show", desk_permit_show},

@@ -34,7 +34,7 @@ CHECKED enum fault desk_reason(struct desk *d, size_t i, const char **ret);
 CHECKED enum fault desk_notices(struct cx *cx, struct vault *v, bool rest, const char ***ret,
                                 size_t *ret_n);
 
-desk_command desk_policy_apply, desk_policy_show, desk_policy_history;
+desk_command desk_policy_apply, desk_policy_show, desk_policy_history, desk_policy_spent;
 desk_command desk_permit_add, desk_permit_list, desk_permit_show;
 /* desk_revoke.c */
 desk_command desk_revoke, desk_revocations;

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <sodium.h>
 
+#include "analyses/math/epsilon.h"
 #include "tests/check.h"
 
 /* ---- the counter stream of the vector: SHA-256(seed, counter), a call a number ---- */
@@ -336,6 +337,39 @@ static void test_zcdp__coins(void **state)
     }
 }
 
+/* ---- rho as epsilon ---- */
+
+static void test_zcdp__rho_and_epsilon(void **state)
+{
+    static const struct {
+        double rho, delta, epsilon, simple;
+    } rows[] = {{0.005, 1e-6, 0.4299414688, 0.530652},
+                {0.1, 1e-6, 2.1419389284, 2.450788},
+                {0.5, 1e-6, 5.2215344445, 5.756522},
+                {1, 1e-6, 7.7662166253, 8.433844},
+                {1, 1e-9, 9.5214636718, 0}};
+    static const struct {
+        double epsilon, delta, rho;
+    } back[] = {
+        {1, 1e-6, 0.024355970360}, {0.5, 1e-6, 0.006641524357}, {3, 1e-9, 0.120582428911}};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        double epsilon = epsilon_of(rows[i].rho, rows[i].delta);
+
+        CHECK_("tight", fabs(epsilon - rows[i].epsilon) < 1e-9);
+        CHECK_("never too small", epsilon_delta(rows[i].rho, epsilon) <= rows[i].delta);
+        CHECK_("simple",
+               rows[i].simple == 0 || fabs(epsilon_simple(rows[i].rho, rows[i].delta) -
+                                           rows[i].simple) < 1e-6);
+    }
+    for (size_t i = 0; i < sizeof back / sizeof *back; i++)
+        CHECK_("back",
+               fabs(epsilon_rho(back[i].epsilon, back[i].delta) - back[i].rho) < 1e-11);
+    CHECK_("delta", fabs(epsilon_delta(0.1, 1) / 8.933245771818e-03 - 1) < 1e-12);
+    CHECK_("nothing", epsilon_of(0, 1e-6) == 0);
+}
+
 /* ---- what may not be ---- */
 
 static void ones(void *user, uint8_t *ret, size_t n)
@@ -410,6 +444,7 @@ int main(void)
         cmocka_unit_test(test_zcdp__large_variances),
         cmocka_unit_test(test_zcdp__a_broken_sampler_is_found),
         cmocka_unit_test(test_zcdp__coins),
+        cmocka_unit_test(test_zcdp__rho_and_epsilon),
         cmocka_unit_test(test_zcdp__refuses),
         cmocka_unit_test(test_zcdp__a_stream_of_its_own),
     };

@@ -32,12 +32,6 @@ enum { EXTRA_ILLEGAL, EXTRA_DEVIANCE, EXTRA_LIKELIHOOD, N_EXTRA };
 
 enum glm_phase { PHASE_START, PHASE_ITERATE, PHASE_GUARD, PHASE_REPEAT };
 
-struct glm_question {
-    struct design *design;
-    const struct glm_family *family;
-    enum measure_link link;
-};
-
 struct glm_state {
     struct opening *opening;
     enum glm_phase phase;
@@ -493,6 +487,7 @@ const struct analysis analysis_glm = {
     .version = 1,
     .title = "generalised linear model",
     .rules = "R1 R6 R7 R9 R22 R24",
+    .noised = &analysis_noised_glm,
     .check = glm_check,
     .begin = glm_begin,
     .ask = glm_ask,

@@ -15,6 +15,12 @@ struct glm_family {
     const char *links[5]; /* the default first */
 };
 
+struct glm_question { /* what glm's check makes of the parameters */
+    struct design *design;
+    const struct glm_family *family;
+    enum measure_link link;
+};
+
 /* The i-th family offered, NULL past the last. */
 const struct glm_family *glm_family_at(size_t i);
 /* The family and link by name ("" is R's default link); NULL and a complaint otherwise. */

@@ -360,6 +360,7 @@ const struct analysis analysis_lm = {
     .version = 1,
     .title = "linear regression",
     .rules = "R1 R6 R7 R9 R22 R24",
+    .noised = &analysis_noised_lm,
     .check = lm_check,
     .begin = lm_begin,
     .ask = lm_ask,

@@ -13,3 +13,5 @@ extern const struct analysis analysis_glm;
 extern const struct analysis analysis_noised_count;
 extern const struct analysis analysis_noised_table;
 extern const struct analysis analysis_noised_describe;
+extern const struct analysis analysis_noised_lm;
+extern const struct analysis analysis_noised_glm;

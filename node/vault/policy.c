@@ -326,6 +326,8 @@ bool policy_uses_keys(const struct policy *p)
     if (policy_is_noised(p))
         return false; /* nothing is rounded, and sums of keys are exact */
     return mode == ROUND_RANDOM || mode == ROUND_CELL_KEY;
+}
+
 bool policy_is_noised(const struct policy *p)
 {
     return p->number[POLICY_NOISE_MECHANISM] >= 1;

@@ -185,6 +185,23 @@ static void test_session__a_permit_is_used_up(void **state)
     check_spent(3);
 }
 
+static void test_session__officers_see_what_was_spent(void **state)
+{
+    AUTO_CX struct cx *cx = cx_new(16 << 20, CX_NO_DEADLINE);
+    (void)state;
+
+    assert_non_null(cx);
+    const Cohortium__AdminReply *r =
+        vaults_desk(&t, cx, VICTIM, "policy spent", NULL, 0, NULL, 0);
+    CHECK_("nothing yet", strstr(r->text, "nothing was spent") != NULL);
+    (void)answer_of(cx, "age >= 40");
+    (void)answer_of(cx, "age >= 60");
+    r = vaults_desk(&t, cx, VICTIM, "policy spent", NULL, 0, NULL, 0);
+    CHECK_(r->text, strstr(r->text, "patients patient: rho 0.2500 of 0.5000, 2 questions"));
+    CHECK_(r->text, strstr(r->text, "rho 0.2500 of 0.2500, 2 questions")); /* the permit */
+    CHECK_(r->text, strstr(r->text, "rho 0.2500 of 0.3750, 2 questions"));
+}
+
 /* A vector is out: what it spent stays spent, and the same question goes on from there. */
 static void test_session__a_crash_gives_nothing_back(void **state)
 {
@@ -458,6 +475,7 @@ int main(void)
         UNDER(noised, test_session__few_are_not_refused),
         UNDER(noised, test_session__the_same_again_is_free),
         UNDER(noised, test_session__a_permit_is_used_up),
+        UNDER(noised, test_session__officers_see_what_was_spent),
         UNDER(noised, test_session__a_crash_gives_nothing_back),
         UNDER(noised, test_session__another_draw_is_charged),
         UNDER(noised, test_session__by_site_is_refused),

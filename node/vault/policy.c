@@ -237,6 +237,7 @@ static const struct policy_field_info table[POLICY_FIELDS] = {
          .meaning = "R18: with such an error no count from 1 to this comes out."},
     [POLICY_NOISE_MECHANISM] =
         {.name = "noise_mechanism",
+         .since = 3,
          .standard = 0,
          .testing = 0,
          .lowest = 0,
@@ -249,6 +250,7 @@ static const struct policy_field_info table[POLICY_FIELDS] = {
                     "judge the noised ones."},
     [POLICY_RHO_PER_REQUEST] =
         {.name = "rho_per_request",
+         .since = 3,
          .standard = 0.01,
          .testing = 0.01,
          .lowest = 0.0001,
@@ -258,6 +260,7 @@ static const struct policy_field_info table[POLICY_FIELDS] = {
                     "privacy; less means more noise."},
     [POLICY_RHO_PER_PROJECT] =
         {.name = "rho_per_project",
+         .since = 3,
          .standard = 0.1,
          .testing = 0.1,
          .lowest = 0,
@@ -267,6 +270,7 @@ static const struct policy_field_info table[POLICY_FIELDS] = {
                     "answered."},
     [POLICY_RHO_PER_RESEARCHER] =
         {.name = "rho_per_researcher",
+         .since = 3,
          .standard = 0.1,
          .testing = 0.1,
          .lowest = 0,
@@ -275,6 +279,7 @@ static const struct policy_field_info table[POLICY_FIELDS] = {
          .meaning = "What all noised questions of one researcher may spend together."},
     [POLICY_RHO_TOTAL] =
         {.name = "rho_total",
+         .since = 3,
          .standard = 0.5,
          .testing = 0.5,
          .lowest = 0,
@@ -284,6 +289,7 @@ static const struct policy_field_info table[POLICY_FIELDS] = {
                     "asks."},
     [POLICY_DELTA] =
         {.name = "delta",
+         .since = 3,
          .standard = 1e-6,
          .testing = 1e-6,
          .lowest = 1e-12,
@@ -293,6 +299,7 @@ static const struct policy_field_info table[POLICY_FIELDS] = {
                     "over the number of patients. It changes no noise."},
     [POLICY_MAX_ROWS_PER_PATIENT] =
         {.name = "max_rows_per_patient",
+         .since = 3,
          .standard = 1,
          .testing = 1,
          .lowest = 1,

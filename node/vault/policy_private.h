@@ -3,7 +3,7 @@
 
 #include "node/vault/policy.h"
 
-enum { POLICY_TABLE_VERSION = 2 };
+enum { POLICY_TABLE_VERSION = 3 };
 
 /* The looser of two by one field: < 0 when a is looser than b, 0 when alike or only form.
  */

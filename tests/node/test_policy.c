@@ -588,7 +588,7 @@ static void test_policy__words_say_what_changes(void **state)
 }
 
 /* A policy that was signed before the table grew still says all that it said. */
-static void test_policy__a_table_of_version_1_stands(void **state)
+static void test_policy__a_table_of_an_earlier_version_stands(void **state)
 {
     static const struct {
         const char *what;
@@ -598,8 +598,11 @@ static void test_policy__a_table_of_version_1_stands(void **state)
     } rows[] = {
         {"as it was signed", 1, POLICY_ROUNDING_MODE, NULL},
         {"with fields that it does not know", 1, POLICY_FIELDS, "is missing where"},
-        {"a new one without them", 2, POLICY_ROUNDING_MODE, "rounding_mode is missing"},
-        {"whole", 2, POLICY_FIELDS, NULL},
+        {"a newer one without them", 2, POLICY_ROUNDING_MODE, "rounding_mode is missing"},
+        {"as the second was signed", 2, POLICY_NOISE_MECHANISM, NULL},
+        {"the second with noise", 2, POLICY_FIELDS, "is missing where"},
+        {"a new one without it", 3, POLICY_NOISE_MECHANISM, "noise_mechanism is missing"},
+        {"whole", 3, POLICY_FIELDS, NULL},
     };
 
     (void)state;
@@ -654,7 +657,7 @@ static void test_policy__an_error_needs_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_policy__a_table_of_version_1_stands),
+        cmocka_unit_test(test_policy__a_table_of_an_earlier_version_stands),
         cmocka_unit_test(test_policy__an_error_needs_room),
         cmocka_unit_test(test_policy__table_is_that_of_the_manual),
         cmocka_unit_test(test_policy__every_field_keeps_to_its_range),

@@ -13,7 +13,7 @@
 
 /* The strictest of all sites' policies, in what a researcher can do something about. */
 struct strictest {
-    double threshold, complement, population, rounding, min_sites;
+    double threshold, complement, population, rounding, mode, error, min_sites;
     bool testing, zeros, by_itself; /* zeros withheld; judged by its own patients */
     bool noised;
     double rho, rho_project, rho_researcher, rho_total, delta; /* the smallest */
@@ -51,6 +51,8 @@ static void tighten(struct strictest *s, const Cohortium__Policy *p)
     s->complement = larger(s->complement, number_of(p, "minimum_complement"));
     s->population = larger(s->population, number_of(p, "minimum_population"));
     s->rounding = larger(s->rounding, number_of(p, "rounding_base"));
+    s->mode = larger(s->mode, number_of(p, "rounding_mode"));
+    s->error = larger(s->error, number_of(p, "perturbation_d"));
     s->min_sites = larger(s->min_sites, number_of(p, "min_sites"));
     s->zeros = s->zeros || number_of(p, "zeros_are_disclosive") >= 1;
     s->by_itself = s->by_itself || number_of(p, "collusion_assumed") >= 1;
@@ -147,6 +149,30 @@ static void put_price(struct buffer *out, const struct sent *sent, const struct 
                   (unsigned long long)p->rounds);
 }
 
+/* By the number that a policy's rounding_mode has. */
+enum { ROUND_CONTROLLED_WORD = 2, ROUND_CELL_KEY_WORD = 3 };
+static const char *const modes[] = {"nearest", "random", "controlled", "cell_key"};
+
+static size_t mode_of(const struct strictest *s)
+{
+    return s->mode >= 0 && s->mode < COUNT(modes) ? (size_t)s->mode : COUNT(modes) - 1;
+}
+
+static void put_rounding(struct buffer *out, const struct strictest *s)
+{
+    static const char *const how[] = {"come as the nearest",
+                                      "go up or down, by chance, to a",
+                                      "go up or down to a", "then come as the nearest"};
+
+    if (mode_of(s) == ROUND_CELL_KEY_WORD)
+        buffer_printf(out, "  digits: counts have an error of at most %.0f\n", s->error);
+    if (s->rounding > 1)
+        buffer_printf(
+            out, "  digits: counts %s multiple of %.0f%s\n", how[mode_of(s)], s->rounding,
+            mode_of(s) == ROUND_CONTROLLED_WORD ? ", so that tables of two variables add up"
+                                                : "");
+}
+
 static void put_rules(struct buffer *out, const struct strictest *s, bool by_site)
 {
     buffer_text(out,
@@ -170,10 +196,8 @@ static void put_rules(struct buffer *out, const struct strictest *s, bool by_sit
     buffer_text(out, "\n");
     if (s->by_itself || by_site)
         buffer_text(out, "  ... judged by a site's own patients, not by all together\n");
-    if (s->rounding > 1)
-        buffer_printf(out, "  digits: counts come as the nearest multiple of %.0f\n",
-                      s->rounding);
-    buffer_text(out, "  totals, extremes and quantiles\n");
+    put_rounding(out, s);
+    buffer_text(out, "  extremes and quantiles\n");
 }
 
 static void put_json_price(struct buffer *out, const struct sent *sent,
@@ -186,11 +210,11 @@ static void put_json_price(struct buffer *out, const struct sent *sent,
     put_json_text(out, sent->permit->title);
     buffer_printf(out,
                   ",\"budget\":%llu,\"charged\":%llu},\"rules\":{\"threshold\":%.0f,"
-                  "\"complement\":%.0f,\"rounding_base\":%.0f,\"own_patients\":%s,"
-                  "\"exact_for_testing\":%s}",
+                  "\"complement\":%.0f,\"rounding_base\":%.0f,\"rounding_mode\":\"%s\","
+                  "\"own_patients\":%s,\"exact_for_testing\":%s}",
                   (unsigned long long)sent->permit->budget,
                   (unsigned long long)sent->permit->charged, s->threshold, s->complement,
-                  s->rounding, s->by_itself ? "true" : "false",
+                  s->rounding, modes[mode_of(s)], s->by_itself ? "true" : "false",
                   s->testing ? "true" : "false");
     if (s->noised)
         buffer_printf(out,

@@ -111,6 +111,11 @@ with modes("rounding_mode: random\nrounding_base: 10\n") as lab:
 SAME = ['sex == "female"', 'sex != "male"', 'not (sex == "male")', 'sex in {"female"}']
 NOISE = "rounding_mode: cell_key\nrounding_base: 0\nperturbation_d: 5\nperturbation_v: 3\n"
 with modes(NOISE) as lab:
+    a = lab.ask(*two, "--dry-run")
+    check("a dry run says how counts are given", a.json["rules"]["rounding_mode"] == "cell_key",
+          a.out)
+    a = lab.cohortium(*two, "--dry-run", "--profile", "lab-test")
+    check("and says it in words", "error of at most 5" in a.out and "totals" not in a.out, a.out)
     a = lab.ask(*two)
     c, t = flat(a.item("counts")), flat(a.item("totals"))
     check("cell key: each within the largest error", all(

@@ -7,6 +7,9 @@
  * circulation between these bounds; so there is a whole one (Cox 1987), and it is found
  * from the nearest multiples by paths that even out what is too much at one line and too
  * little at another. In whole numbers and a fixed order: the same at every vault.
+ *
+ * What is withheld takes part as an unknown that may be anything, so that no given number
+ * says a thing of it by the way it was rounded.
  */
 #include "node/vault/gate_controlled.h"
 
@@ -15,6 +18,7 @@
 struct rounding {
     size_t rows, columns;        /* with the totals */
     uint64_t *value, *down, *at; /* down: multiples below; at: chosen, down or one more */
+    const bool *free;            /* withheld: any multiple */
     uint64_t base;
     int64_t *excess; /* by node: what comes in less what goes out, in multiples */
     size_t *from;
@@ -24,7 +28,7 @@ struct rounding {
 
 static bool may_rise(const struct rounding *r, size_t cell)
 {
-    return r->value[cell] % r->base != 0 && r->at[cell] == r->down[cell];
+    return r->free[cell] || (r->value[cell] % r->base != 0 && r->at[cell] == r->down[cell]);
 }
 
 static bool may_fall(const struct rounding *r, size_t cell)
@@ -39,9 +43,11 @@ static bool is_forward(const struct rounding *r, size_t row, size_t column)
 }
 
 static enum fault rounding_new(struct cx *cx, size_t rows, size_t columns,
-                               const double *values, uint64_t base, struct rounding *ret)
+                               const double *values, const bool *free, uint64_t base,
+                               struct rounding *ret)
 {
-    struct rounding r = {.rows = rows + 1, .columns = columns + 1, .base = base};
+    struct rounding r = {
+        .rows = rows + 1, .columns = columns + 1, .free = free, .base = base};
     size_t n = r.rows * r.columns, nodes = r.rows + r.columns;
 
     CX_NEW(cx, r.value, n);
@@ -61,6 +67,8 @@ static enum fault rounding_new(struct cx *cx, size_t rows, size_t columns,
             r.value[rows * r.columns + columns] += v;
         }
     for (size_t i = 0; i < n; i++) {
+        if (free[i])
+            continue; /* from zero, whatever it is */
         r.down[i] = r.value[i] / base;
         r.at[i] = r.down[i] + (2 * (r.value[i] % base) >= base && r.value[i] % base != 0);
     }
@@ -114,11 +122,12 @@ static size_t find_way(struct rounding *r, size_t start)
 }
 
 enum fault controlled_round(struct cx *cx, size_t rows, size_t columns,
-                            const double *values, uint64_t base, double **ret)
+                            const double *values, const bool *free, uint64_t base,
+                            double **ret)
 {
     struct rounding r;
 
-    TRY(rounding_new(cx, rows, columns, values, base, &r));
+    TRY(rounding_new(cx, rows, columns, values, free, base, &r));
     for (size_t start = 0; start < r.rows + r.columns; start++)
         while (r.excess[start] > 0) {
             size_t end = find_way(&r, start);

@@ -100,6 +100,8 @@ struct making {
     struct withheld withheld;
 };
 
+/* Counts of the same patients. */
+bool same_support(const struct item *a, const struct item *b);
 /* Whether this item holds the totals of another. */
 bool states_are_totals(const struct result *r, size_t at);
 /* NULL: there is none. */

@@ -250,15 +250,49 @@ static enum fault put_notes(const struct making *m, Cohortium__Result *to)
 
 /* ---- modes of rounding ---- */
 
+/* The totals that are printed with these cells: their item, or that of the same patients.
+ * 0: none are. */
+static size_t totals_of(const struct result *r, size_t i)
+{
+    for (size_t k = 0; k < r->n_items && r->items[i].totals_at == 0; k++)
+        if (r->items[k].totals_at > 0 && same_support(&r->items[k], &r->items[i]))
+            return r->items[k].totals_at;
+    return r->items[i].totals_at;
+}
+
+/* What is not given, in the order of controlled_round; totals that are not printed. */
+static enum fault free_cells(const struct making *m, size_t i, bool **ret)
+{
+    const struct item *item = &m->result->items[i];
+    size_t rows = item->rows, wide = item->columns + 1, n = 0;
+    size_t totals = totals_of(m->result, i);
+    bool two = item->shape.n_dims == 2;
+
+    CX_NEW(m->cx, *ret, (rows + 1) * wide);
+    for (size_t r = 0; r <= rows; r++)
+        for (size_t c = 0; c < wide; c++) {
+            bool *is = &(*ret)[r * wide + c];
+
+            if (r < rows && c + 1 < wide)
+                *is = m->states[i][r * item->columns + c] == CELL_WITHHELD;
+            else if (!two && r < rows) /* of one variable: the cell again */
+                *is = m->states[i][r] == CELL_WITHHELD || item->columns > 1;
+            else
+                *is = totals == 0 || m->states[totals][two ? n++ : 0] == CELL_WITHHELD;
+        }
+    return FAULT_NONE;
+}
+
 /* A table of one or two variables, its totals with it. */
 static enum fault choose_item(struct making *m, size_t i)
 {
     const struct item *item = &m->result->items[i];
     size_t rows = item->rows, columns = item->columns, n = 0;
-    bool two = item->shape.n_dims == 2;
+    bool two = item->shape.n_dims == 2, *free;
     double *all, *cells, *totals;
 
-    TRY(controlled_round(m->cx, rows, columns, item->values,
+    TRY(free_cells(m, i, &free));
+    TRY(controlled_round(m->cx, rows, columns, item->values, free,
                          (uint64_t)m->session->number[POLICY_ROUNDING_BASE], &all));
     CX_NEW(m->cx, cells, rows * columns);
     CX_NEW(m->cx, totals, (rows + 1) * (columns + 1));
@@ -288,24 +322,29 @@ static bool is_whole(const struct item *item)
 static enum fault prepare_mode(struct making *m)
 {
     const double *number = m->session->number;
+    struct cellkey *errors;
+
+    if (is_exact(m) || number[POLICY_ROUNDING_MODE] != ROUND_CELL_KEY)
+        return FAULT_NONE;
+    TRY(cellkey_new(m->cx, (int)number[POLICY_PERTURBATION_D],
+                    number[POLICY_PERTURBATION_V], (int)number[POLICY_PERTURBATION_JS],
+                    &errors));
+    m->errors = errors;
+    return FAULT_NONE;
+}
+
+/* After the states: what is withheld has no part in it. */
+static enum fault choose_tables(struct making *m)
+{
+    const double *number = m->session->number;
     const struct result *r = m->result;
 
     CX_NEW(m->cx, m->chosen, r->n_items);
-    if (is_exact(m))
-        return FAULT_NONE;
-    if (number[POLICY_ROUNDING_MODE] == ROUND_CELL_KEY) {
-        struct cellkey *errors;
-
-        TRY(cellkey_new(m->cx, (int)number[POLICY_PERTURBATION_D],
-                        number[POLICY_PERTURBATION_V], (int)number[POLICY_PERTURBATION_JS],
-                        &errors));
-        m->errors = errors;
-    }
-    if (number[POLICY_ROUNDING_MODE] != ROUND_CONTROLLED ||
+    if (is_exact(m) || number[POLICY_ROUNDING_MODE] != ROUND_CONTROLLED ||
         number[POLICY_ROUNDING_BASE] < 2)
         return FAULT_NONE;
     for (size_t i = 0; i < r->n_items; i++)
-        if (r->items[i].kind == COHORTIUM__ITEM_KIND__COUNTS && m->chosen[i] == NULL &&
+        if (r->items[i].kind == COHORTIUM__ITEM_KIND__COUNTS &&
             r->items[i].rows * r->items[i].columns > 1 && r->items[i].shape.n_dims <= 2 &&
             is_whole(&r->items[i]) && !states_are_totals(r, i))
             TRY(choose_item(m, i));
@@ -325,6 +364,7 @@ static enum fault put_result(struct making *m, Cohortium__Result **ret,
     TRY(prepare_mode(m));
     TRY(states_account(m));
     TRY(policy_is_noised(m->session) ? states_noised(m) : states_judge(m));
+    TRY(choose_tables(m));
     if (r->has_accounting) {
         TRY(put_account(&p, r->accounting.name_used, m->used, m->used_keys, m->used_state));
         TRY(put_account(&p, r->accounting.name_missing, m->missing,

@@ -123,7 +123,7 @@ enum fault states_account(struct making *m)
 
 /* ---- states ---- */
 
-static bool same_support(const struct item *a, const struct item *b)
+bool same_support(const struct item *a, const struct item *b)
 {
     return a->kind == COHORTIUM__ITEM_KIND__COUNTS && b->kind == a->kind &&
            a->rows == b->rows && a->columns == b->columns &&

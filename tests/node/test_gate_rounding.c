@@ -169,6 +169,7 @@ static void test_gate_rounding__controlled_adds_up(void **state)
         uint64_t base = bases[table_random(&seed, 4)];
         double values[144], total[169] = {0}, *out;
         size_t wide = columns + 1;
+        bool free[169];
 
         for (size_t k = 0; k < rows * columns; k++) {
             values[k] = (double)table_draw(&seed, (enum table_kind)(i % TABLE_KINDS), 10);
@@ -177,7 +178,10 @@ static void test_gate_rounding__controlled_adds_up(void **state)
             total[rows * wide + k % columns] += values[k];
             total[rows * wide + columns] += values[k];
         }
-        CHECK_OK_("round", cx, controlled_round(cx, rows, columns, values, base, &out));
+        for (size_t k = 0; k < COUNT(free); k++) /* in every other table */
+            free[k] = i % 2 == 1 && table_random(&seed, 4) == 0;
+        CHECK_OK_("round", cx,
+                  controlled_round(cx, rows, columns, values, free, base, &out));
         for (size_t r = 0; r <= rows; r++) {
             double across = 0;
 
@@ -186,6 +190,8 @@ static void test_gate_rounding__controlled_adds_up(void **state)
 
                 across += c < columns ? y : -y;
                 CHECK_("a multiple", fmod(y, (double)base) == 0);
+                if (free[r * wide + c])
+                    continue;
                 CHECK_("less than the base off", fabs(x - y) < (double)base);
                 CHECK_("a multiple stays", fmod(x, (double)base) != 0 || x == y);
             }
@@ -197,6 +203,36 @@ static void test_gate_rounding__controlled_adds_up(void **state)
             for (size_t r = 0; r < rows; r++)
                 down += out[r * wide + c];
             CHECK_("a column's total is the sum", down == 0);
+        }
+    }
+}
+
+/* Four withheld cells may hold other numbers with the same totals: what is given of the
+ * table is rounded no other way. */
+static void test_gate_rounding__controlled_says_nothing_of_what_is_withheld(void **state)
+{
+    uint64_t seed = 1815;
+
+    (void)state;
+    for (size_t i = 0; i < 300; i++) {
+        AUTO_CX struct cx *cx = cx_new(1 << 24, CX_NO_DEADLINE);
+        double values[16], *first, *out;
+        bool free[25] = {false};
+
+        for (size_t k = 0; k < 16; k++)
+            values[k] = (double)(30 + table_random(&seed, 60));
+        free[0] = free[2] = free[10] = free[12] =
+            true; /* (0,0) (0,2) (2,0) (2,2) of 5 by 5 */
+        CHECK_OK_("round", cx, controlled_round(cx, 4, 4, values, free, 5, &first));
+        for (int move = -7; move <= 7; move++) {
+            double other[16];
+
+            memcpy(other, values, sizeof other);
+            other[0] += move, other[2] -= move;
+            other[8] -= move, other[10] += move;
+            CHECK_OK_("round", cx, controlled_round(cx, 4, 4, other, free, 5, &out));
+            for (size_t k = 0; k < 25; k++)
+                CHECK_("the same", free[k] || out[k] == first[k]);
         }
     }
 }
@@ -321,6 +357,7 @@ int main(void)
         cmocka_unit_test(test_gate_rounding__a_key_picks_its_error),
         cmocka_unit_test(test_gate_rounding__random_is_right_on_average),
         cmocka_unit_test(test_gate_rounding__controlled_adds_up),
+        cmocka_unit_test(test_gate_rounding__controlled_says_nothing_of_what_is_withheld),
         cmocka_unit_test(test_gate_rounding__controlled_tables_add_up_when_released),
         cmocka_unit_test(test_gate_rounding__the_same_patients_come_out_alike),
     };

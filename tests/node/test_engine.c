@@ -648,6 +648,58 @@ static void test_engine__regions_are_patient_sets(void **state)
     }
 }
 
+/* Under noise: of each patient the first so many rows, in every block alike. */
+static void test_engine__rows_beyond_a_patients_most_do_not_count(void **state)
+{
+    static const unsigned most[] = {0, 1, 2, 5, 1000};
+    struct cx *cx = cx_new(1 << 28, CX_NO_DEADLINE);
+    struct fixture_rows f = fixture_make(cx, 5003, 4, 9);
+    struct dataset *d = fixture_dataset(cx, &f);
+
+    (void)state;
+    for (size_t k = 0; k < COUNT(most); k++) {
+        struct site_sums sums = {0};
+        struct measure *m;
+        uint64_t rows[2] = {0};
+        double ages = 0, old = 0;
+
+        CHECK_OK_("measure", cx, measure_new(cx, d->cb, &m));
+        ref age = m_column(m, F_AGE);
+        struct measure_key key = {.expr = m_column(m, F_SEX), .size = 2};
+        struct block keyed = {.where = m_valid(m, F_SEX), .keys = &key, .n_keys = 1};
+        struct block summed = {.where = m_binary(m, M_AND, m_valid(m, F_AGE),
+                                                 m_binary(m, M_LE, m_const(m, 60), age)),
+                               .sums = &age,
+                               .n_sums = 1};
+
+        (void)measure_block(m, &keyed);
+        (void)measure_block(m, &summed);
+        CHECK_OK_("close", cx, measure_close(m, 40));
+        m->rows_max = most[k];
+        CHECK_OK_("run", cx, engine_run(cx, d, m, &sums));
+        for (size_t i = 0, nth = 0; i < f.rows; i++) {
+            nth = i > 0 && f.ordinal[i] == f.ordinal[i - 1] ? nth + 1 : 1;
+            if (most[k] > 0 && nth > most[k])
+                continue;
+            if (f.valid[F_SEX][i])
+                rows[(size_t)f.values[F_SEX][i]]++;
+            if (f.valid[F_AGE][i] && f.values[F_AGE][i] >= 60) {
+                ages += f.values[F_AGE][i];
+                old++;
+            }
+        }
+        CHECK_EQ_("rows of the first level", pooled_rows(m, sums.tally, 0, 0), rows[0]);
+        CHECK_EQ_("rows of the second", pooled_rows(m, sums.tally, 0, 1), rows[1]);
+        CHECK_EQ_("rows summed", pooled_rows(m, sums.tally, 1, 0), (uint64_t)old);
+        CHECK_("their sum", pooled_number(m, sums.tally, 1, 0, 0).hi == ages);
+        if (most[k] == 1)
+            CHECK_EQ_("one row, one patient", pooled_patients(m, sums.tally, 1, 0),
+                      (uint64_t)old);
+    }
+    dataset_release(&d);
+    cx_free(&cx);
+}
+
 static uint64_t plain_key(struct cx *cx, const struct measure *m, const struct block *b,
                           const struct fixture_rows *f, const struct dataset *d,
                           size_t cell)
@@ -725,6 +777,7 @@ int main(void)
         cmocka_unit_test(test_engine__a_term_beyond_its_bound_is_a_fault),
         cmocka_unit_test(test_engine__a_deadline_stops_the_scan),
         cmocka_unit_test(test_engine__regions_are_patient_sets),
+        cmocka_unit_test(test_engine__rows_beyond_a_patients_most_do_not_count),
         cmocka_unit_test(test_engine__keys_are_of_patients),
     };
 

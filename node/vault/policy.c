@@ -243,12 +243,10 @@ static const struct policy_field_info table[POLICY_FIELDS] = {
          .highest = 1,
          .stricter = 1,
          .whole = true,
-         .since = 2,
          .words = {"none", "discrete_gaussian"},
-         .meaning =
-             "`discrete_gaussian` answers every question with random noise and counts "
-             "what that spends of the budgets below; rules on exact counts then "
-             "judge the noised ones."},
+         .meaning = "`discrete_gaussian` answers every question with random noise and counts "
+                    "what that spends of the budgets below; rules on exact counts then "
+                    "judge the noised ones."},
     [POLICY_RHO_PER_REQUEST] =
         {.name = "rho_per_request",
          .since = 3,
@@ -257,10 +255,8 @@ static const struct policy_field_info table[POLICY_FIELDS] = {
          .lowest = 0.0001,
          .highest = 2,
          .stricter = -1,
-         .since = 2,
-         .meaning =
-             "What a noised question spends, as rho of zero-concentrated differential "
-             "privacy; less means more noise."},
+         .meaning = "What a noised question spends, as rho of zero-concentrated differential "
+                    "privacy; less means more noise."},
     [POLICY_RHO_PER_PROJECT] =
         {.name = "rho_per_project",
          .since = 3,
@@ -269,10 +265,8 @@ static const struct policy_field_info table[POLICY_FIELDS] = {
          .lowest = 0,
          .highest = 2,
          .stricter = -1,
-         .since = 2,
-         .meaning =
-             "What all noised questions of one permit may spend together; 0: none is "
-             "answered."},
+         .meaning = "What all noised questions of one permit may spend together; 0: none is "
+                    "answered."},
     [POLICY_RHO_PER_RESEARCHER] =
         {.name = "rho_per_researcher",
          .since = 3,
@@ -281,7 +275,6 @@ static const struct policy_field_info table[POLICY_FIELDS] = {
          .lowest = 0,
          .highest = 2,
          .stricter = -1,
-         .since = 2,
          .meaning = "What all noised questions of one researcher may spend together."},
     [POLICY_RHO_TOTAL] =
         {.name = "rho_total",
@@ -291,10 +284,8 @@ static const struct policy_field_info table[POLICY_FIELDS] = {
          .lowest = 0,
          .highest = 2,
          .stricter = -1,
-         .since = 2,
-         .meaning =
-             "What all noised questions about these patients may ever spend, whoever "
-             "asks."},
+         .meaning = "What all noised questions about these patients may ever spend, whoever "
+                    "asks."},
     [POLICY_DELTA] =
         {.name = "delta",
          .since = 3,
@@ -303,10 +294,8 @@ static const struct policy_field_info table[POLICY_FIELDS] = {
          .lowest = 1e-12,
          .highest = 1e-3,
          .stricter = -1,
-         .since = 2,
-         .meaning =
-             "For people: the chance at which epsilon is told beside rho; less than 1 "
-             "over the number of patients. It changes no noise."},
+         .meaning = "For people: the chance at which epsilon is told beside rho; less than 1 "
+                    "over the number of patients. It changes no noise."},
     [POLICY_MAX_ROWS_PER_PATIENT] =
         {.name = "max_rows_per_patient",
          .since = 3,
@@ -316,7 +305,6 @@ static const struct policy_field_info table[POLICY_FIELDS] = {
          .highest = 1000,
          .stricter = 0,
          .whole = true,
-         .since = 2,
          .meaning = "Under noise so many rows of each patient count, the first of the data "
                     "set; noise grows with it."},
 };

@@ -77,8 +77,8 @@ static inline void table_make(uint64_t *seed, enum table_kind kind, size_t n_dim
     }
 }
 
-/* What the gate gives of the cells and of the totals. */
-static inline void table_publish(struct published *p)
+/* What the gate gives of the cells and of the totals. sensitive: the first variable is. */
+static inline void table_publish_of(struct published *p, bool sensitive)
 {
     struct gate_case g;
     double values[2 * ATTACK_CELLS];
@@ -95,6 +95,7 @@ static inline void table_publish(struct published *p)
     item->shape.n_dims = p->n_dims;
     memcpy(item->shape.size, p->size, sizeof item->shape.size);
     item->totals_at = 1;
+    item->sensitive[0] = sensitive;
     for (size_t s = 0; s < p->n_sums; s++)
         values[s] = (double)p->sum[s];
     assert_non_null(result_put(g.result, "totals", COHORTIUM__ITEM_KIND__COUNTS, p->n_sums,
@@ -105,4 +106,9 @@ static inline void table_publish(struct published *p)
     for (size_t s = 0; s < p->n_sums; s++)
         p->sum_given[s] = gate_case_state(&g, "totals", s) == 0;
     gate_case_free(&g);
+}
+
+static inline void table_publish(struct published *p)
+{
+    table_publish_of(p, false);
 }

@@ -295,17 +295,33 @@ static bool with_help(struct puzzle *z, size_t helper, struct breach *b)
     return false;
 }
 
+static void puzzle_open(const struct published *p, struct puzzle *z)
+{
+    *z = (struct puzzle){.p = p};
+    for (size_t s = 0; s < p->n_sums; s++) {
+        z->known[s] = p->sum_given[s];
+        z->sum[s] = (int64_t)p->sum[s];
+        for (size_t i = 0; i < p->n; i++)
+            z->under[s][i] = published_is_under(p, i, s);
+    }
+}
+
+int attack_may_hold(const struct published *p, size_t cell, uint64_t number)
+{
+    struct puzzle z;
+    struct domain open;
+
+    puzzle_open(p, &z);
+    open_domain(p, SIZE_MAX, &open);
+    return ask(&z, &open, false, cell, number);
+}
+
 struct breach attack(const struct published *p)
 {
     struct breach b = {.helper = SIZE_MAX};
-    struct puzzle z = {.p = p};
+    struct puzzle z;
 
-    for (size_t s = 0; s < p->n_sums; s++) {
-        z.known[s] = p->sum_given[s];
-        z.sum[s] = (int64_t)p->sum[s];
-        for (size_t i = 0; i < p->n; i++)
-            z.under[s][i] = published_is_under(p, i, s);
-    }
+    puzzle_open(p, &z);
     if (with_help(&z, SIZE_MAX, &b))
         return b;
     for (size_t i = 0; i < p->n; i++)

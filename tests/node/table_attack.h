@@ -37,3 +37,5 @@ void published_sum(struct published *p);
 bool published_is_under(const struct published *p, size_t cell, size_t sum);
 /* Withheld cells and totals below k: may each be anything below k? */
 struct breach attack(const struct published *p);
+/* Whether the withheld cell may hold this many; -1: the search was given up. */
+int attack_may_hold(const struct published *p, size_t cell, uint64_t number);

@@ -240,6 +240,11 @@ static void take_step(struct ask *a, size_t i, struct bytes body)
         return;
     }
     p->vector = PB_BYTES(r->vector);
+    p->boxes = r->boxes;
+    if (p->vector.n > 0 && r->n_boxes != a->n - 1) {
+        ask_fail(a, FAULT_FORMAT, "a site's answer lacks boxes, or has too many", i);
+        return;
+    }
     struct bytes packed;
     if (r->answer == NULL)
         return;
@@ -369,8 +374,17 @@ static void after_preflight(struct ask *a)
     call_all(a, SERVICE_BEGIN, packed, NULL);
 }
 
-/* Packs a step's body: ACCEPTs with round 0, the vectors of the round before otherwise. */
-static enum fault step_body(struct ask *a, struct bytes proposal, bool vectors,
+/* What of the boxes beside vector `from` is for `to`. */
+static ProtobufCBinaryData box_for(const struct ask *a, size_t from, size_t to)
+{
+    if (from == to)
+        return (ProtobufCBinaryData){0};
+    return a->parts[from].boxes[to < from ? to : to - 1];
+}
+
+/* Packs a step's body for site `to`: ACCEPTs with round 0, the vectors of the round before
+ * otherwise, each with the box for this site. */
+static enum fault step_body(struct ask *a, size_t to, struct bytes proposal, bool vectors,
                             struct bytes *ret)
 {
     struct cx *cx = a->round[a->turn];
@@ -387,8 +401,11 @@ static enum fault step_body(struct ask *a, struct bytes proposal, bool vectors,
         call.n_accepts = a->n;
         call.accepts = list;
     } else if (vectors) {
-        call.n_vectors = a->n;
+        call.n_vectors = call.n_boxes = a->n;
         call.vectors = list;
+        CX_NEW(cx, call.boxes, a->n);
+        for (size_t i = 0; i < a->n; i++)
+            call.boxes[i] = box_for(a, i, to);
     }
     return pb_pack(cx, &call.base, ret);
 }
@@ -400,7 +417,7 @@ static void propose(struct ask *a)
     a->turn = 1 - a->turn;
     cx_reset(a->round[a->turn]);
     a->phase = PROPOSING;
-    if (step_body(a, (struct bytes){0}, true, &packed) != FAULT_NONE) {
+    if (step_body(a, a->home, (struct bytes){0}, true, &packed) != FAULT_NONE) {
         ask_fail(a, FAULT_MEMORY, "out of memory for this question", a->n);
         ask_settle(a);
         return;
@@ -408,18 +425,16 @@ static void propose(struct ask *a)
     call_one(a, a->home, SERVICE_STEP, packed);
 }
 
-static bool is_not_home(const struct part *p)
-{
-    return p->i != p->ask->home;
-}
-
 static void step(struct ask *a)
 {
-    struct bytes others, home;
+    struct cx *cx = a->round[a->turn];
+    struct bytes *bodies = cx_array(cx, a->n, sizeof *bodies);
+    bool packed = bodies != NULL;
 
     a->phase = STEPPING;
-    if (step_body(a, a->proposal, true, &others) != FAULT_NONE ||
-        step_body(a, a->proposal, false, &home) != FAULT_NONE) {
+    for (size_t i = 0; packed && i < a->n; i++) /* home has had the vectors */
+        packed = step_body(a, i, a->proposal, i != a->home, &bodies[i]) == FAULT_NONE;
+    if (!packed) {
         ask_fail(a, FAULT_MEMORY, "out of memory for this question", a->n);
         ask_settle(a);
         return;
@@ -427,10 +442,10 @@ static void step(struct ask *a)
     a->rounds++;
     a->waiting++; /* held until home's call is out too */
     for (size_t i = 0; i < a->n && !a->failed; i++)
-        if (is_not_home(&a->parts[i]))
-            call_one(a, i, SERVICE_STEP, others);
+        if (i != a->home)
+            call_one(a, i, SERVICE_STEP, bodies[i]);
     if (!a->failed)
-        call_one(a, a->home, SERVICE_STEP, home);
+        call_one(a, a->home, SERVICE_STEP, bodies[a->home]);
     a->waiting--;
     if (a->waiting == 0 && !a->failed)
         next(a);

@@ -18,6 +18,7 @@ struct part { /* one site of a question */
     int64_t again_until; /* its link was lost: it is made again up to then; 0: it was not */
     uint64_t timer;
     struct bytes preflight, accept, vector;
+    ProtobufCBinaryData *boxes; /* beside the vector: n - 1, or none without one */
     Cohortium__Answer *answer;
     bool proven; /* its record's cosigned proof was asked for */
 };

@@ -420,7 +420,10 @@ static enum fault step(struct cx *cx, struct vault *v, struct session *s,
     if (s->mask == NULL)
         return cx_fail(cx, FAULT_CONFLICT, "this session has not started");
     if (call->n_vectors > 0)
-        TRY(session_absorb(cx, v, s, call->vectors, call->n_vectors));
+        TRY(session_absorb(cx, v, s, call->vectors, call->n_vectors, call->boxes,
+                           call->n_boxes));
+    else if (call->n_boxes > 0)
+        return cx_fail(cx, FAULT_FORMAT, "boxes without the vectors that they belong to");
     if (s->awaiting)
         return cx_fail(cx, FAULT_CONFLICT, "the vectors of the round before are missing");
     if (call->proposal.len == 0) {
@@ -431,9 +434,7 @@ static enum fault step(struct cx *cx, struct vault *v, struct session *s,
     TRY(session_adopt(cx, v, s, PB_BYTES(call->proposal)));
     if (s->kind == COHORTIUM__ROUND_KIND__RELEASE)
         return session_release(cx, v, s, &reply->answer);
-    TRY(session_vector(cx, v, s, &out));
-    reply->vector = PB_DATA(out);
-    return FAULT_NONE;
+    return session_vector(cx, v, s, reply);
 }
 
 /* The very same step again gives the very same bytes; anything else goes on. */

@@ -25,25 +25,28 @@ static enum fault check_sender(struct cx *cx, struct vault *v, const struct sess
     const char *name = s->who[i]->name;
 
     if (!envelope_is_signed_by(e, s->who[i]->signing_key.data))
-        return cx_fail(cx, FAULT_DENIED, "a message of %s does not carry its signature", name);
+        return cx_fail(cx, FAULT_DENIED, "a message of %s does not carry its signature",
+                       name);
     if (stamp == NULL)
         return cx_fail(cx, FAULT_FORMAT, "a message of %s has no stamp", name);
     TRY(stamp_check(cx, stamp, v->manifest, NULL, clock_utc_ms()));
     if (!bytes_equal(PB_BYTES(stamp->issuer), PB_BYTES(s->who[i]->node_id)) ||
         !bytes_equal(PB_BYTES(stamp->request_id),
                      PB_BYTES(s->o.request.body->stamp->request_id)))
-        return cx_fail(cx, FAULT_CONFLICT, "a message of %s belongs to another session", name);
+        return cx_fail(cx, FAULT_CONFLICT, "a message of %s belongs to another session",
+                       name);
     return FAULT_NONE;
 }
 
-/* It goes on from other messages than those that we were shown. Its sender may lie, or have been
- * lied to: by a member that signed two messages for one, or by who carries them. */
+/* It goes on from other messages than those that we were shown. Its sender may lie, or have
+ * been lied to: by a member that signed two messages for one, or by who carries them. */
 static enum fault told_apart(struct cx *cx, const char *what, const char *name)
 {
-    return cx_fail(cx, FAULT_CONFLICT,
-                   "a %s of %s goes on from other messages than this site was shown: it lies, or "
-                   "somebody has told two of us different things",
-                   what, name);
+    return cx_fail(
+        cx, FAULT_CONFLICT,
+        "a %s of %s goes on from other messages than this site was shown: it lies, or "
+        "somebody has told two of us different things",
+        what, name);
 }
 
 /* ---- start: all ACCEPTs are the same but for who and which key ---- */
@@ -56,8 +59,8 @@ static enum fault check_accept(struct cx *cx, struct vault *v, const struct sess
     const char *name = s->who[i]->name;
 
     TRY(envelope_open(cx, ENVELOPE_ACCEPT, packed, &e));
-    TRY(pb_unpack(cx, &cohortium__accept__descriptor, e.body, envelope_bound(ENVELOPE_ACCEPT),
-                  &a));
+    TRY(pb_unpack(cx, &cohortium__accept__descriptor, e.body,
+                  envelope_bound(ENVELOPE_ACCEPT), &a));
     TRY(check_sender(cx, v, s, &e, a->stamp, i));
     if (i == s->self && memcmp(e.digest, s->accept_digest, DIGEST_BYTES) != 0)
         return cx_fail(cx, FAULT_CONFLICT, "our own ACCEPT came back changed");
@@ -65,22 +68,24 @@ static enum fault check_accept(struct cx *cx, struct vault *v, const struct sess
         return cx_fail(cx, FAULT_CONFLICT, "%s accepted another request", name);
     if (!bytes_equal(PB_BYTES(a->question), bytes_of(s->question, DIGEST_BYTES)) ||
         !bytes_equal(PB_BYTES(a->policy), bytes_of(s->policy_digest, DIGEST_BYTES)))
-        return cx_fail(cx, FAULT_CONFLICT,
-                       "%s accepted another question or policy: it lies, or somebody has shown "
-                       "two of us different preflights",
-                       name);
+        return cx_fail(
+            cx, FAULT_CONFLICT,
+            "%s accepted another question or policy: it lies, or somebody has shown "
+            "two of us different preflights",
+            name);
     if (a->n_participants != s->n || a->n_versions != s->n ||
         a->ephemeral_key.len != KEY_BYTES || a->nonce.len != 32 ||
         a->ledger_head.len != DIGEST_BYTES)
-        return cx_fail(cx, FAULT_CONFLICT, "%s accepted other participants, or in another form",
-                       name);
+        return cx_fail(cx, FAULT_CONFLICT,
+                       "%s accepted other participants, or in another form", name);
     for (size_t j = 0; j < s->n; j++)
         if (!bytes_equal(PB_BYTES(a->participants[j]), s->ids[j]) ||
             !bytes_equal(PB_BYTES(a->versions[j]), s->versions[j]))
-            return cx_fail(cx, FAULT_CONFLICT,
-                           "%s accepted other participants or versions: it lies, or somebody "
-                           "has shown two of us different preflights",
-                           name);
+            return cx_fail(
+                cx, FAULT_CONFLICT,
+                "%s accepted other participants or versions: it lies, or somebody "
+                "has shown two of us different preflights",
+                name);
     *ret_key = a->ephemeral_key.data;
     return FAULT_NONE;
 }
@@ -122,32 +127,46 @@ enum fault session_start(struct cx *cx, struct vault *v, struct session *s,
 
 /* ---- absorbing the vectors of a round ---- */
 
-struct bytes session_vector_context(const struct session *s, uint8_t context[VECTOR_CONTEXT])
+struct bytes session_vector_context(const struct session *s,
+                                    uint8_t context[VECTOR_CONTEXT])
 {
     memcpy(context, s->proposal, DIGEST_BYTES);
     (void)session_input_context(s, context + DIGEST_BYTES);
     return bytes_of(context, VECTOR_CONTEXT);
 }
 
-/* Ours of a vector. */
-static enum fault open_box(struct cx *cx, const struct session *s, const Cohortium__Vector *x,
-                           size_t from, struct bytes *ret)
+static void box_digest(struct bytes box, uint8_t ret[DIGEST_BYTES])
 {
-    uint8_t context[VECTOR_CONTEXT];
+    (void)crypto_generichash(ret, DIGEST_BYTES, box.p, box.n, NULL, 0);
+}
+
+/* Ours beside a vector. */
+static enum fault open_box(struct cx *cx, const struct session *s,
+                           const Cohortium__Vector *x, struct bytes box, size_t from,
+                           struct bytes *ret)
+{
+    uint8_t context[VECTOR_CONTEXT], digest[DIGEST_BYTES];
     size_t at = s->self < from ? s->self : s->self - 1;
 
-    if (mask_unbox(cx, s->mask, from, s->round, session_vector_context(s, context),
-                   PB_BYTES(x->boxes[at]), ret) == FAULT_NONE)
+    box_digest(box, digest);
+    if (!bytes_equal(PB_BYTES(x->box_digests[at]), bytes_of(digest, DIGEST_BYTES)))
+        return cx_fail(cx, FAULT_DENIED,
+                       "the box beside the vector of %s is not the one that "
+                       "it signed",
+                       s->who[from]->name);
+    if (mask_unbox(cx, s->mask, from, s->round, session_vector_context(s, context), box,
+                   ret) == FAULT_NONE)
         return FAULT_NONE;
-    return cx_fail(cx, cx_fault(cx),
-                   "the box of %s for this site does not open: it lies, or somebody has told "
-                   "two of us different sums",
-                   s->who[from]->name);
+    return cx_fail(
+        cx, cx_fault(cx),
+        "the box of %s for this site does not open: it lies, or somebody has told "
+        "two of us different sums",
+        s->who[from]->name);
 }
 
 static enum fault absorb_one(struct cx *cx, struct vault *v, struct session *s,
-                             struct bytes packed, size_t i, struct tally *sum,
-                             uint8_t ret_digest[32])
+                             struct bytes packed, struct bytes box, size_t i,
+                             struct tally *sum, uint8_t ret_digest[32])
 {
     struct envelope e;
     Cohortium__Vector *x;
@@ -156,8 +175,8 @@ static enum fault absorb_one(struct cx *cx, struct vault *v, struct session *s,
     struct tally *theirs;
 
     TRY(envelope_open(cx, ENVELOPE_VECTOR, packed, &e));
-    TRY(pb_unpack(cx, &cohortium__vector__descriptor, e.body, envelope_bound(ENVELOPE_VECTOR),
-                  &x));
+    TRY(pb_unpack(cx, &cohortium__vector__descriptor, e.body,
+                  envelope_bound(ENVELOPE_VECTOR), &x));
     TRY(check_sender(cx, v, s, &e, x->stamp, i));
     memcpy(ret_digest, e.digest, DIGEST_BYTES);
     if (x->round != s->round || x->kind != s->kind)
@@ -166,15 +185,17 @@ static enum fault absorb_one(struct cx *cx, struct vault *v, struct session *s,
         !bytes_equal(PB_BYTES(x->proposal), bytes_of(s->proposal, DIGEST_BYTES)) ||
         !bytes_equal(PB_BYTES(x->transcript), bytes_of(s->transcript, DIGEST_BYTES)))
         return told_apart(cx, "vector", name);
-    if (x->n_boxes != s->n - 1)
+    if (x->n_box_digests != s->n - 1)
         return cx_fail(cx, FAULT_FORMAT, "a vector of %s has %zu boxes, expected %zu", name,
-                       x->n_boxes, s->n - 1);
+                       x->n_box_digests, s->n - 1);
     if (i == s->self) {
+        if (box.n > 0)
+            return cx_fail(cx, FAULT_FORMAT, "a box beside our own vector");
         if (memcmp(e.digest, s->own_vector, DIGEST_BYTES) != 0)
             return cx_fail(cx, FAULT_CONFLICT, "our own vector came back changed");
         return tally_add(cx, sum, s->own_masked);
     }
-    TRY(open_box(cx, s, x, i, &plain));
+    TRY(open_box(cx, s, x, box, i, &plain));
     TRY(tally_unpack(cx, plain, s->round, sum->n_counts, sum->n_sums, &theirs));
     return tally_add(cx, sum, theirs);
 }
@@ -228,12 +249,12 @@ static enum fault learn_sums(struct session *s, const struct tally *pooled)
     if (fault != FAULT_NONE || s->state->done) {
         s->kind = COHORTIUM__ROUND_KIND__VETO;
         if (fault == FAULT_NONE)
-            TRY(object_if_numeric(
-                s, a->finish(s->cx, &s->o.asked, s->state, &s->result)));
+            TRY(object_if_numeric(s, a->finish(s->cx, &s->o.asked, s->state, &s->result)));
         const char *why = NULL;
         if (s->result != NULL && !s->refused)
             TRY(gate_judge(s->cx, &s->policy, &s->o.asked, &s->o.plan, s->result,
-                           s->guards.guards, s->guards.n_guards, s->pooled_guard_sums, &why));
+                           s->guards.guards, s->guards.n_guards, s->pooled_guard_sums,
+                           &why));
         if (s->objection == NULL)
             s->objection = why;
     } else {
@@ -268,7 +289,8 @@ static enum fault learn(struct session *s, const struct tally *pooled)
 }
 
 enum fault session_absorb(struct cx *cx, struct vault *v, struct session *s,
-                          ProtobufCBinaryData *vectors, size_t n)
+                          ProtobufCBinaryData *vectors, size_t n,
+                          ProtobufCBinaryData *boxes, size_t n_boxes)
 {
     struct tally *sum;
     crypto_hash_sha256_state h;
@@ -278,18 +300,20 @@ enum fault session_absorb(struct cx *cx, struct vault *v, struct session *s,
     if (!s->awaiting || n != s->n)
         return cx_fail(cx, FAULT_CONFLICT, "%zu vectors where %zu were expected", n,
                        s->awaiting ? s->n : 0);
+    if (n_boxes != n)
+        return cx_fail(cx, FAULT_FORMAT, "%zu boxes beside %zu vectors", n_boxes, n);
     TRY(tally_new(cx, s->own_masked->n_counts, s->own_masked->n_sums, &sum));
     (void)crypto_hash_sha256_init(&h);
     (void)crypto_hash_sha256_update(&h, (const uint8_t *)label, sizeof label);
     (void)crypto_hash_sha256_update(&h, s->transcript, 32);
     (void)crypto_hash_sha256_update(&h, s->proposal, 32);
     for (size_t i = 0; i < n; i++) {
-        TRY(absorb_one(cx, v, s, PB_BYTES(vectors[i]), i, sum, digest));
+        TRY(absorb_one(cx, v, s, PB_BYTES(vectors[i]), PB_BYTES(boxes[i]), i, sum, digest));
         (void)crypto_hash_sha256_update(&h, digest, 32);
     }
     (void)crypto_hash_sha256_final(&h, s->transcript);
-    /* A member that told two of us different tallies is found at the next box: the transcript
-     * says what was signed, this what was in it for us. */
+    /* A member that told two of us different tallies is found at the next box: the
+     * transcript says what was signed, this what was in it for us. */
     tally_chain(s->learned, sum);
     s->awaiting = false;
     s->round++;
@@ -311,8 +335,8 @@ static bool has_boxes(Cohortium__RoundKind kind)
     return is_sum(kind) || kind == COHORTIUM__ROUND_KIND__RELEASE;
 }
 
-/* The reference is of the question, so that the same question has the same one however often
- * it has to be run. An answer given before is proposed again to the byte. */
+/* The reference is of the question, so that the same question has the same one however
+ * often it has to be run. An answer given before is proposed again to the byte. */
 static enum fault make_release(struct session *s)
 {
     uint8_t hash[32], reference[8];
@@ -424,12 +448,14 @@ enum fault session_adopt(struct cx *cx, struct vault *v, struct session *s,
                   envelope_bound(ENVELOPE_PROPOSAL), &p));
     TRY(check_sender(cx, v, s, &e, p->stamp, s->home));
     if (p->round != s->round || p->kind != s->kind)
-        return cx_fail(cx, FAULT_CONFLICT, "the coordinator's proposal is of another round");
+        return cx_fail(cx, FAULT_CONFLICT,
+                       "the coordinator's proposal is of another round");
     if (!bytes_equal(PB_BYTES(p->session), bytes_of(s->session_id, DIGEST_BYTES)) ||
         !bytes_equal(PB_BYTES(p->transcript), bytes_of(s->transcript, DIGEST_BYTES)))
         return told_apart(cx, "proposal", s->who[s->home]->name);
     if (p->n_inputs > 0 && !has_boxes(p->kind))
-        return cx_fail(cx, FAULT_FORMAT, "a proposal with numbers that its round has no use for");
+        return cx_fail(cx, FAULT_FORMAT,
+                       "a proposal with numbers that its round has no use for");
     if (p->release.len > 0 && p->kind != COHORTIUM__ROUND_KIND__RELEASE)
         return cx_fail(cx, FAULT_FORMAT, "a proposal with a release before its round");
     memcpy(s->proposal, e.digest, DIGEST_BYTES);
@@ -447,8 +473,8 @@ enum fault session_adopt(struct cx *cx, struct vault *v, struct session *s,
 
 /* ---- our own vector ---- */
 
-/* Sizes of the regions, then of the population. The site's own sizes are judged too where its
- * policy assumes that the others collude, or asks for a local minimum. */
+/* Sizes of the regions, then of the population. The site's own sizes are judged too where
+ * its policy assumes that the others collude, or asks for a local minimum. */
 static enum fault sum_regions(struct session *s, struct tally **ret)
 {
     const struct regions *r = &s->o.regions;
@@ -522,12 +548,13 @@ static enum fault write_ledger(struct cx *cx, sqlite3 *sql, void *user)
     const struct session *s = w->s;
 
     return ledger_add(cx, sql, s->o.dataset->cb, s->o.dataset->version, s->question,
-                      &s->o.regions, s->region_small, w->bitmaps, s->o.dataset->patients.count,
-                      s->o.plan.quasi_columns, s->o.plan.n_quasi_columns);
+                      &s->o.regions, s->region_small, w->bitmaps,
+                      s->o.dataset->patients.count, s->o.plan.quasi_columns,
+                      s->o.plan.n_quasi_columns);
 }
 
-/* Before the first vector after a verdict without objection the regions are durable. From here
- * on an abort does not undo them. */
+/* Before the first vector after a verdict without objection the regions are durable. From
+ * here on an abort does not undo them. */
 static enum fault enter_ledger(struct cx *cx, struct vault *v, struct session *s)
 {
     struct begin_work w = {.v = v, .s = s};
@@ -543,7 +570,8 @@ static enum fault enter_ledger(struct cx *cx, struct vault *v, struct session *s
 }
 
 /* Patients of this site in each cell that may be released. */
-static enum fault judge_local_minimum(struct session *s, double minimum, const char **ret_why)
+static enum fault judge_local_minimum(struct session *s, double minimum,
+                                      const char **ret_why)
 {
     const struct plan *plan = &s->o.plan;
     struct regions cells = {0};
@@ -562,8 +590,8 @@ static enum fault judge_local_minimum(struct session *s, double minimum, const c
     return FAULT_NONE;
 }
 
-/* What this site's policy asks of its own rows, beyond regions: judged before the first sums
- * are taken. It adds to the veto, for it may rest on what nobody outside knows. */
+/* What this site's policy asks of its own rows, beyond regions: judged before the first
+ * sums are taken. It adds to the veto, for it may rest on what nobody outside knows. */
 static enum fault judge_own_part(struct vault *v, struct session *s)
 {
     const struct policy *own = &s->o.policy->numbers;
@@ -624,23 +652,46 @@ static enum fault seal_round(struct vault *v, struct session *s, struct sealed *
     if (s->by_site) {
         TRY(bysite_votes(v, s, &votes));
         return gate_seal_votes(s->cx, s->mask, s->round, s->input_digest,
-                               session_vector_context(s, context), s->n, s->self, votes, ret);
+                               session_vector_context(s, context), s->n, s->self, votes,
+                               ret);
     }
     TRY(own_tally(v, s, &tally, &zeros));
     if (policy_is_noised(&s->policy) && is_sum(s->kind)) {
         TRY(add_noise(v, s, zeros, &tally));
         zeros = false; /* who objects adds its share to zeros */
     }
-    return gate_seal(s->cx, s->mask, s->round, s->input_digest, session_vector_context(s, context), s->n,
-                     s->self, tally, zeros, ret);
+    return gate_seal(s->cx, s->mask, s->round, s->input_digest,
+                     session_vector_context(s, context), s->n, s->self, tally, zeros, ret);
+}
+
+/* The digests are signed and go to everybody, each box to its reader alone: what a vault
+ * hashes and a link carries grows with the participants, not with their square. */
+static enum fault lay_boxes(struct cx *cx, const struct sealed *sealed, size_t n,
+                            Cohortium__Vector *x, Cohortium__StepReply *reply)
+{
+    uint8_t *digests;
+
+    x->n_box_digests = reply->n_boxes = n;
+    CX_NEW(cx, x->box_digests, n);
+    CX_NEW(cx, reply->boxes, n);
+    CX_NEW(cx, digests, n * DIGEST_BYTES);
+    for (size_t i = 0; i < n; i++) {
+        struct bytes box = sealed_boxes(sealed)[i];
+
+        box_digest(box, digests + i * DIGEST_BYTES);
+        x->box_digests[i] = PB_DATA(bytes_of(digests + i * DIGEST_BYTES, DIGEST_BYTES));
+        reply->boxes[i] = PB_DATA(box);
+    }
+    return FAULT_NONE;
 }
 
 enum fault session_vector(struct cx *cx, struct vault *v, struct session *s,
-                          struct bytes *ret_vector)
+                          Cohortium__StepReply *reply)
 {
     Cohortium__Vector x = COHORTIUM__VECTOR__INIT;
     Cohortium__Stamp stamp;
     struct sealed *sealed;
+    struct bytes packed;
 
     TRY(charge_once(cx, v, s));
     enum fault fault = seal_round(v, s, &sealed);
@@ -655,13 +706,11 @@ enum fault session_vector(struct cx *cx, struct vault *v, struct session *s,
     x.kind = s->kind;
     x.proposal = PB_DATA(bytes_of(s->proposal, DIGEST_BYTES));
     x.transcript = PB_DATA(bytes_of(s->transcript, DIGEST_BYTES));
-    x.n_boxes = s->n - 1;
-    CX_NEW(cx, x.boxes, x.n_boxes);
-    for (size_t i = 0; i < x.n_boxes; i++)
-        x.boxes[i] = PB_DATA(sealed_boxes(sealed)[i]);
-    TRY(envelope_seal(cx, ENVELOPE_VECTOR, &x.base, v->signing, ret_vector));
+    TRY(lay_boxes(cx, sealed, s->n - 1, &x, reply));
+    TRY(envelope_seal(cx, ENVELOPE_VECTOR, &x.base, v->signing, &packed));
+    reply->vector = PB_DATA(packed);
     struct envelope e;
-    TRY(envelope_open(cx, ENVELOPE_VECTOR, *ret_vector, &e));
+    TRY(envelope_open(cx, ENVELOPE_VECTOR, packed, &e));
     memcpy(s->own_vector, e.digest, DIGEST_BYTES);
     const struct tally *own = sealed_own(sealed);
     TRY(tally_new(s->cx, own->n_counts, own->n_sums, &s->own_masked));
@@ -687,7 +736,7 @@ static enum fault decide(struct cx *cx, struct vault *v, struct session *s,
                       bytes_hex(cx, r->reference.data, r->reference.len),
                       s->objection != NULL ? "this site objected: "
                       : s->by_site         ? "another site objected"
-                                           : "another site objected, or the rules of the pool");
+                                   : "another site objected, or the rules of the pool");
     if (s->objection != NULL)
         buffer_text(&why, s->objection);
     buffer_text(&why, release_details(s->release));
@@ -709,7 +758,8 @@ enum fault session_release(struct cx *cx, struct vault *v, struct session *s,
                            Cohortium__Answer **ret)
 {
     *ret = s->answer; /* packed before the session goes */
-    /* By site the regions enter here: who writes before the words are out did not object. */
+    /* By site the regions enter here: who writes before the words are out did not object.
+     */
     if (s->by_site && !s->refused)
         TRY(enter_ledger(cx, v, s));
     if (*ret == NULL)

@@ -74,13 +74,14 @@ struct session {
 
 /* Expected input of the next round, for home's proposal and everybody's check. */
 CHECKED enum fault session_absorb(struct cx *cx, struct vault *v, struct session *s,
-                                  ProtobufCBinaryData *vectors, size_t n);
+                                  ProtobufCBinaryData *vectors, size_t n,
+                                   ProtobufCBinaryData *boxes, size_t n_boxes);
 CHECKED enum fault session_propose(struct cx *cx, struct vault *v, struct session *s,
                                    struct bytes *ret_proposal);
 CHECKED enum fault session_adopt(struct cx *cx, struct vault *v, struct session *s,
                                  struct bytes proposal);
 CHECKED enum fault session_vector(struct cx *cx, struct vault *v, struct session *s,
-                                  struct bytes *ret_vector);
+                                  Cohortium__StepReply *reply);
 CHECKED enum fault session_release(struct cx *cx, struct vault *v, struct session *s,
                                    Cohortium__Answer **ret);
 /* What a box of this session is bound to: a proposal's inputs to all that was said and summed

@@ -138,15 +138,23 @@ enum fault play_begin(struct play *p, size_t site, bool rerun)
     return FAULT_NONE;
 }
 
+void play_boxes(const struct play *p, size_t site, ProtobufCBinaryData boxes[VAULTS])
+{
+    for (size_t i = 0; i < VAULTS; i++)
+        boxes[i] = i == site ? PB_DATA((struct bytes){0})
+                             : PB_DATA(p->boxes_before[i][site < i ? site : site - 1]);
+}
+
 static enum fault step(struct play *p, size_t site, bool vectors, struct bytes proposal,
                        play_lie *lie, Cohortium__StepReply **ret)
 {
     Cohortium__StepCall c = COHORTIUM__STEP_CALL__INIT;
-    ProtobufCBinaryData list[VAULTS];
+    ProtobufCBinaryData list[VAULTS], boxes[VAULTS];
     struct bytes packed;
 
     c.request = PB_DATA(bytes_of(p->digest, DIGEST_BYTES));
     c.proposal = PB_DATA(proposal);
+    play_boxes(p, site, boxes);
     for (size_t i = 0; i < p->n; i++)
         list[i] = p->round == 0 ? PB_DATA(p->accept[i]) : PB_DATA(p->before[i]);
     if (vectors && p->round == 0) {
@@ -154,7 +162,8 @@ static enum fault step(struct play *p, size_t site, bool vectors, struct bytes p
         c.n_accepts = p->n;
     } else if (vectors) {
         c.vectors = list;
-        c.n_vectors = p->n;
+        c.boxes = boxes;
+        c.n_vectors = c.n_boxes = p->n;
     }
     if (lie != NULL)
         lie(p, site, &c);
@@ -171,6 +180,7 @@ enum fault play_propose(struct play *p, play_lie *lie)
     Cohortium__StepReply *reply;
 
     memcpy(p->before, p->vector, sizeof p->before);
+    memcpy(p->boxes_before, p->boxes, sizeof p->boxes_before);
     TRY(step(p, 0, true, (struct bytes){0}, lie, &reply));
     p->proposal = PB_BYTES(reply->proposal);
     CHECK_("home proposes and no more",
@@ -185,6 +195,9 @@ enum fault play_step(struct play *p, size_t site, play_lie *lie)
     TRY(step(p, site, site != 0, p->proposal, lie, &reply));
     CHECK_("a vector or an answer", (reply->vector.len > 0) != (reply->answer != NULL));
     p->vector[site] = PB_BYTES(reply->vector);
+    CHECK_EQ_("a box for each other", reply->n_boxes, reply->vector.len > 0 ? p->n - 1 : 0);
+    for (size_t i = 0; i < reply->n_boxes; i++)
+        p->boxes[site][i] = PB_BYTES(reply->boxes[i]);
     p->answer[site] = reply->answer;
     return FAULT_NONE;
 }

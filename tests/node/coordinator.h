@@ -17,6 +17,8 @@ struct play {
     size_t n; /* sites asked: the first ones */
     struct bytes preflight[VAULTS], accept[VAULTS], vector[VAULTS], proposal;
     struct bytes before[VAULTS]; /* vectors of the round before the newest */
+    /* Beside them, for each other participant in their order (lie_box_at). */
+    struct bytes boxes[VAULTS][VAULTS - 1], boxes_before[VAULTS][VAULTS - 1];
     Cohortium__Answer *answer[VAULTS];
     size_t as;         /* the site that calls, over a link or at itself; 0: the home node */
     uint32_t round;    /* the next proposal's, or the one that was just made */
@@ -35,6 +37,9 @@ void play_forget(struct play *p);
 enum fault play_abort(struct play *p, size_t site);
 /* The session inside a vault, for a member that lies with its own keys. */
 struct session *play_session(struct play *p, size_t site);
+
+/* The boxes for a site beside the vectors of the round before. */
+void play_boxes(const struct play *p, size_t site, ProtobufCBinaryData boxes[VAULTS]);
 
 /* Changes what a vault is about to be told. */
 typedef void play_lie(struct play *p, size_t victim, Cohortium__StepCall *call);

@@ -1,9 +1,12 @@
 /* lie.c - forging, and the telling of lies. */
 #include "tests/node/lie.h"
 
+#include <sodium.h>
+
 enum { HOME };
 
 struct bytes lie_history[LIE_ROUNDS_MAX][VAULTS];
+struct bytes lie_history_boxes[LIE_ROUNDS_MAX][VAULTS][VAULTS - 1];
 struct lie_old lie_old;
 
 /* ---- forging ---- */
@@ -56,14 +59,25 @@ size_t lie_box_at(size_t from, size_t to)
     return to < from ? to : to - 1;
 }
 
+void lie_digest(struct play *p, Cohortium__Vector *x, size_t at, ProtobufCBinaryData box)
+{
+    uint8_t *digest = cx_alloc(p->cx, DIGEST_BYTES);
+
+    assert_non_null(digest);
+    (void)crypto_generichash(digest, DIGEST_BYTES, box.data, box.len, NULL, 0);
+    x->box_digests[at] = PB_DATA(bytes_of(digest, DIGEST_BYTES));
+}
+
 ProtobufCBinaryData lie_vector(struct play *p, size_t from, const Cohortium__Vector *x,
-                               const struct tally *const tallies[VAULTS - 1])
+                               const struct tally *const tallies[VAULTS - 1],
+                               struct bytes ret_boxes[VAULTS - 1])
 {
     struct session *s = play_session(p, from);
     Cohortium__Vector copy = *x;
-    ProtobufCBinaryData boxes[VAULTS - 1];
+    ProtobufCBinaryData digests[VAULTS - 1];
     uint8_t context[VECTOR_CONTEXT];
 
+    copy.box_digests = digests;
     (void)session_vector_context(s, context); /* its vault is still in that round */
     for (size_t to = 0; to < VAULTS; to++) {
         struct bytes packed, box;
@@ -75,9 +89,9 @@ ProtobufCBinaryData lie_vector(struct play *p, size_t from, const Cohortium__Vec
         CHECK_OK_("box", p->cx,
                   mask_box(p->cx, s->mask, to, x->round, bytes_of(context, sizeof context),
                            packed, &box));
-        boxes[lie_box_at(from, to)] = PB_DATA(box);
+        ret_boxes[lie_box_at(from, to)] = box;
+        lie_digest(p, &copy, lie_box_at(from, to), PB_DATA(box));
     }
-    copy.boxes = boxes;
     return lie_sign(p, ENVELOPE_VECTOR, &copy, lie_key(p, from));
 }
 
@@ -100,6 +114,7 @@ static void go_to(struct play *p, uint32_t round)
     while (p->round < round) {
         play_round(p);
         memcpy(lie_history[p->round - 1], p->vector, sizeof p->vector);
+        memcpy(lie_history_boxes[p->round - 1], p->boxes, sizeof p->boxes);
     }
 }
 

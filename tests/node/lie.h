@@ -27,6 +27,7 @@ void lies_tell(struct vaults *t, const struct lie *lies, size_t n);
 
 /* Of the session that is lied to: what each vault sent by round. */
 extern struct bytes lie_history[LIE_ROUNDS_MAX][VAULTS];
+extern struct bytes lie_history_boxes[LIE_ROUNDS_MAX][VAULTS][VAULTS - 1];
 /* Of an earlier session of the same request, given up in the same round. */
 struct lie_old {
     struct bytes accept[VAULTS], vector[VAULTS], proposal;
@@ -44,7 +45,10 @@ ProtobufCBinaryData lie_flip(struct play *p, ProtobufCBinaryData d, size_t at);
 void lie_swap(ProtobufCBinaryData *a, ProtobufCBinaryData *b);
 /* The box for participant `to` among the boxes of `from`. */
 size_t lie_box_at(size_t from, size_t to);
-/* x with other tallies in its boxes, in their order; sealed and signed with `from`'s keys.
+/* Writes the digest of another box into an opened vector. */
+void lie_digest(struct play *p, Cohortium__Vector *x, size_t at, ProtobufCBinaryData box);
+/* x beside boxes with other tallies, in their order; sealed and signed with `from`'s keys.
  */
 ProtobufCBinaryData lie_vector(struct play *p, size_t from, const Cohortium__Vector *x,
-                               const struct tally *const tallies[VAULTS - 1]);
+                               const struct tally *const tallies[VAULTS - 1],
+                               struct bytes ret_boxes[VAULTS - 1]);

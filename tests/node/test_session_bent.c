@@ -13,7 +13,7 @@ static void no_vectors(struct play *p, size_t victim, Cohortium__StepCall *call)
 {
     (void)p;
     (void)victim;
-    call->n_vectors = call->n_accepts = 0;
+    call->n_vectors = call->n_boxes = call->n_accepts = 0;
 }
 
 /* Two proposals of one round, both of home, both true: to each half another. */
@@ -164,7 +164,7 @@ static struct tally *opened_by(struct play *p, size_t reader, size_t from)
     (void)session_vector_context(s, context);
     CHECK_OK_("unbox", p->cx,
               mask_unbox(p->cx, s->mask, from, x->round, bytes_of(context, sizeof context),
-                         PB_BYTES(x->boxes[lie_box_at(from, reader)]), &plain));
+                         p->boxes[from][lie_box_at(from, reader)], &plain));
     CHECK_OK_("tally", p->cx, tally_unpack(p->cx, plain, x->round, 1, 0, &tally));
     return tally;
 }
@@ -175,7 +175,10 @@ static void send_instead(struct play *p, size_t from, const struct tally *const 
 {
     struct envelope e;
 
-    p->vector[from] = PB_BYTES(lie_vector(p, from, vector_of(p, from), tallies));
+    ProtobufCBinaryData forged =
+        lie_vector(p, from, vector_of(p, from), tallies, p->boxes[from]);
+
+    p->vector[from] = PB_BYTES(forged);
     CHECK_OK_("vector", p->cx, envelope_open(p->cx, ENVELOPE_VECTOR, p->vector[from], &e));
     memcpy(play_session(p, from)->own_vector, e.digest, DIGEST_BYTES);
 }

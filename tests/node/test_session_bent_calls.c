@@ -127,9 +127,10 @@ static void test_bent__begin_calls(void **state)
 static struct bytes step_call(struct play *p)
 {
     Cohortium__StepCall c = COHORTIUM__STEP_CALL__INIT;
-    ProtobufCBinaryData list[VAULTS];
+    ProtobufCBinaryData list[VAULTS], boxes[VAULTS];
     struct bytes packed;
 
+    play_boxes(p, VICTIM, boxes);
     c.request = PB_DATA(bytes_of(p->digest, DIGEST_BYTES));
     c.proposal = PB_DATA(p->proposal);
     for (size_t i = 0; i < VAULTS; i++)
@@ -139,7 +140,8 @@ static struct bytes step_call(struct play *p)
         c.n_accepts = VAULTS;
     } else {
         c.vectors = list;
-        c.n_vectors = VAULTS;
+        c.boxes = boxes;
+        c.n_vectors = c.n_boxes = VAULTS;
     }
     CHECK_OK_("pack", p->cx, pb_pack(p->cx, &c.base, &packed));
     return packed;

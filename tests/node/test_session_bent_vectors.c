@@ -12,10 +12,15 @@ static struct bytes vector_packed(struct play *p, const struct scene *s)
     return p->vector[s->liar];
 }
 
+/* Of the newest forged tally; one vector, whoever reads which box. */
+static struct bytes forged_box[VAULTS - 1];
+
 static void vector_put(Cohortium__StepCall *call, const struct scene *s,
                        struct bytes forged)
 {
     call->vectors[s->liar] = PB_DATA(forged);
+    if (s->forge != NULL)
+        call->boxes[s->liar] = PB_DATA(forged_box[lie_box_at(s->liar, s->victim)]);
 }
 
 static void own_vector(struct play *p, const struct scene *s, struct bytes forged)
@@ -47,7 +52,7 @@ static struct bytes tally_honest(struct play *p, const struct scene *s)
     CHECK_OK_("unbox", p->cx,
               mask_unbox(p->cx, play_session(p, s->victim)->mask, s->liar, x->round,
                          session_vector_context(play_session(p, s->liar), context),
-                         PB_BYTES(x->boxes[lie_box_at(s->liar, s->victim)]), &plain));
+                         p->boxes[s->liar][lie_box_at(s->liar, s->victim)], &plain));
     return plain;
 }
 
@@ -68,12 +73,14 @@ static struct bytes tally_forge(struct play *p, const struct scene *s, struct by
         CHECK_OK_("box", p->cx,
                   mask_box(p->cx, own->mask, i, x->round,
                            session_vector_context(own, context), body, &box));
-        x->boxes[lie_box_at(s->liar, i)] = PB_DATA(box);
+        forged_box[lie_box_at(s->liar, i)] = box;
+        p->boxes[s->liar][lie_box_at(s->liar, i)] = box;
+        lie_digest(p, x, lie_box_at(s->liar, i), PB_DATA(box));
     }
     CHECK_OK_("pack", p->cx, pb_pack(p->cx, &x->base, &packed));
     packed = bend_sign_by(p->cx, ENVELOPE_VECTOR, packed, lie_key(p, s->liar));
     own_vector(p, s, packed);
-    p->vector[s->liar] = packed; /* one vector, whoever reads which box */
+    p->vector[s->liar] = packed;
     if (to == VAULTS && tally_unpack(p->cx, body, x->round, own->own_masked->n_counts,
                                      own->own_masked->n_sums, &tally) == FAULT_NONE) {
         memcpy(own->own_masked->counts, tally->counts,

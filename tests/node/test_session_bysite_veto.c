@@ -13,7 +13,7 @@ static void no_vectors(struct play *p, size_t victim, Cohortium__StepCall *call)
 {
     (void)p;
     (void)victim;
-    call->n_vectors = 0;
+    call->n_vectors = call->n_boxes = 0;
 }
 
 static void one_vector_less(struct play *p, size_t victim, Cohortium__StepCall *call)
@@ -100,13 +100,17 @@ static void a_release_for_it(struct play *p, size_t victim, Cohortium__StepCall 
 /* ---- a member ---- */
 
 /* Signed by it and sealed for the victim: a vector of its own making. */
-static void put_vector(struct play *p, Cohortium__StepCall *call, struct tally *words)
+static struct bytes own_boxes[VAULTS - 1];
+
+static void put_vector(struct play *p, size_t victim, Cohortium__StepCall *call,
+                       struct tally *words)
 {
     const struct tally *both[VAULTS - 1] = {words, words};
     const Cohortium__Vector *x = lie_open(
         p, ENVELOPE_VECTOR, &cohortium__vector__descriptor, PB_BYTES(call->vectors[LIAR]));
 
-    call->vectors[LIAR] = lie_vector(p, LIAR, x, both);
+    call->vectors[LIAR] = lie_vector(p, LIAR, x, both, own_boxes);
+    call->boxes[LIAR] = PB_DATA(own_boxes[lie_box_at(LIAR, victim)]);
 }
 
 static void one_word_less(struct play *p, size_t victim, Cohortium__StepCall *call)
@@ -115,7 +119,7 @@ static void one_word_less(struct play *p, size_t victim, Cohortium__StepCall *ca
     struct tally *words;
 
     CHECK_OK_("words", p->cx, tally_new(p->cx, n - 1, 0, &words));
-    put_vector(p, call, words);
+    put_vector(p, victim, call, words);
 }
 
 static ProtobufCBinaryData cancelling; /* the same for home and victim */
@@ -131,10 +135,11 @@ static void words_cancelled(struct play *p, size_t victim, Cohortium__StepCall *
         CHECK_OK_("words", p->cx, tally_new(p->cx, theirs[0]->n_counts, 0, &words));
         for (size_t i = 0; i < words->n_counts; i++)
             words->counts[i] = -(theirs[0]->counts[i] + theirs[1]->counts[i]);
-        put_vector(p, call, words);
+        put_vector(p, victim, call, words);
         cancelling = call->vectors[LIAR];
     }
     call->vectors[LIAR] = cancelling;
+    call->boxes[LIAR] = PB_DATA(own_boxes[lie_box_at(LIAR, victim)]);
 }
 
 /* ---- told to one honest site ---- */

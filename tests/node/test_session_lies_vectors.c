@@ -25,18 +25,59 @@ static void vector_flipped(struct play *p, size_t victim, Cohortium__StepCall *c
 static void vector_box(struct play *p, size_t victim, Cohortium__StepCall *call)
 {
     Cohortium__Vector *x = vector_of(p, call, LIAR);
-    ProtobufCBinaryData *box = &x->boxes[lie_box_at(LIAR, victim)];
+    ProtobufCBinaryData *box = &call->boxes[LIAR];
 
     *box = lie_flip(p, *box, box->len / 2);
+    lie_digest(p, x, lie_box_at(LIAR, victim), *box);
     call->vectors[LIAR] = lie_sign(p, ENVELOPE_VECTOR, x, lie_key(p, LIAR));
+}
+
+/* By the coordinator: the boxes are not inside what is signed, their digests are. */
+static void box_flipped(struct play *p, size_t victim, Cohortium__StepCall *call)
+{
+    (void)victim;
+    call->boxes[LIAR] = lie_flip(p, call->boxes[LIAR], call->boxes[LIAR].len / 2);
+}
+
+static void box_of_another(struct play *p, size_t victim, Cohortium__StepCall *call)
+{
+    size_t other = victim == HOME ? VICTIM : HOME;
+
+    call->boxes[LIAR] = PB_DATA(p->boxes_before[LIAR][lie_box_at(LIAR, other)]);
+}
+
+static void boxes_exchanged(struct play *p, size_t victim, Cohortium__StepCall *call)
+{
+    (void)p;
+    lie_swap(&call->boxes[LIAR], &call->boxes[victim == HOME ? VICTIM : HOME]);
+}
+
+static void box_to_oneself(struct play *p, size_t victim, Cohortium__StepCall *call)
+{
+    (void)p;
+    call->boxes[victim] = call->boxes[LIAR];
+}
+
+static void boxes_none(struct play *p, size_t victim, Cohortium__StepCall *call)
+{
+    (void)p;
+    (void)victim;
+    call->n_boxes = 0;
+}
+
+static void box_one_too_few(struct play *p, size_t victim, Cohortium__StepCall *call)
+{
+    (void)p;
+    (void)victim;
+    call->n_boxes--;
 }
 
 static void vector_boxes_swapped(struct play *p, size_t victim, Cohortium__StepCall *call)
 {
     Cohortium__Vector *x = vector_of(p, call, LIAR);
 
-    (void)victim;
-    lie_swap(&x->boxes[0], &x->boxes[1]);
+    lie_swap(&x->box_digests[0], &x->box_digests[1]);
+    box_of_another(p, victim, call);
     call->vectors[LIAR] = lie_sign(p, ENVELOPE_VECTOR, x, lie_key(p, LIAR));
 }
 
@@ -45,7 +86,7 @@ static void vector_box_missing(struct play *p, size_t victim, Cohortium__StepCal
     Cohortium__Vector *x = vector_of(p, call, LIAR);
 
     (void)victim;
-    x->n_boxes--;
+    x->n_box_digests--;
     call->vectors[LIAR] = lie_sign(p, ENVELOPE_VECTOR, x, lie_key(p, LIAR));
 }
 
@@ -53,10 +94,10 @@ static void vector_box_of_round_before(struct play *p, size_t victim,
                                        Cohortium__StepCall *call)
 {
     Cohortium__Vector *x = vector_of(p, call, LIAR);
-    Cohortium__Vector *old = lie_open(p, ENVELOPE_VECTOR, &cohortium__vector__descriptor,
-                                      lie_history[p->round - 2][LIAR]);
+    size_t at = lie_box_at(LIAR, victim);
 
-    x->boxes[lie_box_at(LIAR, victim)] = old->boxes[lie_box_at(LIAR, victim)];
+    call->boxes[LIAR] = PB_DATA(lie_history_boxes[p->round - 2][LIAR][at]);
+    lie_digest(p, x, at, call->boxes[LIAR]);
     call->vectors[LIAR] = lie_sign(p, ENVELOPE_VECTOR, x, lie_key(p, LIAR));
 }
 
@@ -89,7 +130,7 @@ static void vectors_none(struct play *p, size_t victim, Cohortium__StepCall *cal
 {
     (void)p;
     (void)victim;
-    call->n_vectors = 0;
+    call->n_vectors = call->n_boxes = 0;
 }
 
 static void vector_twice(struct play *p, size_t victim, Cohortium__StepCall *call)
@@ -146,30 +187,30 @@ static void vectors_with_accepts(struct play *p, size_t victim, Cohortium__StepC
 }
 
 /* The liar's vector with this tally in all boxes. */
-static ProtobufCBinaryData sealed(struct play *p, const Cohortium__StepCall *call,
-                                  const struct tally *tally)
+static void send_sealed(struct play *p, size_t victim, Cohortium__StepCall *call,
+                        const struct tally *tally)
 {
     const struct tally *both[] = {tally, tally};
+    struct bytes boxes[VAULTS - 1];
 
-    return lie_vector(p, LIAR, vector_of(p, call, LIAR), both);
+    call->vectors[LIAR] = lie_vector(p, LIAR, vector_of(p, call, LIAR), both, boxes);
+    call->boxes[LIAR] = PB_DATA(boxes[lie_box_at(LIAR, victim)]);
 }
 
 static void vector_larger(struct play *p, size_t victim, Cohortium__StepCall *call)
 {
     struct tally *tally;
 
-    (void)victim;
     CHECK_OK_("tally", p->cx, tally_new(p->cx, 7, 7, &tally));
-    call->vectors[LIAR] = sealed(p, call, tally);
+    send_sealed(p, victim, call, tally);
 }
 
 static void vector_smaller(struct play *p, size_t victim, Cohortium__StepCall *call)
 {
     struct tally *tally;
 
-    (void)victim;
     CHECK_OK_("tally", p->cx, tally_new(p->cx, 1, 0, &tally));
-    call->vectors[LIAR] = sealed(p, call, tally);
+    send_sealed(p, victim, call, tally);
 }
 
 /* ---- the table ---- */
@@ -179,6 +220,17 @@ static const struct lie lies[] = {
     {"a changed vector, home", vector_flipped, HOME, COUNT_VETO, .want = FAULT_DENIED},
     {"a bit of our box", vector_box, VICTIM, COUNT_VETO, .want = FAULT_DENIED},
     {"a bit of our box, home", vector_box, HOME, COUNT_VETO, .want = FAULT_DENIED},
+    {"a bit of a box that is not signed so", box_flipped, VICTIM, COUNT_VETO,
+     .want = FAULT_DENIED},
+    {"the same, home", box_flipped, HOME, COUNT_VETO, .want = FAULT_DENIED},
+    {"another's box", box_of_another, VICTIM, COUNT_VETO, .want = FAULT_DENIED},
+    {"boxes beside each other's vectors", boxes_exchanged, VICTIM, COUNT_VETO,
+     .want = FAULT_DENIED},
+    {"a box beside our own vector", box_to_oneself, VICTIM, COUNT_VETO,
+     .want = FAULT_FORMAT},
+    {"no boxes", boxes_none, VICTIM, COUNT_VETO, .want = FAULT_FORMAT},
+    {"no boxes, home", boxes_none, HOME, COUNT_VETO, .want = FAULT_FORMAT},
+    {"a box too few", box_one_too_few, VICTIM, COUNT_VETO, .want = FAULT_FORMAT},
     {"boxes swapped", vector_boxes_swapped, VICTIM, COUNT_VETO, .want = FAULT_DENIED},
     {"a box missing", vector_box_missing, VICTIM, COUNT_VETO, .want = FAULT_FORMAT},
     {"a box of the round before", vector_box_of_round_before, VICTIM, COUNT_VETO,

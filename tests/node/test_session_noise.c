@@ -448,6 +448,57 @@ static void test_session__no_room_for_noise(void **state)
     CHECK_EQ_("no rho", zcdp_plan_make(cx, m, &terms, &plan), FAULT_INTERNAL);
 }
 
+/* The same tally of the same question and round has the same noise; anything else has
+ * noise of its own, so that nothing cancels. */
+static void test_session__noise_is_of_what_it_hides(void **state)
+{
+    AUTO_CX struct cx *cx = cx_new(16 << 20, CX_NO_DEADLINE);
+    uint8_t secret[32] = {1}, question[32] = {2}, draw[32], first_draw[32];
+    struct tally *own, *first, *other;
+    (void)state;
+
+    assert_non_null(cx);
+    int age = codebook_find(t.cb, "age");
+    struct measure *m = measure_of(cx);
+    ref sums[1] = {m_column(m, age)};
+    struct block block = {.where = m_valid(m, age), .sums = sums, .n_sums = 1};
+
+    (void)measure_block(m, &block);
+    struct zcdp_plan plan = plan_of(cx, m, ZCDP_ONE / 1024, 2);
+    CHECK_OK_("own", cx, tally_new(cx, m->n_counts, m->n_sums, &own));
+    own->counts[0] = own->counts[1] = 70;
+    own->sums[0] = (ufixed)4000 << 40;
+    CHECK_OK_(
+        "add", cx,
+        gate_noise_add(cx, &plan, m, secret, question, 0, own, false, &first, first_draw));
+    CHECK_("a count is noised", first->counts[0] != 70);
+    CHECK_EQ_("rows are not told", first->counts[1], 0);
+    CHECK_("a sum is noised", first->sums[0] != own->sums[0]);
+    CHECK_EQ_("ours stays", own->counts[0], 70);
+
+    for (int change = 0; change < 6; change++) {
+        uint8_t key[32], asked[32];
+        uint64_t kept = own->counts[0];
+
+        memcpy(key, secret, 32);
+        memcpy(asked, question, 32);
+        key[31] ^= change == 1;
+        asked[31] ^= change == 2;
+        own->counts[0] += change == 5;
+        CHECK_OK_("again", cx,
+                  gate_noise_add(cx, &plan, m, key, asked, change == 3, own, change == 4,
+                                 &other, draw));
+        bool same = memcmp(draw, first_draw, 32) == 0 && other->sums[0] == first->sums[0];
+        CHECK_EQ_("the same noise", same, change == 0);
+        CHECK_EQ_("the same name", memcmp(draw, first_draw, 32) == 0, change == 0);
+        if (change == 5)
+            CHECK_("its difference tells nothing",
+                   other->counts[0] - first->counts[0] != 1 ||
+                       other->sums[0] != first->sums[0]);
+        own->counts[0] = kept;
+    }
+}
+
 /* ---- numbers ---- */
 
 static void test_session__rho_in_whole_parts(void **state)
@@ -483,6 +534,7 @@ int main(void)
         UNDER(noised, test_session__noise_fits_the_bounds),
         UNDER(noised, test_session__blocks_that_exclude_each_other),
         UNDER(noised, test_session__no_room_for_noise),
+        UNDER(noised, test_session__noise_is_of_what_it_hides),
         UNDER(noised, test_session__rho_in_whole_parts),
     };
 

@@ -40,6 +40,10 @@ static enum fault check_preflight(struct cx *cx, struct vault *v, const struct r
     if (p->n_complaints > 0 || p->version.len != ID_BYTES || p->policy == NULL ||
         p->ledger_head.len != DIGEST_BYTES)
         return cx_fail(cx, FAULT_INVALID, "%s has not found the request valid", who->name);
+    if (p->noise_left != 0)
+        return cx_fail(cx, FAULT_FORMAT,
+                       "the preflight of %s says what is left of a budget, as for a dry run",
+                       who->name);
     *ret = p;
     return FAULT_NONE;
 }

@@ -233,7 +233,8 @@ enum fault vault_preflight(struct cx *cx, struct vault *v, const struct caller *
         reply.ledger_head = PB_DATA(bytes_of(head, sizeof head));
         reply.by_site = o.policy->numbers.number[POLICY_BY_SITE] >= 1;
         reply.rounds = o.plan.rounds_max;
-        TRY(charge_left(cx, v, &o, &reply.noise_left));
+        if (o.request.body->dry_run)
+            TRY(charge_left(cx, v, &o, &reply.noise_left));
         reply.permit_envelope = PB_DATA(o.permit_packed);
     }
     return envelope_seal(cx, ENVELOPE_PREFLIGHT, &reply.base, v->signing, ret);

@@ -91,14 +91,23 @@ static enum fault tighten(struct cx *cx, struct policy *p, const struct policy *
     return intersect_allowed(cx, p, other);
 }
 
+static bool is_of_noise(int f)
+{
+    return f >= POLICY_NOISE_MECHANISM && f <= POLICY_MAX_ROWS_PER_PATIENT;
+}
+
 /* Not stricter than the ceiling: one member cannot stop the others' research by a number.
- */
+ * A ceiling without noise says nothing of it: where a site answers with noise, no ceiling
+ * makes it answer exactly. */
 static void limit(struct policy *p, const struct policy *ceiling)
 {
+    bool noise = ceiling->number[POLICY_NOISE_MECHANISM] >= 1;
+
     if (ceiling->testing && !p->testing)
         return; /* its numbers are of another class */
     for (int f = 0; f < POLICY_FIELDS; f++)
-        if (policy_compare((enum policy_field)f, p->number[f], ceiling->number[f]) > 0)
+        if ((noise || !is_of_noise(f)) &&
+            policy_compare((enum policy_field)f, p->number[f], ceiling->number[f]) > 0)
             p->number[f] = ceiling->number[f];
 }
 

@@ -379,6 +379,18 @@ static void test_policy__session_keeps_between_floor_and_ceiling(void **state)
     site.number[share] = 0.5;
     CHECK_OK_("stricter than the ceiling", cx, policy_session(cx, &m, sites, 3, &out));
     CHECK_("ceiling", out.number[k] == 20 && out.number[share] == 0.6);
+    site.number[POLICY_NOISE_MECHANISM] = 1;
+    site.number[POLICY_RHO_PER_REQUEST] = 0.001;
+    CHECK_OK_("a ceiling without noise", cx, policy_session(cx, &m, sites, 3, &out));
+    CHECK_("takes none away", out.number[POLICY_NOISE_MECHANISM] == 1 &&
+                                  out.number[POLICY_RHO_PER_REQUEST] == 0.001);
+    ceiling.number[POLICY_NOISE_MECHANISM] = 1;
+    ceiling.number[POLICY_RHO_PER_REQUEST] = 0.005;
+    m = manifest_with(&body, packed(cx, &floor), packed(cx, &ceiling));
+    CHECK_OK_("a ceiling with noise", cx, policy_session(cx, &m, sites, 3, &out));
+    CHECK_("bounds it", out.number[POLICY_NOISE_MECHANISM] == 1 &&
+                            out.number[POLICY_RHO_PER_REQUEST] == 0.005);
+    site.number[POLICY_NOISE_MECHANISM] = 0;
     m = manifest_with(&body, packed(cx, &floor), NULL);
     CHECK_OK_("no ceiling", cx, policy_session(cx, &m, sites, 3, &out));
     CHECK_("own", out.number[k] == 50);

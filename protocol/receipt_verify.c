@@ -146,8 +146,8 @@ static enum fault check_permits(struct check *k)
     const Cohortium__Receipt *r = k->receipt;
 
     if (r->n_permits > k->n)
-        return receipt_denied(k, "permit: %zu in it, and %zu sites were asked", r->n_permits,
-                              k->n);
+        return receipt_denied(k, "permit: %zu in it, and %zu sites were asked",
+                              r->n_permits, k->n);
     CX_NEW(k->cx, k->permits, r->n_permits);
     for (size_t i = 0; i < r->n_permits; i++) {
         struct complaints c = complaints_new(k->cx);
@@ -218,11 +218,12 @@ enum fault receipt_check_stamp(struct check *k, const char *part, const Cohortiu
                               "%s: that of %s was made under manifest version %" PRIu64
                               ", which is not in the chain",
                               part, k->who[i]->name, s->manifest_version);
-    if (stamp_check(k->cx, s, k->facts->manifest, NULL, (int64_t)s->issued_at) != FAULT_NONE)
+    if (stamp_check(k->cx, s, k->facts->manifest, NULL, (int64_t)s->issued_at) !=
+        FAULT_NONE)
         return receipt_part_failed(k, part);
     if ((int64_t)s->issued_at > k->last + CLOCK_SKEW_MS)
-        return receipt_denied(k, "%s: that of %s was made after the answer was logged", part,
-                              k->who[i]->name);
+        return receipt_denied(k, "%s: that of %s was made after the answer was logged",
+                              part, k->who[i]->name);
     *ret_site = i;
     return FAULT_NONE;
 }
@@ -286,6 +287,8 @@ static enum fault check_preflight(struct check *k, struct bytes packed)
         return receipt_denied(k, "preflight: %s does not allow answers by site",
                               k->who[i]->name);
     TRY(check_held_permit(k, p, i));
+    if (p->noise_left != 0)
+        return receipt_denied(k, "preflight: that of %s is of a dry run", k->who[i]->name);
     k->preflights[i] = p;
     return FAULT_NONE;
 }

@@ -1,6 +1,7 @@
 /* restored.c - see restored.h. */
 #include "node/vault/restored.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "node/log.h"
@@ -122,16 +123,47 @@ enum fault restored_load(struct cx *cx, struct vault *v)
     return FAULT_NONE;
 }
 
+/* So many have to find nothing missing: one alone may have been away when the newest
+ * records were made. */
+static size_t members_wanted(const struct vault *v)
+{
+    size_t others = v->manifest->body->n_members - 1;
+
+    return others < WITNESSES_MIN ? others : WITNESSES_MIN;
+}
+
 enum fault restored_judge(struct cx *cx, struct vault *v)
 {
-    if (!is_restored(v))
+    char by[sizeof v->restored_by];
+    size_t wanted = members_wanted(v);
+
+    (void)pthread_mutex_lock(&v->lock);
+    bool restored = v->restored;
+    memcpy(by, v->restored_by, sizeof by);
+    (void)pthread_mutex_unlock(&v->lock);
+    if (!restored)
         return FAULT_NONE;
     return cx_fail(
         cx, FAULT_REFUSED,
         "this node was restored from a backup, restored and not yet compared: it "
-        "answers nothing until another member is linked that has seen its log and "
-        "finds nothing missing. Where none can be reached, `cohortiumd audit "
-        "accept-restore --reason TEXT` takes it on");
+        "answers nothing until %zu other member%s linked that ha%s seen its log and "
+        "find%s nothing missing%s%s%s. Where they cannot be reached, `cohortiumd audit "
+        "accept-restore --reason TEXT` takes it on",
+        wanted, wanted == 1 ? " is" : "s are", wanted == 1 ? "s" : "ve",
+        wanted == 1 ? "s" : "", by[0] != '\0' ? " (so far: " : "", by,
+        by[0] != '\0' ? ")" : "");
+}
+
+/* Whether enough have found nothing missing, now that this member has. */
+static bool is_enough(struct vault *v, const char *who)
+{
+    (void)pthread_mutex_lock(&v->lock);
+    bool another = v->restored_by[0] != '\0' && strcmp(v->restored_by, who) != 0;
+    if (v->restored_by[0] == '\0')
+        (void)snprintf(v->restored_by, sizeof v->restored_by, "%s", who);
+    bool against = v->restored_against;
+    (void)pthread_mutex_unlock(&v->lock);
+    return !against && (another || members_wanted(v) < WITNESSES_MIN);
 }
 
 /* ---- others speak ---- */
@@ -187,12 +219,20 @@ enum fault vault_restored_check(struct cx *cx, struct vault *v, const char *who,
     if (!is_restored(v))
         return FAULT_NONE;
     if (note == NULL)
-        return end_state(cx, v, "done",
-                         cx_printf(cx, "%s has cosigned the log as it is", who));
+        return !is_enough(v, who)
+                   ? FAULT_NONE
+                   : end_state(cx, v, "done",
+                               cx_printf(cx, "%s has cosigned the log as it is", who));
     enum fault fault = check_note(cx, v, who, note, &size);
-    if (fault == FAULT_CONFLICT)
+    if (fault == FAULT_CONFLICT) {
+        (void)pthread_mutex_lock(&v->lock);
+        v->restored_against = true; /* whatever others say who were away then */
+        (void)pthread_mutex_unlock(&v->lock);
         log_warning("this node answers nothing: %s", cx_message(cx));
+    }
     TRY(fault);
+    if (!is_enough(v, who))
+        return FAULT_NONE;
     return end_state(cx, v, "done",
                      cx_printf(cx, "the log continues the %llu records that %s has seen",
                                (unsigned long long)size, who));

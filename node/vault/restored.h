@@ -25,7 +25,10 @@ CHECKED enum fault restored_mark(struct cx *cx, sqlite3 *sql, void *user);
 CHECKED enum fault restored_load(struct cx *cx, struct vault *v);
 /* FAULT_REFUSED, in words, while the log is not compared. */
 CHECKED enum fault restored_judge(struct cx *cx, struct vault *v);
-/* Another member has spoken about this node's log. note: the newest checkpoint of it that
+/* WITNESSES_MIN others (all, where there are fewer) must have seen the log and find nothing
+ * missing: one alone may not have seen the newest records.
+ *
+ * Another member has spoken about this node's log. note: the newest checkpoint of it that
  * it holds, signed by this node; NULL: it has just cosigned the log as it is. A vault that
  * is not restored, or has been compared, is left alone. FAULT_CONFLICT: the log does not
  * continue the note: it stays restored. FAULT_DENIED: the note is not this node's. */

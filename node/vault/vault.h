@@ -84,7 +84,9 @@ struct vault {
     char why_not[512];
     int64_t policy_again;               /* when to try a policy that did not hold, monotonic */
     struct bytes links;                 /* newest IPC_LINKS, malloc memory */
-    bool restored;                      /* and not yet compared (restored.h) */
+    bool restored;                      /* and not yet compared (restored.h), but by this */
+    char restored_by[64];               /* member, whose word alone is not enough; or "" */
+    bool restored_against;              /* somebody has seen what it lacks, since start */
     char log_trouble[1024];             /* why nothing may be built on the log; "": nothing */
     char ledger_trouble[1024];          /* found at start, and never changed after it */
     bool log_damaged;                   /* it is then shown as its leaves are now: */

@@ -95,12 +95,23 @@ static void test_restored__others_must_find_the_log_whole(void **state)
     CHECK_EQ_("as many, but others",
               vault_restored_check(t.cx, v, "south", other_note(&t, size)), FAULT_CONFLICT);
     assert_false(may_answer(&t));
+    CHECK_EQ_("others, who were away", vault_restored_check(t.cx, v, "north", seen),
+              FAULT_NONE);
+    CHECK_EQ_("others, who were away", vault_restored_check(t.cx, v, "west", seen),
+              FAULT_NONE);
+    assert_false(may_answer(&t));
     vaults_reopen(&t, 0);
     assert_false(may_answer(&t));
     CHECK_EQ_("what was seen before", vault_restored_check(t.cx, v, "south", seen),
               FAULT_NONE);
+    assert_false(may_answer(&t));
+    assert_non_null(strstr(cx_message(t.cx), "2 other members are linked"));
+    assert_non_null(strstr(cx_message(t.cx), "(so far: south)"));
+    CHECK_EQ_("the same again", vault_restored_check(t.cx, v, "south", NULL), FAULT_NONE);
+    assert_false(may_answer(&t));
+    CHECK_EQ_("another", vault_restored_check(t.cx, v, "west", seen), FAULT_NONE);
     assert_true(may_answer(&t));
-    assert_non_null(strstr(vaults_newest(&t, t.cx, 0, "compared")->details, "south"));
+    assert_non_null(strstr(vaults_newest(&t, t.cx, 0, "compared")->details, "west"));
     vaults_reopen(&t, 0);
     assert_true(may_answer(&t));
     vaults_free(&t);
@@ -114,6 +125,8 @@ static void test_restored__again_is_judged_again(void **state)
     vaults_new(&t, policy);
     mark(&t);
     CHECK_EQ_("cosigned", vault_restored_check(t.cx, &t.site[0].v, "west", NULL),
+              FAULT_NONE);
+    CHECK_EQ_("cosigned", vault_restored_check(t.cx, &t.site[0].v, "south", NULL),
               FAULT_NONE);
     assert_true(may_answer(&t));
     mark(&t);

@@ -32,54 +32,9 @@ static enum fault begin(struct cx *cx, const struct asked *asked, struct state *
     return FAULT_NONE;
 }
 
-/* Block number `pattern`: bit k set where variable k is missing. */
-static void add_block(struct measure *m, const struct table_params *p, ref cohort,
-                      unsigned pattern)
-{
-    struct measure_key keys[TABLE_DIMS_MAX];
-    struct block block = {.where = cohort, .keys = keys};
-
-    for (size_t k = 0; k < p->n; k++) {
-        ref valid = m_valid(m, p->key[k].variable);
-
-        if (pattern >> k & 1)
-            valid = m_unary(m, M_NOT, valid);
-        else
-            keys[block.n_keys++] = (struct measure_key){.expr = levels_key(m, &p->key[k]),
-                                                        .size = (uint32_t)p->key[k].n};
-        block.where = m_binary(m, M_AND, block.where, valid);
-    }
-    (void)measure_block(m, &block);
-}
-
-static enum fault ask(struct cx *cx, const struct asked *asked, const struct state *state,
-                      struct measure **ret)
-{
-    const struct table_params *p = asked->parsed;
-    unsigned patterns = p->missing ? 1u << p->n : 1;
-    struct measure *m;
-
-    (void)state;
-    TRY(measure_new(cx, asked->cb, &m));
-    ref cohort = m_is_true(m, asked->cohort);
-    for (unsigned pattern = 0; pattern < patterns; pattern++)
-        add_block(m, p, cohort, pattern);
-    TRY(measure_close(m, asked->rows_log2));
-    *ret = m;
-    return FAULT_NONE;
-}
-
 struct cells {
     double *patients, sd;
 };
-
-/* Level of one variable in a cell; n of its levels: "(missing)". */
-static size_t level_in(const struct table_params *p, size_t cell, size_t dim)
-{
-    for (size_t d = p->n; --d > dim;)
-        cell /= p->shape.size[d];
-    return cell % p->shape.size[dim];
-}
 
 static enum fault learn(struct cx *cx, const struct asked *asked, const struct state *state,
                         const struct measure *m, const struct tally *pooled,
@@ -94,17 +49,9 @@ static enum fault learn(struct cx *cx, const struct asked *asked, const struct s
     CX_NEW(cx, own, 1);
     CX_NEW(cx, own->patients, cells);
     for (size_t i = 0; i < cells; i++) {
-        size_t block = 0, cell = 0;
+        size_t block, cell;
 
-        /* Keys are laid out row-major; a missing variable's key is not there. */
-        for (size_t k = 0; k < p->n; k++) {
-            size_t level = level_in(p, i, k);
-
-            if (level == p->key[k].n)
-                block |= (size_t)1 << k;
-            else
-                cell = cell * p->key[k].n + level;
-        }
+        table_place(p, i, &block, &cell);
         own->patients[i] = noised_patients(m, pooled, block, cell);
     }
     own->sd = sqrt(noised_patients_variance(m, 0));
@@ -116,21 +63,6 @@ static enum fault learn(struct cx *cx, const struct asked *asked, const struct s
 static const char *level_name(const struct levels *l, size_t i)
 {
     return i < l->n ? l->names[i] : TABLE_MISSING;
-}
-
-static enum fault put_names(struct cx *cx, const struct asked *asked, struct result *r,
-                            size_t dim)
-{
-    const struct table_params *p = asked->parsed;
-    const char **words, *name = table_names_item(cx, asked, p, dim);
-
-    if (name == NULL)
-        return FAULT_MEMORY;
-    CX_NEW(cx, words, p->shape.size[dim]);
-    for (size_t i = 0; i < p->shape.size[dim]; i++)
-        words[i] = level_name(&p->key[dim], i);
-    return result_words(r, name, words, p->shape.size[dim]) == NULL ? FAULT_MEMORY
-                                                                    : FAULT_NONE;
 }
 
 static enum fault finish(struct cx *cx, const struct asked *asked,
@@ -147,7 +79,7 @@ static enum fault finish(struct cx *cx, const struct asked *asked,
     for (size_t i = 0; i < cells; i++)
         support[i] = noised_support(own->patients[i]);
     for (size_t k = 0; k < p->n; k++)
-        TRY(put_names(cx, asked, r, k));
+        TRY(table_put_names(cx, asked, r, k));
     if (result_put(r, "counts", COHORTIUM__ITEM_KIND__COUNTS, rows, cells / rows,
                    own->patients, support) == NULL ||
         result_put(r, "noise_sd", COHORTIUM__ITEM_KIND__PLAIN, 1, 1, &own->sd, NULL) ==
@@ -181,7 +113,7 @@ static enum fault put_cells(struct cx *cx, const struct asked *asked,
         double n = released_value(counts, i, &state);
 
         for (size_t k = 0; k < names; k++)
-            cell[k] = level_name(&p->key[k], level_in(p, i, k));
+            cell[k] = level_name(&p->key[k], table_level(p, i, k));
         cell[names] = report_number(cx, n, state, 15);
         cell[names + 1] = report_number(cx, fmax(floor(n - half), 0), state, 15);
         cell[names + 2] = report_number(cx, ceil(n + half), state, 15);
@@ -221,7 +153,7 @@ const struct analysis analysis_noised_table = {
     .rules = "R1 R13",
     .check = check,
     .begin = begin,
-    .ask = ask,
+    .ask = table_ask,
     .learn = learn,
     .finish = finish,
     .show = show,

@@ -19,8 +19,7 @@
 
 enum { TABLE_CELLS_MAX = 4096 };
 
-/* Level of variable k in this cell. */
-static size_t level_in(const struct table_params *p, size_t cell, size_t k)
+size_t table_level(const struct table_params *p, size_t cell, size_t k)
 {
     for (size_t d = p->n; d-- > k + 1;)
         cell /= p->shape.size[d];
@@ -38,7 +37,7 @@ static enum fault cell_predicate(struct cx *cx, const struct asked *asked,
     if (asked->cohort != NULL)
         parts[n++] = (struct ast *)asked->cohort;
     for (size_t k = 0; k < p->n; k++) {
-        parts[n] = levels_is(cx, asked->cb, &p->key[k], level_in(p, cell, k));
+        parts[n] = levels_is(cx, asked->cb, &p->key[k], table_level(p, cell, k));
         if (parts[n++] == NULL)
             return FAULT_MEMORY;
     }
@@ -148,8 +147,8 @@ static void add_block(struct measure *m, const struct table_params *p, ref cohor
     (void)measure_block(m, &block);
 }
 
-static enum fault table_ask(struct cx *cx, const struct asked *asked,
-                            const struct state *state, struct measure **ret)
+enum fault table_ask(struct cx *cx, const struct asked *asked, const struct state *state,
+                     struct measure **ret)
 {
     const struct table_params *p = asked->parsed;
     unsigned patterns = p->missing ? 1u << p->n : 1;
@@ -163,6 +162,24 @@ static enum fault table_ask(struct cx *cx, const struct asked *asked,
     TRY(measure_close(m, asked->rows_log2));
     *ret = m;
     return FAULT_NONE;
+}
+
+/* Keys are laid out row-major; a missing variable's key is not there. */
+void table_place(const struct table_params *p, size_t i, size_t *ret_block,
+                 size_t *ret_cell)
+{
+    size_t block = 0, cell = 0;
+
+    for (size_t k = 0; k < p->n; k++) {
+        size_t level = table_level(p, i, k);
+
+        if (level == p->key[k].n)
+            block |= (size_t)1 << k;
+        else
+            cell = cell * p->key[k].n + level;
+    }
+    *ret_block = block;
+    *ret_cell = cell;
 }
 
 struct cells {
@@ -185,17 +202,9 @@ static enum fault table_learn(struct cx *cx, const struct asked *asked,
     if (measure->keyed)
         CX_NEW(cx, own->keys, cells);
     for (size_t i = 0; i < cells; i++) {
-        size_t block = 0, cell = 0;
+        size_t block, cell;
 
-        /* Keys are laid out row-major; a missing variable's key is not there. */
-        for (size_t k = 0; k < p->n; k++) {
-            size_t level = level_in(p, i, k);
-
-            if (level == p->key[k].n)
-                block |= (size_t)1 << k;
-            else
-                cell = cell * p->key[k].n + level;
-        }
+        table_place(p, i, &block, &cell);
         own->patients[i] = pooled_patients(measure, pooled, block, cell);
         own->rows[i] = pooled_rows(measure, pooled, block, cell);
         if (own->keys != NULL)
@@ -215,8 +224,8 @@ const char *table_names_item(struct cx *cx, const struct asked *asked,
                      codebook_variable(asked->cb, p->key[dim].variable)->name);
 }
 
-static enum fault put_names(struct cx *cx, const struct asked *asked, struct result *r,
-                            size_t dim)
+enum fault table_put_names(struct cx *cx, const struct asked *asked, struct result *r,
+                           size_t dim)
 {
     const struct table_params *p = asked->parsed;
     const struct levels *l = &p->key[dim];
@@ -319,7 +328,7 @@ static enum fault table_finish(struct cx *cx, const struct asked *asked,
 
     TRY(result_new(cx, &r));
     for (size_t k = 0; k < p->n; k++)
-        TRY(put_names(cx, asked, r, k));
+        TRY(table_put_names(cx, asked, r, k));
     TRY(put_counts(cx, asked, r, "counts", own->patients, own, &counts));
     TRY(put_counts(cx, asked, r, "row_counts", own->rows, own, &rows));
     TRY(put_totals(cx, asked, r, own));

@@ -1,6 +1,7 @@
-/* table.h - what table.c, table_view.c and table_show.c share. */
+/* table.h - what table.c, noised_table.c, table_view.c and table_show.c share. */
 #pragma once
 
+#include "analyses/analysis.h"
 #include "analyses/levels.h"
 #include "analyses/shape.h"
 
@@ -19,6 +20,18 @@ struct table_params {
 /* The item that names a variable's levels: rows, cols; of more than two levels:NAME. */
 const char *table_names_item(struct cx *cx, const struct asked *asked,
                              const struct table_params *p, size_t dim);
+
+/* What both tables, exact and noised, ask: a block for each pattern of missing values. */
+CHECKED enum fault table_ask(struct cx *cx, const struct asked *asked,
+                             const struct state *state, struct measure **ret);
+/* Level of variable k in this cell; as many as it has: "(missing)". */
+size_t table_level(const struct table_params *p, size_t cell, size_t k);
+/* Where cell i of the shape lies in that measure. */
+void table_place(const struct table_params *p, size_t i, size_t *ret_block,
+                 size_t *ret_cell);
+/* The item of the names of a variable's levels. */
+CHECKED enum fault table_put_names(struct cx *cx, const struct asked *asked,
+                                   struct result *r, size_t dim);
 
 /* What is shown: an integer's levels that nobody has are left out. */
 struct view {

@@ -40,6 +40,7 @@ struct drawer {
     const Cohortium__LaterStore *store;
     Cohortium__LaterReply *reply;
     struct request request; /* keep */
+    struct bytes self;      /* this node */
     int64_t now;
 };
 
@@ -320,6 +321,22 @@ static enum fault take(struct cx *cx, sqlite3 *sql, void *user)
     return put_card(cx, &row, d->reply);
 }
 
+/* An earlier try that was charged here (and so, as far as it came, elsewhere) has left the
+ * request's id behind. */
+static enum fault tell_charge(struct cx *cx, sqlite3 *sql, const struct row *row,
+                              struct bytes self, Cohortium__LaterCard *card)
+{
+    bool seen;
+
+    TRY(replay_check(cx, sql, row->issuer.p, row->id.p, row->digest.p, &seen));
+    if (!seen)
+        return FAULT_NONE;
+    CX_NEW(cx, card->charged, 1);
+    card->charged[0] = PB_DATA(self);
+    card->n_charged = 1;
+    return FAULT_NONE;
+}
+
 static enum fault drop(struct cx *cx, sqlite3 *sql, void *user)
 {
     struct drawer *d = user;
@@ -334,9 +351,10 @@ static enum fault drop(struct cx *cx, sqlite3 *sql, void *user)
                    row.issuer, row.id));
     TRY(db_run(cx, sql, stmt));
     TRY(put_card(cx, &row, d->reply));
-    if (row.state == WAITING)
-        d->reply->cards[0]->state = (char *)"cancelled";
-    return FAULT_NONE;
+    if (row.state != WAITING)
+        return FAULT_NONE;
+    d->reply->cards[0]->state = (char *)"cancelled";
+    return tell_charge(cx, sql, &row, d->self, d->reply->cards[0]);
 }
 
 static enum fault due_now(struct cx *cx, sqlite3 *sql)
@@ -489,7 +507,9 @@ enum fault vault_later(struct cx *cx, struct vault *v, const struct caller *who,
     } acts[] = {{"keep", keep}, {"list", list},      {"take", take},  {"drop", drop},
                 {"end", end},   {"next", give_next}, {"again", again}};
     Cohortium__LaterReply reply = COHORTIUM__LATER_REPLY__INIT;
-    struct drawer d = {.reply = &reply, .now = clock_utc_ms()};
+    struct drawer d = {.reply = &reply,
+                       .self = PB_BYTES(v->self->node_id),
+                       .now = clock_utc_ms()};
     Cohortium__LaterStore *store;
     db_work *work = NULL;
 

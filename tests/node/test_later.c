@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "protocol/base/clock.h"
 #include "tests/node/session_case.h"
 
 static struct cx *cx;
@@ -246,6 +247,44 @@ static void test_later__bounded(void **state)
     (void)keep(question(), t.researcher, FAULT_NONE);
 }
 
+struct noting {
+    const Cohortium__Request *request;
+    uint8_t digest[DIGEST_BYTES];
+};
+
+static enum fault note(struct cx *c, sqlite3 *sql, void *user)
+{
+    const struct noting *n = user;
+    const Cohortium__Stamp *s = n->request->stamp;
+
+    return replay_note(c, sql, s->issuer.data, s->request_id.data, n->digest, s->expires_at,
+                       clock_utc_ms());
+}
+
+/* What a charge leaves behind is told when a question that waits is cancelled. */
+static void test_later__cancelled_after_a_try_that_was_charged(void **state)
+{
+    struct noting n = {.request = question()};
+    Cohortium__Request *untried = question();
+    struct vault *v = &t.site[HOME].v;
+
+    (void)state;
+    (void)keep(untried, t.researcher, FAULT_NONE);
+    Cohortium__LaterReply *kept = keep(n.request, t.researcher, FAULT_NONE);
+    memcpy(n.digest, kept->cards[0]->request.data, DIGEST_BYTES);
+    CHECK_OK_("charge", cx, db_write(cx, v->db, note, &n));
+    Cohortium__LaterStore s = store_of("drop", untried);
+    Cohortium__LaterReply *r = drawer(&s, FAULT_NONE);
+    assert_string_equal(r->cards[0]->state, "cancelled");
+    CHECK_EQ_("never tried", r->cards[0]->n_charged, 0);
+    s = store_of("drop", n.request);
+    r = drawer(&s, FAULT_NONE);
+    assert_string_equal(r->cards[0]->state, "cancelled");
+    CHECK_EQ_("tried", r->cards[0]->n_charged, 1);
+    CHECK_("here",
+           bytes_equal(PB_BYTES(r->cards[0]->charged[0]), PB_BYTES(v->self->node_id)));
+}
+
 /* next hands it out once; what comes of the try decides when it is due again. */
 static void test_later__tried_and_tried_again(void **state)
 {
@@ -358,6 +397,7 @@ int main(void)
         UNDER(testing, test_later__nobody_elses),
         UNDER(testing, test_later__by_whom),
         UNDER(testing, test_later__bounded),
+        UNDER(testing, test_later__cancelled_after_a_try_that_was_charged),
         UNDER(testing, test_later__tried_and_tried_again),
         UNDER(testing, test_later__clock_put_back),
         UNDER(testing, test_later__survives_a_restart),

@@ -17,7 +17,8 @@ struct strictest {
     bool testing, zeros, by_itself; /* zeros withheld; judged by its own patients */
     bool noised;
     double rho, rho_project, rho_researcher, rho_total, delta; /* the smallest */
-    double left; /* tenths of the tightest budget of noise, of the site with least */
+    double left; /* tenths of the narrowest budget of noise not spent by whoever asks, of
+                    the site with least */
 };
 
 enum { TENTHS = 10 };
@@ -134,8 +135,8 @@ static void put_price(struct buffer *out, const struct sent *sent, const struct 
     if (s->noised)
         buffer_printf(out,
                       "  noise     %s\n            of %g in all, %g a permit, %g a "
-                      "researcher; at least %.0f tenths of\n            the tightest of "
-                      "these are left\n",
+                      "researcher; you have not spent at\n            least %.0f tenths of "
+                      "the narrowest of these\n",
                       noised_words(out->cx, s->rho, s->delta), s->rho_total, s->rho_project,
                       s->rho_researcher, s->left);
     else if (p->regions > 0)

@@ -115,13 +115,15 @@ static enum fault read_left(struct cx *cx, sqlite3 *sql, void *user)
     struct zcdp_spent spent;
 
     TRY(zcdp_spent(cx, sql, &payer, &spent));
-    const uint32_t left[] = {tenths_left(spent.dataset, limits->dataset),
-                             tenths_left(spent.permit, limits->permit),
-                             tenths_left(spent.researcher, limits->researcher)};
+    /* Of the narrowest budget, what this researcher has spent: what others have spent of it
+     * would tell what they ask. */
+    uint64_t limit = limits->dataset;
 
-    l->tenths = left[0];
-    for (size_t i = 1; i < COUNT(left); i++)
-        l->tenths = left[i] < l->tenths ? left[i] : l->tenths;
+    if (limits->permit < limit)
+        limit = limits->permit;
+    if (limits->researcher < limit)
+        limit = limits->researcher;
+    l->tenths = tenths_left(spent.researcher, limit);
     return FAULT_NONE;
 }
 

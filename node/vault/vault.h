@@ -207,7 +207,7 @@ CHECKED enum fault charge_look(struct cx *cx, struct vault *v, const struct open
 /* The same of the budgets of noise; only before a question is accepted. */
 CHECKED enum fault charge_look_noise(struct cx *cx, struct vault *v, const struct opened *o,
                                      const uint8_t *question);
-/* Tenths of the tightest budget that are left to its permit and researcher. */
+/* Tenths of the narrowest budget that its researcher has not spent; others' use is not told. */
 CHECKED enum fault charge_left(struct cx *cx, struct vault *v, const struct opened *o,
                                uint32_t *ret);
 /* The noise of one round (gate_noise_add), before it leaves. */

@@ -202,6 +202,47 @@ static void test_session__officers_see_what_was_spent(void **state)
     CHECK_(r->text, strstr(r->text, "rho 0.2500 of 0.3750, 2 questions"));
 }
 
+/* Tenths of the narrowest budget that a dry run tells this researcher. */
+static uint32_t told_left(struct cx *cx, const struct keys *researcher)
+{
+    uint8_t permit[ID_BYTES], subject[DIGEST_BYTES];
+    struct play p;
+
+    vaults_permit(&t, &(struct vaults_permit){.researcher = researcher}, permit);
+    struct bytes paper = vaults_credential(&t, cx, HOME, researcher);
+    Cohortium__Request *r = vaults_request(&t, cx, "count", NULL, "age < 40");
+
+    r->dry_run = true;
+    digest_of(bytes_of(keys_signing_public(researcher), KEY_BYTES), subject);
+    r->stamp->issuer = PB_DATA(bytes_of(subject, sizeof subject));
+    r->credential = PB_DATA(paper);
+    r->permit = PB_DATA(bytes_of(permit, ID_BYTES));
+    play_new(&p, &t, vaults_seal(cx, r, researcher));
+    CHECK_EQ_("preflight", play_preflight(&p, VICTIM), FAULT_NONE);
+    const Cohortium__Preflight *m = play_preflight_of(&p, VICTIM);
+
+    CHECK_EQ_("valid", m->n_complaints, 0);
+    uint32_t left = m->noise_left;
+
+    play_free(&p);
+    return left;
+}
+
+/* Half of the dataset's budget is gone: whoever spent it sees that, nobody else does. */
+static void test_session__nobody_hears_what_others_spent(void **state)
+{
+    AUTO_CX struct cx *cx = cx_new(16 << 20, CX_NO_DEADLINE);
+    (void)state;
+
+    assert_non_null(cx);
+    CHECK_EQ_("at first", told_left(cx, t.stranger), 10);
+    (void)answer_of(cx, "age >= 40");
+    CHECK_EQ_("after one of two", told_left(cx, t.researcher), 5);
+    (void)answer_of(cx, "age >= 60");
+    CHECK_EQ_("after two of two", told_left(cx, t.researcher), 0);
+    CHECK_EQ_("another researcher", told_left(cx, t.stranger), 10);
+}
+
 /* A vector is out: what it spent stays spent, and the same question goes on from there. */
 static void test_session__a_crash_gives_nothing_back(void **state)
 {
@@ -527,6 +568,7 @@ int main(void)
         UNDER(noised, test_session__the_same_again_is_free),
         UNDER(noised, test_session__a_permit_is_used_up),
         UNDER(noised, test_session__officers_see_what_was_spent),
+        UNDER(noised, test_session__nobody_hears_what_others_spent),
         UNDER(noised, test_session__a_crash_gives_nothing_back),
         UNDER(noised, test_session__another_draw_is_charged),
         UNDER(noised, test_session__by_site_is_refused),

@@ -237,7 +237,7 @@ static enum fault show(struct cx *cx, const struct asked *asked,
 const struct analysis analysis_noised_glm = {
     .name = "glm",
     .version = 1,
-    .title = "generalised linear models",
+    .title = "generalised linear model",
     .rules = "R1 R6 R7",
     .check = check,
     .begin = begin,

@@ -149,7 +149,7 @@ static enum fault show(struct cx *cx, const struct asked *asked,
 const struct analysis analysis_noised_table = {
     .name = "table",
     .version = 1,
-    .title = "table of one to four variables",
+    .title = "table",
     .rules = "R1 R13",
     .check = check,
     .begin = begin,

@@ -340,7 +340,7 @@ static enum fault table_finish(struct cx *cx, const struct asked *asked,
 const struct analysis analysis_table = {
     .name = "table",
     .version = 1,
-    .title = "table of one to four variables",
+    .title = "table",
     .rules = "R1 R3 R13 R17 R25",
     .noised = &analysis_noised_table,
     .check = table_check,

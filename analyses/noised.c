@@ -6,6 +6,23 @@
 
 #include "analyses/math/epsilon.h"
 
+enum fault noised_check(struct cx *cx, struct asked *asked, struct complaints *c,
+                        struct plan *plan)
+{
+    (void)cx;
+    (void)asked;
+    plan->rounds_max = 1;
+    return c->fault;
+}
+
+enum fault noised_begin(struct cx *cx, const struct asked *asked, struct state **ret)
+{
+    (void)asked;
+    CX_NEW(cx, *ret, 1);
+    (*ret)->kind = COHORTIUM__ROUND_KIND__SUM;
+    return FAULT_NONE;
+}
+
 double noised_patients(const struct measure *m, const struct tally *t, size_t block,
                        size_t cell)
 {

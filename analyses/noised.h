@@ -14,6 +14,12 @@
 
 #include "analyses/analysis.h"
 
+/* Of what asks once: one round of sums; `begin` also gives `learn` its next state. */
+CHECKED enum fault noised_check(struct cx *cx, struct asked *asked, struct complaints *c,
+                                struct plan *plan);
+CHECKED enum fault noised_begin(struct cx *cx, const struct asked *asked,
+                                struct state **ret);
+
 /* A cell's patients and their noise's variance. */
 double noised_patients(const struct measure *m, const struct tally *t, size_t block,
                        size_t cell);

@@ -11,23 +11,6 @@
 #include "analyses/noised.h"
 #include "analyses/registry.h"
 
-static enum fault check(struct cx *cx, struct asked *asked, struct complaints *c,
-                        struct plan *plan)
-{
-    (void)cx;
-    (void)asked;
-    plan->rounds_max = 1;
-    return c->fault;
-}
-
-static enum fault begin(struct cx *cx, const struct asked *asked, struct state **ret)
-{
-    (void)asked;
-    CX_NEW(cx, *ret, 1);
-    (*ret)->kind = COHORTIUM__ROUND_KIND__SUM;
-    return FAULT_NONE;
-}
-
 static enum fault ask(struct cx *cx, const struct asked *asked, const struct state *state,
                       struct measure **ret)
 {
@@ -54,7 +37,7 @@ static enum fault learn(struct cx *cx, const struct asked *asked, const struct s
     struct counted *own;
 
     (void)state;
-    TRY(begin(cx, asked, ret));
+    TRY(noised_begin(cx, asked, ret));
     CX_NEW(cx, own, 1);
     own->patients = noised_patients(m, pooled, 0, 0);
     own->variance = noised_patients_variance(m, 0);
@@ -121,8 +104,8 @@ const struct analysis analysis_noised_count = {
     .version = 1,
     .title = "patients in a cohort",
     .rules = "R1",
-    .check = check,
-    .begin = begin,
+    .check = noised_check,
+    .begin = noised_begin,
     .ask = ask,
     .learn = learn,
     .finish = finish,

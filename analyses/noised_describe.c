@@ -18,23 +18,6 @@
 
 enum { SUM_ROWS, SUM_Z, SUM_SQUARES, SUMS };
 
-static enum fault check(struct cx *cx, struct asked *asked, struct complaints *c,
-                        struct plan *plan)
-{
-    (void)cx;
-    (void)asked;
-    plan->rounds_max = 1;
-    return c->fault;
-}
-
-static enum fault begin(struct cx *cx, const struct asked *asked, struct state **ret)
-{
-    (void)asked;
-    CX_NEW(cx, *ret, 1);
-    (*ret)->kind = COHORTIUM__ROUND_KIND__SUM;
-    return FAULT_NONE;
-}
-
 static void place(const struct asked *asked, int variable, double *middle, double *half)
 {
     double lower, upper;
@@ -127,7 +110,7 @@ static enum fault learn(struct cx *cx, const struct asked *asked, const struct s
     struct noised_state *own;
 
     (void)state;
-    TRY(begin(cx, asked, ret));
+    TRY(noised_begin(cx, asked, ret));
     CX_NEW(cx, own, 1);
     CX_NEW(cx, own->n, all);
     CX_NEW(cx, own->n_sd, all);
@@ -348,8 +331,8 @@ const struct analysis analysis_noised_describe = {
     .version = 1,
     .title = "mean, spread and counts of variables, by group",
     .rules = "R1 R13",
-    .check = check,
-    .begin = begin,
+    .check = noised_check,
+    .begin = noised_begin,
     .ask = ask,
     .learn = learn,
     .finish = finish,

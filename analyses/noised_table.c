@@ -15,23 +15,6 @@
 #include "analyses/registry.h"
 #include "analyses/table.h"
 
-static enum fault check(struct cx *cx, struct asked *asked, struct complaints *c,
-                        struct plan *plan)
-{
-    (void)cx;
-    (void)asked;
-    plan->rounds_max = 1;
-    return c->fault;
-}
-
-static enum fault begin(struct cx *cx, const struct asked *asked, struct state **ret)
-{
-    (void)asked;
-    CX_NEW(cx, *ret, 1);
-    (*ret)->kind = COHORTIUM__ROUND_KIND__SUM;
-    return FAULT_NONE;
-}
-
 struct cells {
     double *patients, sd;
 };
@@ -45,7 +28,7 @@ static enum fault learn(struct cx *cx, const struct asked *asked, const struct s
     struct cells *own;
 
     (void)state;
-    TRY(begin(cx, asked, ret));
+    TRY(noised_begin(cx, asked, ret));
     CX_NEW(cx, own, 1);
     CX_NEW(cx, own->patients, cells);
     for (size_t i = 0; i < cells; i++) {
@@ -151,8 +134,8 @@ const struct analysis analysis_noised_table = {
     .version = 1,
     .title = "table",
     .rules = "R1 R13",
-    .check = check,
-    .begin = begin,
+    .check = noised_check,
+    .begin = noised_begin,
     .ask = table_ask,
     .learn = learn,
     .finish = finish,

@@ -390,3 +390,11 @@ void bent_all_used(const struct excuse *excuses, const bool *used)
             fail_msg("%s %s is excused, and needs no excuse", excuses[i].message,
                      excuses[i].field);
 }
+
+struct scene bent_of_line(struct scene s, uint32_t round)
+{
+    s.analysis = "lm";
+    s.formula = "score ~ age";
+    s.round = round;
+    return s;
+}

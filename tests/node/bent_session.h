@@ -70,3 +70,7 @@ void bent_all_used(const struct excuse *excuses, const bool *used);
 
 /* An envelope's body, as it stands. */
 struct bytes bent_body(struct play *p, enum envelope_kind kind, struct bytes packed);
+
+/* The scene in a round of a line: its own ones are played so; the others are those of a
+ * count. */
+struct scene bent_of_line(struct scene s, uint32_t round);

@@ -76,6 +76,14 @@ static inline void permit_by_site(uint64_t budget)
                   t.permit);
 }
 
+static inline int by_site_testing(void **state)
+{
+    (void)state;
+    vaults_new(&t, "class: testing\nby_site: yes\n");
+    permit_by_site(0);
+    return 0;
+}
+
 static inline Cohortium__Request *each_request(struct cx *cx, const char *analysis,
                                                const char *formula, const char *cohort)
 {

@@ -122,15 +122,6 @@ static const struct scene proposal = {.message = "proposal",
                                       .put = proposal_put,
                                       .put_all = proposal_put_all};
 
-/* Of a line's rounds its own are played; the others are those of a count. */
-static struct scene of_line(struct scene s, uint32_t round)
-{
-    s.analysis = "lm";
-    s.formula = "score ~ age";
-    s.round = round;
-    return s;
-}
-
 static void test_bent__proposals(void **state)
 {
     struct bend_count sum = {0};
@@ -143,7 +134,7 @@ static void test_bent__proposals(void **state)
         bent_play(&t, &s, excuses, used, &sum);
     }
     for (uint32_t round = OPENING; round <= SUM; round++) {
-        s = of_line(proposal, round);
+        s = bent_of_line(proposal, round);
         s.modes = ONLY_SIGNED;
         bent_play(&t, &s, excuses, used, &sum);
     }
@@ -168,7 +159,7 @@ static void test_bent__releases(void **state)
 static void test_bent__shared_numbers(void **state)
 {
     struct bend_count sum = {0};
-    struct scene s = of_line(proposal, SUM);
+    struct scene s = bent_of_line(proposal, SUM);
     (void)state;
 
     s.message = "input";
@@ -180,14 +171,6 @@ static void test_bent__shared_numbers(void **state)
 }
 
 /* ---- by site: words and no pooled release ---- */
-
-static int by_site_testing(void **state)
-{
-    (void)state;
-    vaults_new(&t, "class: testing\nby_site: yes\n");
-    permit_by_site(0);
-    return 0;
-}
 
 static void test_bent__proposals_by_site(void **state)
 {

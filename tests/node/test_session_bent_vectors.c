@@ -114,15 +114,6 @@ static const struct scene vector = {.message = "vector",
                                     .put = vector_put,
                                     .put_all = vector_put_all};
 
-/* Of a line's rounds its own are played; the others are those of a count. */
-static struct scene of_line(struct scene s, uint32_t round)
-{
-    s.analysis = "lm";
-    s.formula = "score ~ age";
-    s.round = round;
-    return s;
-}
-
 static void test_bent__vectors(void **state)
 {
     struct bend_count sum = {0};
@@ -155,20 +146,12 @@ static void test_bent__tallies(void **state)
     s.forge = tally_forge;
     for (s.round = VERDICT; s.round <= COUNT_RELEASE; s.round++)
         bent_play(&t, &s, excuses, used, &sum);
-    s = of_line(s, SUM);
+    s = bent_of_line(s, SUM);
     bent_play(&t, &s, excuses, used, &sum);
     bend_print("all", &sum, "without effect");
 }
 
 /* ---- by site: words ---- */
-
-static int by_site_testing(void **state)
-{
-    (void)state;
-    vaults_new(&t, "class: testing\nby_site: yes\n");
-    permit_by_site(0);
-    return 0;
-}
 
 static void test_bent__vectors_by_site(void **state)
 {

@@ -256,6 +256,13 @@ void play_to(struct play *p, uint32_t round)
     propose(p);
 }
 
+void play_past(struct play *p, Cohortium__RoundKind kind)
+{
+    do
+        play_round(p);
+    while (play_proposal(p)->kind != kind);
+}
+
 void play_finish(struct play *p)
 {
     while (count_answers(p) == 0)

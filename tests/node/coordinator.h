@@ -55,6 +55,8 @@ enum fault play_step(struct play *p, size_t site, play_lie *lie);
 void play_start(struct play *p); /* preflights and begins, rerun where needed */
 void play_round(struct play *p); /* proposes, steps all */
 void play_to(struct play *p, uint32_t round); /* up to home's proposal of this round */
+/* Whole rounds, to the end of one of this kind. */
+void play_past(struct play *p, Cohortium__RoundKind kind);
 void play_step_all(struct play *p);           /* the round that is proposed, to its end */
 void play_finish(struct play *p);             /* until all have answered */
 void play_whole(struct play *p);              /* start and finish */

@@ -76,9 +76,7 @@ static void test_session__run_anew_gives_the_same(void **state)
 /* Up to home's proposal of the release, which it has logged. */
 static void to_release(struct play *p)
 {
-    do
-        play_round(p);
-    while (play_proposal(p)->kind != COHORTIUM__ROUND_KIND__VETO);
+    play_past(p, COHORTIUM__ROUND_KIND__VETO);
     CHECK_EQ_("propose", play_propose(p, NULL), FAULT_NONE);
 }
 

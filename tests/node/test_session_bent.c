@@ -103,8 +103,7 @@ static void test_session__home_releases_what_was_vetoed(void **state)
 
     ask(&p, "age >= 80");
     play_start(&p);
-    while (p.round == 0 || play_proposal(&p)->kind != COHORTIUM__ROUND_KIND__VETO)
-        play_round(&p);
+    play_past(&p, COHORTIUM__ROUND_KIND__VETO);
     CHECK_EQ_("propose", play_propose(&p, NULL), FAULT_NONE);
     CHECK_EQ_("found", play_step(&p, VICTIM, release_after_all), FAULT_CONFLICT);
     CHECK_EQ_("found", play_step(&p, LIAR, release_after_all), FAULT_CONFLICT);
@@ -122,9 +121,7 @@ static void test_session__home_logs_before_it_proposes(void **state)
 
     ask(&p, "age >= 40");
     play_start(&p);
-    do
-        play_round(&p);
-    while (play_proposal(&p)->kind != COHORTIUM__ROUND_KIND__VETO);
+    play_past(&p, COHORTIUM__ROUND_KIND__VETO);
     CHECK_("not yet", vaults_newest(&t, p.cx, HOME, "question") == NULL);
     CHECK_EQ_("propose", play_propose(&p, NULL), FAULT_NONE);
     CHECK_("it has the numbers", play_proposal(&p)->release.len > 0);
@@ -236,9 +233,7 @@ static void test_session__a_member_tells_each_another_sum(void **state)
 
     ask(&p, "age >= 40");
     play_start(&p);
-    do
-        play_round(&p);
-    while (play_proposal(&p)->kind != COHORTIUM__ROUND_KIND__SUM);
+    play_past(&p, COHORTIUM__ROUND_KIND__SUM);
     struct session *s = play_session(&p, LIAR);
     struct tally more = *s->own_masked;
     const struct tally *each[] = {s->own_masked, &more};
@@ -247,8 +242,7 @@ static void test_session__a_member_tells_each_another_sum(void **state)
     for (size_t i = 0; i < more.n_counts; i++)
         more.counts[i]++;
     send_instead(&p, LIAR, each);
-    while (play_proposal(&p)->kind != COHORTIUM__ROUND_KIND__VETO)
-        play_round(&p);
+    play_past(&p, COHORTIUM__ROUND_KIND__VETO);
     /* Their next boxes are bound to what each has learned: they do not open. */
     CHECK_EQ_("found at home", play_propose(&p, NULL), FAULT_DENIED);
     CHECK_("and nobody is named alone", strstr(p.message, "somebody has told two of us"));

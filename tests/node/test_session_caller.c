@@ -119,9 +119,7 @@ static void test_session__the_last_answer(void **state)
 
     ask(&p, "age >= 40");
     play_start(&p);
-    do
-        play_round(&p);
-    while (play_proposal(&p)->kind != COHORTIUM__ROUND_KIND__VETO);
+    play_past(&p, COHORTIUM__ROUND_KIND__VETO);
     CHECK_EQ_("propose", play_propose(&p, NULL), FAULT_NONE);
     CHECK_EQ_("the answer", play_step(&p, VICTIM, NULL), FAULT_NONE);
     CHECK_("is there", p.answer[VICTIM] != NULL);

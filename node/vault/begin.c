@@ -474,7 +474,13 @@ enum fault vault_step(struct cx *cx, struct vault *v, const struct caller *who,
     enum fault fault = answer_again(cx, v, who, digest, ret);
     if (fault != FAULT_MISSING)
         return fault;
-    TRY(session_find(cx, v, who, call->request.data, &s));
+    fault = session_find(cx, v, who, call->request.data, &s);
+    if (fault == FAULT_MISSING) { /* it may have ended since, by this very step */
+        enum fault again = answer_again(cx, v, who, digest, ret);
+
+        return again == FAULT_MISSING ? fault : again;
+    }
+    TRY(fault);
     fault = step_once(cx, v, s, call, digest, ret);
     if (fault != FAULT_NONE)
         s->over = true; /* a session with a fault is never taken up again */

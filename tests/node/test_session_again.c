@@ -4,7 +4,10 @@
  *
  * Whoever asks again gets the same bytes at no charge, or is told clearly why not.
  */
+#include <pthread.h>
+
 #include "protocol/receipt.h"
+#include "tests/node/lie.h"
 #include "tests/node/session_case.h"
 
 static void check_receipt(struct play *p, enum fault want)
@@ -240,6 +243,74 @@ static void test_session__one_signs_under_another_policy(void **state)
     play_free(&p);
 }
 
+/* ---- the last step, asked for again while it is at work ---- */
+
+/* The link was lost and another is there. So many callers that some of them are stopped
+ * between two looks at the vault's tables. */
+enum { CALLERS = 12, TIMES = 40 };
+
+struct at_work {
+    struct vault *v;
+    struct caller who;
+    struct bytes body;
+    pthread_t thread;
+    enum fault fault;
+    char message[256];
+};
+
+static void *call_until_given(void *user)
+{
+    struct at_work *w = user;
+    AUTO_CX struct cx *cx = cx_new(JOB_MEMORY, CX_NO_DEADLINE);
+    struct bytes reply;
+
+    w->fault = cx != NULL ? FAULT_UNAVAILABLE : FAULT_MEMORY;
+    while (w->fault == FAULT_UNAVAILABLE) {
+        cx_reset(cx);
+        w->fault = vault_step(cx, w->v, &w->who, w->body, &reply);
+    }
+    if (cx != NULL && w->fault != FAULT_NONE)
+        (void)snprintf(w->message, sizeof w->message, "%s", cx_message(cx));
+    return NULL;
+}
+
+static void call_often(struct play *p, size_t victim, Cohortium__StepCall *call)
+{
+    struct at_work w[CALLERS];
+    struct bytes body;
+
+    CHECK_OK_("pack", p->cx, pb_pack(p->cx, &call->base, &body));
+    for (size_t i = 0; i < CALLERS; i++) {
+        w[i] = (struct at_work){
+            .v = &t.site[victim].v, .who = play_caller(&t, p->as, victim), .body = body};
+        assert_int_equal(pthread_create(&w[i].thread, NULL, call_until_given, &w[i]), 0);
+    }
+    for (size_t i = 0; i < CALLERS; i++)
+        assert_int_equal(pthread_join(w[i].thread, NULL), 0);
+    for (size_t i = 0; i < CALLERS; i++)
+        if (w[i].fault != FAULT_NONE)
+            fail_msg("one of them: %s", w[i].message);
+}
+
+static void test_session__the_last_step_again_while_it_ends(void **state)
+{
+    (void)state;
+
+    for (unsigned i = 0; i < TIMES; i++) {
+        struct play p;
+        char cohort[32];
+
+        (void)snprintf(cohort, sizeof cohort, "age >= %u", 20 + i);
+        ask(&p, cohort);
+        play_start(&p);
+        play_to(&p, COUNT_RELEASE);
+        CHECK_EQ_("and given", play_step(&p, VICTIM, call_often), FAULT_NONE);
+        CHECK_("the answer", p.answer[VICTIM] != NULL);
+        play_forget(&p);
+        play_free(&p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +319,7 @@ int main(void)
         cmocka_unit_test(test_session__one_did_not_sign),
         UNDER(cautious, test_session__one_will_not_sign),
         UNDER(cautious, test_session__one_signs_under_another_policy),
+        UNDER(testing, test_session__the_last_step_again_while_it_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -274,8 +274,10 @@ static enum fault freeze(struct cx *cx, struct vault *v, struct bytes packed,
     if (why == NULL)
         return FAULT_MEMORY;
     TRY(folder_fork_is_known(cx, v->folder, version, digest, &known));
-    if (known)
-        return FAULT_NONE; /* an operator has judged it, or has yet to */
+    /* An operator has judged it, or has another to judge first: it comes again. So one fork
+     * is kept a thaw, whoever signs how many with keys of once. */
+    if (known || is_frozen(v, NULL, 0))
+        return FAULT_NONE;
     TRY(log_manifest(cx, v, "equivocation", "frozen", digest, why));
     (void)pthread_mutex_lock(&v->lock);
     (void)snprintf(v->frozen, sizeof v->frozen, "%s", why);

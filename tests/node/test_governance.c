@@ -302,6 +302,34 @@ static void test_governance__a_fork_freezes(void **state)
     cx_free(&cx);
 }
 
+/* Who still has keys of once could sign forks without end: each waits for an operator to
+ * have judged the one before, and none takes the place of that which is being judged. */
+static void test_governance__one_fork_is_judged_at_a_time(void **state)
+{
+    struct cx *cx = cx_new(64 << 20, CX_NO_DEADLINE);
+    struct envelope e;
+
+    (void)state;
+    assert_non_null(cx);
+    const struct manifest *first = vault(HOME)->manifest;
+    struct bytes ours = renewed(cx, first, 1), theirs = renewed(cx, first, 2);
+
+    CHECK_OK_("ours", cx, adopt(cx, HOME, ours));
+    CHECK_OK_("the other", cx, adopt(cx, HOME, theirs));
+    uint64_t log = vaults_count(&t, HOME, TABLE_LOG);
+    for (unsigned i = 0; i < 20; i++)
+        CHECK_OK_("one more", cx, adopt(cx, HOME, renewed(cx, first, 3 + i)));
+    CHECK_EQ_("logged once", vaults_count(&t, HOME, TABLE_LOG), log);
+    CHECK_OK_("the one that was judged", cx, vault_thaw(cx, vault(HOME), "theirs", true));
+    vaults_reopen(&t, HOME);
+    CHECK_OK_("theirs", cx, envelope_open(cx, ENVELOPE_MANIFEST, theirs, &e));
+    assert_memory_equal(vault(HOME)->manifest->digest, e.digest, DIGEST_BYTES);
+    CHECK_OK_("it answers", cx, vault_governed(cx, vault(HOME)));
+    CHECK_OK_("what came meanwhile", cx, adopt(cx, HOME, renewed(cx, first, 3)));
+    CHECK_EQ_("freezes in its turn", vault_governed(cx, vault(HOME)), FAULT_REFUSED);
+    cx_free(&cx);
+}
+
 /* The other one holds: taken at the next start, and ours freezes nobody then. */
 static void test_governance__the_other_one_holds(void **state)
 {
@@ -341,6 +369,7 @@ int main(void)
         UNDER(cautious, test_governance__an_officer_goes),
         UNDER(cautious, test_governance__home_may_not_issue_any_more),
         UNDER(cautious, test_governance__a_fork_freezes),
+        UNDER(cautious, test_governance__one_fork_is_judged_at_a_time),
         UNDER(cautious, test_governance__the_other_one_holds),
     };
 

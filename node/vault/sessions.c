@@ -52,7 +52,8 @@ static bool take_unstarted(struct session *s)
 }
 
 /* Puts a locked, accepted session in the table. A request begun again replaces a session that
- * has not started (its coordinator lost our ACCEPT); a started one stays. */
+ * has not started (its coordinator lost our ACCEPT); a started one stays, and so does one of
+ * a call that came later than this, whose ACCEPT the coordinator will have. */
 enum fault session_enter(struct cx *cx, struct vault *v, struct session *s)
 {
     enum fault fault = FAULT_NONE;
@@ -67,7 +68,10 @@ enum fault session_enter(struct cx *cx, struct vault *v, struct session *s)
             if (place == SESSIONS_MAX)
                 place = i;
         } else if (memcmp(t->request, s->request, DIGEST_BYTES) == 0) {
-            if (take_unstarted(t))
+            if (t->arrival_us > s->arrival_us)
+                fault = cx_fail(cx, FAULT_UNAVAILABLE,
+                                "this request was begun once more meanwhile");
+            else if (take_unstarted(t))
                 old = t;
             else
                 fault = cx_fail(cx, FAULT_REPLAY, "this request's session is running already");

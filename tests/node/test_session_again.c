@@ -6,6 +6,7 @@
  */
 #include <pthread.h>
 
+#include "node/vault/session.h"
 #include "protocol/receipt.h"
 #include "tests/node/lie.h"
 #include "tests/node/session_case.h"
@@ -243,6 +244,37 @@ static void test_session__one_signs_under_another_policy(void **state)
     play_free(&p);
 }
 
+/* ---- begun twice at once ---- */
+
+/* Two workers take two calls of one request in their order, and may be done in another: the
+ * ACCEPT of the later call is the one that the coordinator has. */
+static void test_session__begun_twice_the_later_call_stays(void **state)
+{
+    struct vault *v = &t.site[VICTIM].v;
+    AUTO_CX struct cx *cx = cx_new(16 << 20, CX_NO_DEADLINE);
+    struct session *first, *second, *third;
+    (void)state;
+
+    assert_non_null(cx);
+    CHECK_OK_("first", cx, session_new(cx, v, &first));
+    CHECK_OK_("second", cx, session_new(cx, v, &second));
+    CHECK_OK_("third", cx, session_new(cx, v, &third));
+    first->arrival_us = 1;
+    second->arrival_us = 2;
+    third->arrival_us = 3;
+    CHECK_OK_("the later call is done first", cx, session_enter(cx, v, second));
+    session_unlock(v, second);
+    CHECK_EQ_("the earlier one", session_enter(cx, v, first), FAULT_UNAVAILABLE);
+    first->over = true;
+    session_unlock(v, first);
+    CHECK_EQ_("one is there", sessions_count(v), 1);
+    CHECK_OK_("begun again", cx, session_enter(cx, v, third));
+    CHECK_EQ_("in its place", sessions_count(v), 1);
+    third->over = true;
+    session_unlock(v, third);
+    CHECK_EQ_("none", sessions_count(v), 0);
+}
+
 /* ---- the last step, asked for again while it is at work ---- */
 
 /* The link was lost and another is there. So many callers that some of them are stopped
@@ -319,6 +351,7 @@ int main(void)
         cmocka_unit_test(test_session__one_did_not_sign),
         UNDER(cautious, test_session__one_will_not_sign),
         UNDER(cautious, test_session__one_signs_under_another_policy),
+        UNDER(testing, test_session__begun_twice_the_later_call_stays),
         UNDER(testing, test_session__the_last_step_again_while_it_ends),
     };
 

@@ -313,19 +313,22 @@ static void test_governance__one_fork_is_judged_at_a_time(void **state)
     assert_non_null(cx);
     const struct manifest *first = vault(HOME)->manifest;
     struct bytes ours = renewed(cx, first, 1), theirs = renewed(cx, first, 2);
+    struct bytes more[20]; /* made now: a reopened vault holds `first` no more */
 
+    for (unsigned i = 0; i < COUNT(more); i++)
+        more[i] = renewed(cx, first, 3 + (int)i);
     CHECK_OK_("ours", cx, adopt(cx, HOME, ours));
     CHECK_OK_("the other", cx, adopt(cx, HOME, theirs));
     uint64_t log = vaults_count(&t, HOME, TABLE_LOG);
-    for (unsigned i = 0; i < 20; i++)
-        CHECK_OK_("one more", cx, adopt(cx, HOME, renewed(cx, first, 3 + i)));
+    for (unsigned i = 0; i < COUNT(more); i++)
+        CHECK_OK_("one more", cx, adopt(cx, HOME, more[i]));
     CHECK_EQ_("logged once", vaults_count(&t, HOME, TABLE_LOG), log);
     CHECK_OK_("the one that was judged", cx, vault_thaw(cx, vault(HOME), "theirs", true));
     vaults_reopen(&t, HOME);
     CHECK_OK_("theirs", cx, envelope_open(cx, ENVELOPE_MANIFEST, theirs, &e));
     assert_memory_equal(vault(HOME)->manifest->digest, e.digest, DIGEST_BYTES);
     CHECK_OK_("it answers", cx, vault_governed(cx, vault(HOME)));
-    CHECK_OK_("what came meanwhile", cx, adopt(cx, HOME, renewed(cx, first, 3)));
+    CHECK_OK_("what came meanwhile", cx, adopt(cx, HOME, more[0]));
     CHECK_EQ_("freezes in its turn", vault_governed(cx, vault(HOME)), FAULT_REFUSED);
     cx_free(&cx);
 }

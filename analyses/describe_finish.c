@@ -334,6 +334,44 @@ static enum fault put_levels(struct cx *cx, const struct asked *asked, size_t i,
     return FAULT_NONE;
 }
 
+/* ---- which of the plan's cells a value is of (describe_plan) ---- */
+
+static size_t level_cells(const struct describe_params *p, size_t variables)
+{
+    size_t n = 0;
+
+    for (size_t v = 0; v < variables; v++)
+        n += p->list[v].keyed ? p->list[v].levels.n : 0;
+    return n;
+}
+
+/* Of variables by groups: the group's. */
+static enum fault group_cells(struct cx *cx, const struct describe_params *p,
+                              const size_t **ret)
+{
+    size_t each = 1 + level_cells(p, p->n), *cells;
+
+    CX_NEW(cx, cells, p->n * p->by.n);
+    for (size_t i = 0; i < p->n * p->by.n; i++)
+        cells[i] = i % p->by.n * each;
+    *ret = cells;
+    return FAULT_NONE;
+}
+
+/* Of the levels of one variable by groups. */
+static enum fault cells_of_levels(struct cx *cx, const struct describe_params *p,
+                                  size_t variable, const size_t **ret)
+{
+    size_t each = 1 + level_cells(p, p->n), first = 1 + level_cells(p, variable);
+    size_t groups = p->by.n, n = p->list[variable].levels.n * groups, *cells;
+
+    CX_NEW(cx, cells, n);
+    for (size_t i = 0; i < n; i++)
+        cells[i] = i % groups * each + first + i / groups;
+    *ret = cells;
+    return FAULT_NONE;
+}
+
 enum fault describe_finish(struct cx *cx, const struct asked *asked,
                            const struct state *state, struct result **ret)
 {
@@ -354,9 +392,17 @@ enum fault describe_finish(struct cx *cx, const struct asked *asked,
     TRY(moments_make(cx, asked, state, &moments));
     TRY(put_moments(asked, r, &moments));
     TRY(say_spread(cx, asked, &moments, r));
+    TRY(group_cells(cx, p, &r->accounting.cells));
+    for (size_t i = 0; i < r->n_items; i++)
+        r->items[i].cells = r->accounting.cells;
     for (size_t i = 0; i < p->n; i++)
-        if (p->list[i].keyed)
+        if (p->list[i].keyed) {
+            size_t at = r->n_items;
+
             TRY(put_levels(cx, asked, i, own, r));
+            for (; at < r->n_items; at++)
+                TRY(cells_of_levels(cx, p, i, &r->items[at].cells));
+        }
     if (p->by.variable >= 0)
         result_note(r, "Rows without a value of the group variable are left out.");
     *ret = r;

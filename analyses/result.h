@@ -26,6 +26,7 @@ struct item {
     uint64_t *keys;            /* COUNTS: of each value's patients (pooled_key); NULL: none */
     uint64_t *patients;        /* COUNTS: patients of each cell; NULL: support */
     size_t totals_at;          /* item of its totals, in the order of the shape; 0: none */
+    const size_t *cells;       /* of a plan whose cells stand alone: whose each value is */
 };
 
 /* R22: how many rows of a cohort or group were used, and how many fell out for missing values. */
@@ -35,6 +36,7 @@ struct accounting {
     uint64_t *all, *used, *missing;               /* rows */
     uint64_t *all_patients, *used_patients, *missing_patients;
     uint64_t *all_keys, *used_keys, *missing_keys; /* of the patients; NULL: none */
+    const size_t *cells;       /* as of an item */
 };
 
 struct result {

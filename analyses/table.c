@@ -318,6 +318,18 @@ static enum fault put_totals(struct cx *cx, const struct asked *asked, struct re
                              : sum_totals(cx, &p->shape, own->keys, &item->keys);
 }
 
+/* The plan's cells are the table's, in its order. */
+static enum fault own_cells(struct cx *cx, const struct table_params *p, const size_t **ret)
+{
+    size_t *cells;
+
+    CX_NEW(cx, cells, shape_cells(&p->shape));
+    for (size_t i = 0; i < shape_cells(&p->shape); i++)
+        cells[i] = i;
+    *ret = cells;
+    return FAULT_NONE;
+}
+
 static enum fault table_finish(struct cx *cx, const struct asked *asked,
                                const struct state *state, struct result **ret)
 {
@@ -331,6 +343,8 @@ static enum fault table_finish(struct cx *cx, const struct asked *asked,
         TRY(table_put_names(cx, asked, r, k));
     TRY(put_counts(cx, asked, r, "counts", own->patients, own, &counts));
     TRY(put_counts(cx, asked, r, "row_counts", own->rows, own, &rows));
+    TRY(own_cells(cx, p, &counts->cells));
+    rows->cells = counts->cells;
     TRY(put_totals(cx, asked, r, own));
     counts->totals_at = r->n_items - 1;
     *ret = r;

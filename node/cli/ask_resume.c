@@ -123,7 +123,7 @@ static enum fault call_once(struct home *home, struct cx *cx, const struct askin
 static bool may_pass(enum fault fault)
 {
     return fault == FAULT_UNAVAILABLE || fault == FAULT_MISSING ||
-           fault == FAULT_CONFLICT || fault == FAULT_REPLAY;
+           fault == FAULT_CONFLICT || fault == FAULT_REPLAY || fault == FAULT_BUSY;
 }
 
 enum fault ask_call(struct cli *cli, struct home *home, struct cx *cx,

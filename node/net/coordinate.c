@@ -8,6 +8,7 @@
  * One exchange a round. When a site fails, the session is aborted everywhere and the site
  * named. When only its link fails, the call is made again (coordinate_again.c).
  */
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +19,10 @@
 enum {
     ROUNDS_MAX = 1000000, /* as far as a site's claim is told on */
     CLEARS_MAX = 20,
-    CLEAR_MS = 500
+    CLEAR_MS = 500,
+    BUSY_MS = 5, /* the first pause; each one longer, by chance */
+    BUSY_MOST_MS = 250,
+    BUSIES_MAX = 400
 };
 
 const char ask_cancelled[] = "cancelled by the researcher";
@@ -155,6 +159,8 @@ void part_call_ended(void *user, enum fault fault, struct bytes body)
     if (!a->failed && fault == FAULT_REPLAY && a->phase == BEGINNING &&
         a->clears < CLEARS_MAX)
         a->clear = true;
+    else if (!a->failed && fault == FAULT_BUSY && a->phase == BEGINNING)
+        a->busy = true;
     else if (!a->failed && fault != FAULT_NONE)
         part_failed(a, p->i, fault, body);
     else if (!a->failed)
@@ -472,24 +478,66 @@ static void begin_again(void *user)
     after_preflight(a);
 }
 
+static void preflight_again(void *user)
+{
+    struct ask *a = user;
+
+    a->clear_timer = 0;
+    ask_begin(a);
+}
+
+static void end_everywhere(struct ask *a)
+{
+    a->rerun = false;
+    a->phase = CLEARING;
+    for (size_t i = 0; i < a->n; i++) {
+        a->parts[i].answer = NULL;
+        a->parts[i].accept = (struct bytes){0};
+        a->parts[i].proven = false;
+    }
+    call_all(a, SERVICE_ABORT, bytes_of(a->request.envelope.digest, DIGEST_BYTES), NULL);
+}
+
 /* The keys of that session are gone with whoever coordinated it: it is ended everywhere and
  * begun anew, with new keys. What it charged stays charged, once. */
 static void clear(struct ask *a)
 {
     a->clear = false;
     a->clears++;
-    a->rerun = false;
-    a->phase = CLEARING;
-    for (size_t i = 0; i < a->n; i++) {
-        a->parts[i].answer = NULL;
-        a->parts[i].accept = (struct bytes){0};
+    a->busy = false;
+    end_everywhere(a);
+}
+
+/* Two questions about one dataset are judged one after the other. Who came second gives way
+ * everywhere and asks anew, for what is remembered has changed. */
+static void give_way(struct ask *a)
+{
+    uint32_t most = BUSY_MS << (a->busies < 6 ? a->busies : 6);
+    uint32_t pause = 1 + randombytes_uniform(most < BUSY_MOST_MS ? most : BUSY_MOST_MS);
+
+    a->busies++;
+    if (a->busies > BUSIES_MAX || clock_mono_ms() + pause >= a->deadline) {
+        ask_fail(a, FAULT_BUSY,
+                 "the sites are at other questions about this dataset; ask again in a while",
+                 a->n);
+        ask_settle(a);
+        return;
     }
-    call_all(a, SERVICE_ABORT, bytes_of(a->request.envelope.digest, DIGEST_BYTES), NULL);
+    a->clear_timer = hub_after(a->net->hub, pause, preflight_again, a);
+    if (a->clear_timer == 0) {
+        ask_fail(a, FAULT_MEMORY, "out of memory for this question", a->n);
+        ask_settle(a);
+    }
 }
 
 /* A step that was at work ends first, so the second time on there is a wait. */
 static void cleared(struct ask *a)
 {
+    if (a->busy) {
+        a->busy = false;
+        give_way(a);
+        return;
+    }
     if (a->clears == 1) {
         after_preflight(a);
         return;
@@ -518,6 +566,8 @@ static void next(struct ask *a)
     case BEGINNING:
         if (a->clear) {
             clear(a);
+        } else if (a->busy) {
+            end_everywhere(a);
         } else if (answers == a->n) {
             finish(a);
         } else if (answers > 0 &&

@@ -41,6 +41,8 @@ struct ask {
     bool held;  /* some policy holds answers to a quantum: there is time for cosignatures */
     bool clear; /* a site says that the session runs already */
     unsigned clears;
+    bool busy; /* a site judges another question first */
+    unsigned busies;
     uint32_t rounds, rounds_max;
     int64_t deadline, linking_until;
     struct bytes proposal;

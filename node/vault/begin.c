@@ -40,6 +40,10 @@ static enum fault check_preflight(struct cx *cx, struct vault *v, const struct r
     if (p->n_complaints > 0 || p->version.len != ID_BYTES || p->policy == NULL ||
         p->ledger_head.len != DIGEST_BYTES)
         return cx_fail(cx, FAULT_INVALID, "%s has not found the request valid", who->name);
+    if (p->memory == NULL)
+        return cx_fail(cx, FAULT_FORMAT, "the preflight of %s does not say what it remembers",
+                       who->name);
+    TRY(circles_check_claim(cx, p->memory, who->name));
     if (p->noise_left != 0)
         return cx_fail(cx, FAULT_FORMAT,
                        "the preflight of %s says what is left of a budget, as for a dry run",
@@ -111,7 +115,7 @@ static enum fault check_own_policy(struct cx *cx, struct vault *v,
 /* Everybody's versions and the session's policy, in session memory. */
 static enum fault gather(struct cx *cx, struct vault *v, struct session *s,
                          const Cohortium__BeginCall *call, const struct request *r,
-                         const uint8_t **ret_own_version)
+                         const uint8_t **ret_own_version, Cohortium__Memory ***ret_claims)
 {
     const Cohortium__Question *q = r->body->question;
     struct policy *policies;
@@ -128,6 +132,7 @@ static enum fault gather(struct cx *cx, struct vault *v, struct session *s,
     CX_NEW(s->cx, s->versions, s->n);
     CX_NEW(s->cx, policies, s->n);
     CX_NEW(s->cx, list, s->n);
+    CX_NEW(cx, *ret_claims, s->n);
     for (size_t i = 0; i < s->n; i++) {
         Cohortium__Preflight *p = NULL;
 
@@ -146,6 +151,7 @@ static enum fault gather(struct cx *cx, struct vault *v, struct session *s,
         TRY(check_shown_policy(cx, s->who[i], p, &policies[i]));
         TRY(check_shown_permit(cx, v, r, s->who[i], p));
         list[i] = &policies[i];
+        (*ret_claims)[i] = p->memory;
         if (member_same(s->who[i], v->self)) {
             TRY(check_own_policy(cx, v, p->policy));
             s->self = i;
@@ -250,14 +256,20 @@ static enum fault repeat_answer(struct cx *cx, struct vault *v, struct session *
 static enum fault decide_alone(struct cx *cx, struct vault *v, struct session *s,
                                Cohortium__Answer **ret)
 {
+    const struct memory_entry *entry = NULL;
     struct release *release;
     Cohortium__Release *r;
     const char *details;
     struct owed owed;
 
-    TRY(bysite_answer(s->cx, v, &s->o, &s->policy, s->question, &release, &details, &owed));
-    TRY(pb_unpack(s->cx, &cohortium__release__descriptor, release_body(release),
-                  envelope_bound(ENVELOPE_RELEASE), &r));
+    TRY(bysite_answer(v, s, &release, &details, &owed, &entry));
+    enum fault fault = pb_unpack(s->cx, &cohortium__release__descriptor,
+                                 release_body(release), envelope_bound(ENVELOPE_RELEASE), &r);
+    if (fault != FAULT_NONE) {
+        if (entry != NULL)
+            memory_written(entry, false);
+        return fault;
+    }
     struct decision d = {
         .kind = "question",
         .opened = &s->o,
@@ -268,7 +280,10 @@ static enum fault decide_alone(struct cx *cx, struct vault *v, struct session *s
         .details = details,
         .owed = owed,
     };
-    return decision_record(cx, v, &d, ret);
+    fault = decision_record(cx, v, &d, ret);
+    if (entry != NULL)
+        memory_written(entry, fault == FAULT_NONE);
+    return fault;
 }
 
 static enum fault answer_alone(struct cx *cx, struct vault *v, struct session *s,
@@ -319,6 +334,9 @@ static enum fault accept(struct cx *cx, struct vault *v, struct session *s,
         a.versions[i] = PB_DATA(s->versions[i]);
     }
     a.ledger_head = PB_DATA(bytes_of(head, sizeof head));
+    if (session_remembers(s) && s->circles.own != SIZE_MAX)
+        a.memory_head =
+            PB_DATA(bytes_of(s->circles.list[s->circles.own].head, DIGEST_BYTES));
     a.ephemeral_key = PB_DATA(bytes_of(s->public_key, KEY_BYTES));
     a.nonce = PB_DATA(bytes_of(nonce, sizeof nonce));
     TRY(envelope_seal(cx, ENVELOPE_ACCEPT, &a.base, v->signing, ret_accept));
@@ -349,6 +367,7 @@ static enum fault begin(struct cx *cx, struct vault *v, const struct caller *who
 {
     struct request r;
     const uint8_t *version = NULL;
+    Cohortium__Memory **claims = NULL;
     struct find_answer held = {.question = s->question};
     struct bytes packed;
 
@@ -359,7 +378,7 @@ static enum fault begin(struct cx *cx, struct vault *v, const struct caller *who
     memcpy(s->owner, r.body->home.data, DIGEST_BYTES);
     if (r.body->dry_run)
         return cx_fail(cx, FAULT_INVALID, "a dry run ends with preflight");
-    enum fault fault = gather(cx, v, s, call, &r, &version);
+    enum fault fault = gather(cx, v, s, call, &r, &version, &claims);
     if (fault == FAULT_NONE)
         fault = reopen(cx, v, s, version, PB_BYTES(call->request));
     if (fault != FAULT_NONE)
@@ -376,6 +395,9 @@ static enum fault begin(struct cx *cx, struct vault *v, const struct caller *who
         TRY(hold(cx, s, held.row.release));
     else
         TRY(check_budget(cx, v, s));
+    fault = session_remember(v, s, claims);
+    if (fault != FAULT_NONE)
+        return cx_fault(s->cx) == fault ? cx_fail(cx, fault, "%s", cx_message(s->cx)) : fault;
     if (alone) {
         fault = answer_alone(cx, v, s, &reply->answer);
         return fault == FAULT_NONE || cx_fault(cx) == fault

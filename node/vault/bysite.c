@@ -13,22 +13,22 @@
  */
 #include <string.h>
 
-#include "node/vault/ledger.h"
 #include "node/vault/session.h"
 
 struct alone {
     struct vault *v;
+    struct session *s; /* NULL: its own regions were judged already */
     const struct opened *o;
     const struct policy *session;
     const uint8_t *question;
     const bool *taken; /* by place; NULL: nothing */
-    uint64_t **bitmaps, *sizes, population;
+    uint64_t *sizes, population;
     bool *small;             /* regions: not remembered, their cells are withheld */
     struct result *result;   /* NULL: its numbers failed */
     struct site_sums guards; /* of the newest scan that had some */
     double *sums_of_guards;
-    const char *why; /* objection; NULL: none */
-    bool regions_stand;
+    const char *why;         /* objection; NULL: none */
+    struct memory_entry entry; /* to be written with the charge; memory NULL: none */
 };
 
 static enum fault write_owed(struct cx *cx, sqlite3 *sql, void *user)
@@ -37,26 +37,27 @@ static enum fault write_owed(struct cx *cx, sqlite3 *sql, void *user)
     const struct opened *o = a->o;
 
     TRY(charge_add(cx, sql, o, a->question));
-    if (!a->regions_stand)
-        return FAULT_NONE;
-    return ledger_add(cx, sql, o->dataset->cb, o->dataset->version, a->question,
-                      &o->regions, a->small, a->bitmaps, o->dataset->patients.count,
-                      o->plan.quasi_columns, o->plan.n_quasi_columns);
+    return a->entry.memory == NULL ? FAULT_NONE
+                                   : session_write_entry(cx, sql, a->s, &a->entry);
 }
 
 static enum fault judge_regions(struct cx *cx, struct alone *a)
 {
-    size_t words = ((size_t)a->o->dataset->patients.count + 63) / 64;
-
     CX_NEW(cx, a->sizes, a->o->regions.n);
     CX_NEW(cx, a->small, a->o->regions.n);
-    CX_NEW(cx, a->bitmaps, a->o->regions.n);
-    for (size_t i = 0; i < a->o->regions.n; i++)
-        CX_NEW(cx, a->bitmaps[i], words);
-    TRY(engine_regions(cx, a->o->dataset, &a->o->regions, a->sizes, &a->population,
-                       a->bitmaps));
-    return gate_regions(cx, a->session, &a->o->regions, a->sizes, a->population, a->small,
-                        &a->why);
+    if (a->s != NULL && session_remembers(a->s))
+        TRY(session_make_columns(a->s, a->sizes, &a->population));
+    else
+        TRY(engine_regions(cx, a->o->dataset, &a->o->regions, a->sizes, &a->population,
+                           NULL));
+    TRY(gate_regions(cx, a->session, &a->o->regions, a->sizes, a->population, a->small,
+                     &a->why));
+    if (a->s == NULL || !session_remembers(a->s))
+        return FAULT_NONE;
+    a->s->objection = a->why;
+    TRY(session_judge_leverages(a->s, NULL, a->small));
+    a->why = a->s->objection;
+    return FAULT_NONE;
 }
 
 static enum fault scan(struct cx *cx, struct alone *a, struct measure *m,
@@ -145,30 +146,53 @@ static enum fault release_alone(struct cx *cx, const struct alone *a,
                         result, &own, reference, ret);
 }
 
+/* What of the result rests on regions that patients here cannot bear. */
+static enum fault take_lost(struct alone *a)
+{
+    if (a->s == NULL)
+        return FAULT_NONE;
+    a->s->region_small = a->small;
+    a->s->result = a->result;
+    a->s->objection = a->why;
+    TRY(session_take_lost(a->s));
+    a->taken = a->s->lost;
+    a->why = a->s->objection;
+    return FAULT_NONE;
+}
+
 static enum fault judge(struct cx *cx, struct alone *a, struct release **ret)
 {
     TRY(sum_and_judge(cx, a));
+    TRY(take_lost(a));
     return release_alone(cx, a, a->why == NULL ? a->result : NULL, ret);
 }
 
 /* ---- one site alone ---- */
 
-enum fault bysite_answer(struct cx *cx, struct vault *v, const struct opened *o,
-                         const struct policy *session, const uint8_t question[32],
-                         struct release **ret, const char **ret_details,
-                         struct owed *ret_owed)
+enum fault bysite_answer(struct vault *v, struct session *s, struct release **ret,
+                         const char **ret_details, struct owed *ret_owed,
+                         const struct memory_entry **ret_entry)
 {
     struct alone *a;
 
-    CX_NEW(cx, a, 1);
-    *a = (struct alone){.v = v, .o = o, .session = session, .question = question};
-    TRY(judge_regions(cx, a));
-    a->regions_stand = a->why == NULL;
-    TRY(judge(cx, a, ret));
-    *ret_details =
-        cx_printf(cx, "by site; %s%s", a->why != NULL ? a->why : "", release_details(*ret));
+    CX_NEW(s->cx, a, 1);
+    *a = (struct alone){.v = v,
+                        .s = s,
+                        .o = &s->o,
+                        .session = &s->policy,
+                        .question = s->question};
+    TRY(judge_regions(s->cx, a));
+    bool stands = a->why == NULL;
+    TRY(judge(s->cx, a, ret));
+    *ret_details = cx_printf(s->cx, "by site; %s%s", a->why != NULL ? a->why : "",
+                             release_details(*ret));
+    if (*ret_details == NULL)
+        return FAULT_MEMORY;
+    if (stands && session_remembers(s))
+        TRY(session_enter_memory(s, &a->entry));
     *ret_owed = (struct owed){.write = write_owed, .user = a};
-    return *ret_details != NULL ? FAULT_NONE : FAULT_MEMORY;
+    *ret_entry = a->entry.memory != NULL ? &a->entry : NULL;
+    return FAULT_NONE;
 }
 
 /* ---- several sites ---- */
@@ -199,6 +223,7 @@ static enum fault find_withheld(struct session *s, struct alone *a)
     struct release *r;
     bool *missing;
 
+    TRY(take_lost(a));
     TRY(release_alone(s->cx, a, a->result, &r));
     first = release_places(r);
     if (first == NULL || gate_places(a->result) != s->n_places) {
@@ -208,8 +233,8 @@ static enum fault find_withheld(struct session *s, struct alone *a)
         return a->why != NULL ? FAULT_NONE : FAULT_MEMORY;
     }
     CX_NEW(s->cx, missing, s->n_places);
-    for (size_t i = 0; i < n; i++)
-        missing[n + i] = true;
+    for (size_t i = 0; i < s->n_places; i++)
+        missing[i] = (i >= n && i < 2 * n) || (a->taken != NULL && a->taken[i]);
     a->taken = missing;
     TRY(release_alone(s->cx, a, a->result, &r));
     a->taken = NULL;
@@ -221,7 +246,8 @@ static enum fault find_withheld(struct session *s, struct alone *a)
 
 enum fault bysite_votes(struct vault *v, struct session *s, struct votes **ret)
 {
-    struct alone a = {.v = v, .o = &s->o, .session = &s->policy, .question = s->question};
+    struct alone a = {
+        .v = v, .s = s, .o = &s->o, .session = &s->policy, .question = s->question};
 
     TRY(judge_regions(s->cx, &a));
     TRY(sum_and_judge(s->cx, &a));

@@ -92,9 +92,21 @@ static const char version_7[] =
     "CREATE INDEX IF NOT EXISTS noise_spent_permit ON noise_spent(permit, rho);"
     "CREATE INDEX IF NOT EXISTS noise_spent_researcher ON noise_spent(researcher, rho);";
 
+/* What the leverages remember (memory.h). column: sets as little-endian 64-bit words, values as
+ * 16-bit ones, by place of `people`; products: little-endian, with the columns before and
+ * itself. Both say which patients, so they never leave this file. */
+static const char version_8[] =
+    "CREATE TABLE IF NOT EXISTS memory(namespace TEXT NOT NULL, dataset TEXT NOT NULL,"
+    " place INTEGER NOT NULL, is_set INTEGER NOT NULL, column BLOB NOT NULL,"
+    " products BLOB NOT NULL, head BLOB NOT NULL,"
+    " PRIMARY KEY(namespace, dataset, place));"
+    "CREATE TABLE IF NOT EXISTS memory_circle(namespace TEXT NOT NULL,"
+    " dataset TEXT NOT NULL, members BLOB NOT NULL, confirmed INTEGER NOT NULL,"
+    " people BLOB NOT NULL, PRIMARY KEY(namespace, dataset));";
+
 /* upgrades[v] takes a file of version v to v + 1. */
 static const char *const upgrades[] = {version_1, version_2, version_3, version_4, version_5,
-                                       version_6, version_7};
+                                       version_6, version_7, version_8};
 
 static enum fault read_version(struct cx *cx, sqlite3 *sql, int64_t *ret)
 {

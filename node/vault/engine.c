@@ -2,6 +2,7 @@
 #include "node/vault/engine.h"
 
 #include <stdlib.h>
+#include <math.h>
 #include <string.h>
 
 #include "node/vault/engine_block.h"
@@ -250,5 +251,55 @@ enum fault engine_regions(struct cx *cx, const struct dataset *data,
     for (size_t i = 0; i < regions->n; i++)
         ret_sizes[i] = found[i].size;
     *ret_population = data->patients.count;
+    return FAULT_NONE;
+}
+
+/* ---- a variable by patient ---- */
+
+static double value_at(const struct column *c, uint64_t row)
+{
+    switch (c->type) {
+    case COLUMN_U8:
+        return ((const uint8_t *)c->values)[row];
+    case COLUMN_U16:
+        return ((const uint16_t *)c->values)[row];
+    case COLUMN_I32:
+        return ((const int32_t *)c->values)[row];
+    case COLUMN_F64:
+        return ((const double *)c->values)[row];
+    }
+    return 0;
+}
+
+enum fault engine_fractions(struct cx *cx, const struct dataset *data, int variable,
+                            uint16_t *ret)
+{
+    const struct column *c = &data->columns[variable];
+    double lower, upper, sum = 0;
+    uint64_t n = 0;
+
+    variable_range(codebook_variable(data->cb, variable), &lower, &upper);
+    for (uint64_t i = 0; i < data->patients.count; i++)
+        ret[i] = 0;
+    if (c->values == NULL || !(upper > lower))
+        return FAULT_NONE;
+    for (uint64_t row = 0; row < data->rows; row++) {
+        uint32_t who = data->patients.ordinal[row];
+        bool last = row + 1 == data->rows || data->patients.ordinal[row + 1] != who;
+
+        if (row % KERNEL_ROWS == 0)
+            TRY(cx_on_time(cx));
+        if (c->valid == NULL || (c->valid[row / 64] >> (row % 64) & 1)) {
+            sum += (value_at(c, row) - lower) / (upper - lower);
+            n++;
+        }
+        if (!last)
+            continue;
+        double share = n > 0 ? sum / (double)n : 0;
+
+        ret[who] = (uint16_t)(fmin(fmax(share, 0), 1) * 65535 + 0.5);
+        sum = 0;
+        n = 0;
+    }
     return FAULT_NONE;
 }

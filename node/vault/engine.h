@@ -33,5 +33,9 @@ CHECKED enum fault engine_run(struct cx *cx, const struct dataset *data,
 CHECKED enum fault engine_regions(struct cx *cx, const struct dataset *data,
                                   const struct regions *regions, uint64_t *ret_sizes,
                                   uint64_t *ret_population, uint64_t **bitmaps);
+/* A numeric variable by patient, as a fraction of its codebook's bounds: 0 to 65535, the mean
+ * of the patient's rows; 0 where it is missing. */
+CHECKED enum fault engine_fractions(struct cx *cx, const struct dataset *data, int variable,
+                                    uint16_t *ret);
 /* Which kernel this processor runs: "avx512", "avx2", "portable". COHORTIUM_KERNEL overrides. */
 const char *engine_kernel(void);

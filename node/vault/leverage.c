@@ -78,6 +78,47 @@ void leverage_free(struct leverage **at)
     *at = NULL;
 }
 
+/* The same bytes with zeros behind them; without memory the old ones, and *ok false. */
+static void *longer(void *old, size_t before, size_t after, bool *ok)
+{
+    uint8_t *grown;
+
+    if (old == NULL || !*ok)
+        return old;
+    grown = realloc(old, after > 0 ? after : 1);
+    if (grown == NULL) {
+        *ok = false;
+        return old;
+    }
+    memset(grown + before, 0, after - before);
+    return grown;
+}
+
+enum fault leverage_grow(struct cx *cx, struct leverage *l, uint64_t patients)
+{
+    size_t before = words_of(l), after = (size_t)((patients + 63) / 64);
+    bool ok = true;
+
+    if (patients > UINT32_MAX || patients < l->patients)
+        return cx_fail(cx, FAULT_BOUND, "leverages: %llu patients are too many",
+                       (unsigned long long)patients);
+    l->leverages = longer(l->leverages, (size_t)l->patients * sizeof *l->leverages,
+                          (size_t)patients * sizeof *l->leverages, &ok);
+    for (size_t i = 0; i < l->n; i++) {
+        struct leverage_basis *basis = &l->basis[i];
+
+        basis->set = longer(basis->set, before * 8, after * 8, &ok);
+        basis->values = longer(basis->values, (size_t)l->patients * sizeof *basis->values,
+                               (size_t)patients * sizeof *basis->values, &ok);
+    }
+    for (size_t i = 0; i < LEVERAGE_RANK_MAX / 8; i++)
+        l->planes[i] = longer(l->planes[i], before * 64, after * 64, &ok);
+    if (!ok)
+        return cx_fail(cx, FAULT_MEMORY, "leverages: out of memory");
+    l->patients = patients;
+    return FAULT_NONE;
+}
+
 size_t leverage_rank(const struct leverage *l)
 {
     return l->n;
@@ -98,9 +139,9 @@ const uint64_t *leverage_gram(const struct leverage *l, size_t i)
     return l->basis[i].gram;
 }
 
-double leverage_length(const struct leverage *l, size_t i)
+struct leverage_column leverage_at(const struct leverage *l, size_t i)
 {
-    return l->basis[i].factor[i];
+    return (struct leverage_column){l->basis[i].set, l->basis[i].values};
 }
 
 double leverage_highest(const struct leverage *l)
@@ -172,11 +213,6 @@ static uint64_t product(const struct leverage *l, struct leverage_column a,
     return sum;
 }
 
-static struct leverage_column column_of(const struct leverage_basis *b)
-{
-    return (struct leverage_column){b->set, b->values};
-}
-
 size_t leverage_products_size(const struct leverage *l, size_t n)
 {
     if (n > LEVERAGE_RANK_MAX)
@@ -190,7 +226,7 @@ enum fault leverage_products(struct cx *cx, const struct leverage *l,
     for (size_t i = 0; i < n; i++) {
         TRY(cx_on_time(cx));
         for (size_t k = 0; k < l->n; k++)
-            *ret++ = product(l, columns[i], column_of(&l->basis[k]));
+            *ret++ = product(l, columns[i], leverage_at(l, k));
         for (size_t k = 0; k <= i; k++)
             *ret++ = product(l, columns[i], columns[k]);
     }
@@ -473,36 +509,4 @@ enum fault leverage_add(struct cx *cx, struct leverage *l,
         return fault;
     back_to(l, &mark);
     return cx_fail(cx, fault, "%s", cx_message(own));
-}
-
-enum fault leverage_restore(struct cx *cx, struct leverage *l,
-                            const struct leverage_column *column, const uint64_t *gram,
-                            double length)
-{
-    double *factor;
-
-    if (!(length > 0) || !isfinite(length))
-        return cx_fail(cx, FAULT_STORAGE,
-                       "ledger: column %zu of the stored basis has no length; restore the "
-                       "node's folder from a backup",
-                       l->n + 1);
-    TRY(leverage_factor(cx, l, gram, &factor));
-    factor[l->n] = length;
-    return join_basis(cx, l, *column, gram, factor);
-}
-
-enum fault leverage_restore_patients(struct cx *cx, struct leverage *l,
-                                     const double *by_patient, uint64_t n)
-{
-    if (n != l->patients)
-        return cx_fail(
-            cx, FAULT_STORAGE,
-            "ledger: leverages of another number of patients than the data have");
-    for (uint64_t i = 0; i < n; i++)
-        if (!(by_patient[i] >= 0 && by_patient[i] <= 1 + HAIR))
-            return cx_fail(cx, FAULT_STORAGE,
-                           "ledger: a stored leverage is not between 0 and 1; restore the "
-                           "node's folder from a backup");
-    memcpy(l->leverages, by_patient, (size_t)n * sizeof *l->leverages);
-    return FAULT_NONE;
 }

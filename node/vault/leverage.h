@@ -36,6 +36,8 @@ CHECKED enum fault leverage_new(struct cx *cx, uint64_t patients, struct leverag
 void leverage_free(struct leverage **l);
 #define AUTO_LEVERAGE __attribute__((cleanup(leverage_free)))
 
+/* More patients, whom no column so far holds. */
+CHECKED enum fault leverage_grow(struct cx *cx, struct leverage *l, uint64_t patients);
 size_t leverage_rank(const struct leverage *l);
 uint64_t leverage_patients(const struct leverage *l);
 /* The highest leverage of one of this site's patients, 0 to 1. Never who. */
@@ -63,13 +65,8 @@ CHECKED enum fault leverage_add(struct cx *cx, struct leverage *l,
                                 const struct leverage_column *columns, size_t n,
                                 const uint64_t *pooled, const bool *take, bool *ret_basis);
 
-/* What is to be stored of basis column i: its pooled products with those before it and
- * itself (i + 1 numbers), and how long it is without them. */
+/* What is to be stored of basis column i: its own rows, and its pooled products with those
+ * before it and itself (i + 1 numbers). All of them, one after the other, are what
+ * leverage_add takes into an empty one. */
+struct leverage_column leverage_at(const struct leverage *l, size_t i);
 const uint64_t *leverage_gram(const struct leverage *l, size_t i);
-double leverage_length(const struct leverage *l, size_t i);
-/* A stored basis, column after column, into an empty one; then its leverages. */
-CHECKED enum fault leverage_restore(struct cx *cx, struct leverage *l,
-                                    const struct leverage_column *column,
-                                    const uint64_t *gram, double length);
-CHECKED enum fault leverage_restore_patients(struct cx *cx, struct leverage *l,
-                                             const double *by_patient, uint64_t n);

@@ -201,6 +201,7 @@ static enum fault open_parts(struct cx *cx, struct vault *v, const char *passphr
 void vault_close(struct vault *v)
 {
     sessions_free(v);
+    memories_free(&v->memories);
     store_close(&v->store);
     db_close(&v->db);
     keys_free((struct keys **)&v->signing);
@@ -219,6 +220,7 @@ enum fault vault_open(struct cx *cx, struct vault *v, const char *folder,
     *v = (struct vault){.folder = folder, .cx = cx, .folder_fd = -1, .data_fd = -1,
                         .lock = PTHREAD_MUTEX_INITIALIZER,
                         .manifest_lock = PTHREAD_MUTEX_INITIALIZER,
+                        .memories = {.lock = PTHREAD_MUTEX_INITIALIZER},
                         .sessions_lock = PTHREAD_MUTEX_INITIALIZER,
                         .asking = {.turn = PTHREAD_MUTEX_INITIALIZER,
                                    .heard = PTHREAD_COND_INITIALIZER},

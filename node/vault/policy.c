@@ -334,6 +334,11 @@ bool policy_uses_keys(const struct policy *p)
     return mode == ROUND_RANDOM || mode == ROUND_CELL_KEY;
 }
 
+bool policy_judges_alone(const struct policy *p)
+{
+    return p->number[POLICY_BY_SITE] >= 1 || p->number[POLICY_COLLUSION_ASSUMED] >= 1;
+}
+
 bool policy_is_noised(const struct policy *p)
 {
     return p->number[POLICY_NOISE_MECHANISM] >= 1;

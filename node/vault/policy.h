@@ -105,6 +105,8 @@ CHECKED enum fault policy_verify(struct cx *cx, const struct manifest *m,
                                  struct policy *ret, const Cohortium__Policy **ret_body);
 /* Whether answers of this policy are noised. */
 bool policy_is_noised(const struct policy *p);
+/* Whether its site's numbers may be told apart from the others', so that it judges alone. */
+bool policy_judges_alone(const struct policy *p);
 /* Whether allowed_statistics holds this analysis. */
 bool policy_allows(const struct policy *p, const char *analysis);
 /* Whether `after` lets anything out that `before` did not. */

@@ -108,6 +108,56 @@ static enum fault complain_noise(struct cx *cx, struct vault *v, struct complain
     return c->fault;
 }
 
+static enum fault claim_memory(struct cx *cx, struct vault *v, const struct opened *o,
+                               Cohortium__Memory *ret)
+{
+    struct memory *m;
+
+    TRY(memory_open(cx, &v->memories, v->db, o->dataset->cb, &m));
+    return memory_claim(cx, m, policy_judges_alone(&o->policy->numbers), ret);
+}
+
+static bool is_asked(const Cohortium__Question *q, ProtobufCBinaryData id)
+{
+    for (size_t i = 0; i < q->n_sites; i++)
+        if (bytes_equal(PB_BYTES(q->sites[i]), PB_BYTES(id)))
+            return true;
+    return false;
+}
+
+/* Sites that judge together are asked together, or their answers less the others' are one
+ * site's. */
+static enum fault complain_circle(struct cx *cx, struct vault *v, struct complaints *c,
+                                  const struct opened *o)
+{
+    const Cohortium__Question *q = o->request.body->question;
+    struct buffer missing = buffer_new(cx, 64 * 1024);
+    Cohortium__Memory claim;
+
+    if (o->policy->numbers.testing || policy_is_noised(&o->policy->numbers))
+        return FAULT_NONE;
+    TRY(claim_memory(cx, v, o, &claim));
+    for (size_t i = 0; i < claim.n_members; i++) {
+        const Cohortium__Member *m = manifest_find(v->manifest, claim.members[i].data);
+
+        if (!is_asked(q, claim.members[i]))
+            buffer_printf(&missing, "%s%s", missing.n > 0 ? ", " : "",
+                          m != NULL ? m->name : "a site that has left the consortium");
+    }
+    if (missing.n > 0)
+        complain(c, "always_together",
+                 "%s has answered about \"%s\" together with %s, and never answers without; ask "
+                 "them, too",
+                 v->self->name, q->dataset, buffer_string(&missing));
+    TRY(missing.fault);
+    if (q->by_site && claim.n_members > 0)
+        complain(c, "always_together",
+                 "%s has answered about \"%s\" together with others, so it gives no numbers of "
+                 "its own; leave out --by-site",
+                 v->self->name, q->dataset);
+    return c->fault;
+}
+
 static bool home_takes_part(const Cohortium__Request *r)
 {
     for (size_t i = 0; i < r->question->n_sites; i++)
@@ -182,7 +232,7 @@ enum fault question_prepare(struct cx *cx, struct vault *v, const struct caller 
                  "%s does not allow answers by site; leave out --by-site", v->self->name);
     TRY(gate_preflight(cx, &o->policy->numbers, &o->asked, &o->plan, o->analysis, c));
     TRY(complain_noise(cx, v, c, o));
-    return c->fault;
+    return complain_circle(cx, v, c, o);
 }
 
 /* A refused request is a decision too: it is logged before it is told. */
@@ -212,6 +262,7 @@ enum fault vault_preflight(struct cx *cx, struct vault *v, const struct caller *
     Cohortium__Preflight reply = COHORTIUM__PREFLIGHT__INIT;
     Cohortium__Stamp stamp = COHORTIUM__STAMP__INIT;
     Cohortium__Policy policy = COHORTIUM__POLICY__INIT;
+    Cohortium__Memory memory;
     uint8_t head[32];
 
     enum fault fault = question_prepare(cx, v, who, request, NULL, false, &c, &o);
@@ -232,6 +283,8 @@ enum fault vault_preflight(struct cx *cx, struct vault *v, const struct caller *
         TRY(vault_ledger_head(cx, v, held->cb->body->patient_namespace, head));
         reply.ledger_head = PB_DATA(bytes_of(head, sizeof head));
         reply.by_site = o.policy->numbers.number[POLICY_BY_SITE] >= 1;
+        TRY(claim_memory(cx, v, &o, &memory));
+        reply.memory = &memory;
         reply.rounds = o.plan.rounds_max;
         if (o.request.body->dry_run)
             TRY(charge_left(cx, v, &o, &reply.noise_left));

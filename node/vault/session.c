@@ -4,7 +4,6 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "node/vault/ledger.h"
 #include "protocol/base/clock.h"
 
 enum { STEP_TTL_MS = 15 * 60 * 1000, FIRST_SUMS = 2 /* after regions and verdict */ };
@@ -51,6 +50,32 @@ static enum fault told_apart(struct cx *cx, const char *what, const char *name)
 
 /* ---- start: all ACCEPTs are the same but for who and which key ---- */
 
+static const struct circle *circle_of(const struct session *s, size_t site)
+{
+    for (size_t i = 0; i < s->circles.n; i++)
+        for (size_t k = 0; k < s->circles.list[i].n; k++)
+            if (s->circles.list[i].sites[k] == site)
+                return &s->circles.list[i];
+    return NULL;
+}
+
+/* It goes on from the columns that its preflight and its circle's said. */
+static enum fault check_memory(struct cx *cx, const struct session *s,
+                               const Cohortium__Accept *a, size_t i)
+{
+    const struct circle *c = circle_of(s, i);
+    struct bytes head = {0};
+
+    if (c != NULL)
+        head = bytes_of(c->head, DIGEST_BYTES);
+    return bytes_equal(PB_BYTES(a->memory_head), head)
+               ? FAULT_NONE
+               : cx_fail(cx, FAULT_CONFLICT,
+                         "%s goes on from another memory of what was released: it lies, or "
+                         "somebody has shown two of us different preflights",
+                         s->who[i]->name);
+}
+
 static enum fault check_accept(struct cx *cx, struct vault *v, const struct session *s,
                                struct bytes packed, size_t i, const uint8_t **ret_key)
 {
@@ -78,6 +103,7 @@ static enum fault check_accept(struct cx *cx, struct vault *v, const struct sess
         a->ledger_head.len != DIGEST_BYTES)
         return cx_fail(cx, FAULT_CONFLICT,
                        "%s accepted other participants, or in another form", name);
+    TRY(check_memory(cx, s, a, i));
     for (size_t j = 0; j < s->n; j++)
         if (!bytes_equal(PB_BYTES(a->participants[j]), s->ids[j]) ||
             !bytes_equal(PB_BYTES(a->versions[j]), s->versions[j]))
@@ -200,22 +226,6 @@ static enum fault absorb_one(struct cx *cx, struct vault *v, struct session *s,
     return tally_add(cx, sum, theirs);
 }
 
-static enum fault learn_regions(struct session *s, const struct tally *pooled)
-{
-    const char *why = NULL;
-
-    CX_NEW(s->cx, s->region_sizes, s->o.regions.n);
-    CX_NEW(s->cx, s->region_small, s->o.regions.n);
-    memcpy(s->region_sizes, pooled->counts, s->o.regions.n * sizeof *s->region_sizes);
-    s->population = pooled->counts[s->o.regions.n];
-    TRY(gate_rounds_new(s->cx, &s->policy, &s->rounds));
-    TRY(gate_regions(s->cx, &s->policy, &s->o.regions, pooled->counts,
-                     pooled->counts[s->o.regions.n], s->region_small, &why));
-    if (why != NULL && s->objection == NULL)
-        s->objection = why;
-    return FAULT_NONE;
-}
-
 /* A fault of a fit never stops a session early: it becomes this vault's objection. */
 static enum fault object_if_numeric(struct session *s, enum fault fault)
 {
@@ -250,6 +260,7 @@ static enum fault learn_sums(struct session *s, const struct tally *pooled)
         s->kind = COHORTIUM__ROUND_KIND__VETO;
         if (fault == FAULT_NONE)
             TRY(object_if_numeric(s, a->finish(s->cx, &s->o.asked, s->state, &s->result)));
+        TRY(session_take_lost(s));
         const char *why = NULL;
         if (s->result != NULL && !s->refused)
             TRY(gate_judge(s->cx, &s->policy, &s->o.asked, &s->o.plan, s->result,
@@ -268,14 +279,16 @@ static enum fault learn(struct session *s, const struct tally *pooled)
 {
     switch (s->kind) {
     case COHORTIUM__ROUND_KIND__REGIONS:
-        TRY(learn_regions(s, pooled));
+        TRY(session_learn_regions(s, pooled));
         s->kind = COHORTIUM__ROUND_KIND__VERDICT;
         return FAULT_NONE;
-    /* Who objects does not rely on its word: a member that sends last could cancel it. */
     case COHORTIUM__ROUND_KIND__VERDICT:
-        s->refused = pooled->counts[0] != 0 || s->objection != NULL;
+        session_learn_words(s, pooled);
+        if (s->refused)
+            session_forget(s);
         s->kind = s->state->kind;
         return FAULT_NONE;
+    /* Who objects does not rely on its word: a member that sends last could cancel it. */
     case COHORTIUM__ROUND_KIND__VETO:
         if (s->by_site)
             bysite_learn(s, pooled);
@@ -284,6 +297,7 @@ static enum fault learn(struct session *s, const struct tally *pooled)
         s->kind = COHORTIUM__ROUND_KIND__RELEASE;
         return FAULT_NONE;
     default:
+        session_confirm(s);
         return learn_sums(s, pooled);
     }
 }
@@ -354,7 +368,7 @@ static enum fault make_release(struct session *s)
                               .sizes = s->region_sizes,
                               .population = s->population,
                               .rounds = s->rounds,
-                              .taken = s->taken};
+                              .taken = s->by_site ? s->taken : s->lost};
     size_t first = s->by_site ? s->self : 0;
 
     TRY(gate_release(s->cx, &s->policy, &s->o.asked, s->question, s->ids + first,
@@ -473,29 +487,6 @@ enum fault session_adopt(struct cx *cx, struct vault *v, struct session *s,
 
 /* ---- our own vector ---- */
 
-/* Sizes of the regions, then of the population. The site's own sizes are judged too where
- * its policy assumes that the others collude, or asks for a local minimum. */
-static enum fault sum_regions(struct session *s, struct tally **ret)
-{
-    const struct regions *r = &s->o.regions;
-    const double *number = s->o.policy->numbers.number;
-    uint64_t population;
-    const char *why = NULL;
-
-    TRY(tally_new(s->cx, r->n + 1, 0, ret));
-    TRY(engine_regions(s->cx, s->o.dataset, r, (*ret)->counts, &population, NULL));
-    (*ret)->counts[r->n] = population;
-    if (number[POLICY_COLLUSION_ASSUMED] >= 1)
-        TRY(gate_regions(s->cx, &s->o.policy->numbers, r, (*ret)->counts, population, NULL,
-                         &why));
-    for (size_t i = 0; i <= r->n && why == NULL; i++)
-        if ((double)(*ret)->counts[i] < number[POLICY_LOCAL_MINIMUM])
-            why = "local_minimum: fewer patients here than this site takes part with";
-    if (s->objection == NULL)
-        s->objection = why;
-    return FAULT_NONE;
-}
-
 /* A new scan, without what the rounds before say must not be seen of it. */
 static enum fault scan(struct session *s)
 {
@@ -534,39 +525,6 @@ static enum fault sum_measure(struct session *s, struct tally **ret)
     }
     *ret = s->sums.tally;
     return FAULT_NONE;
-}
-
-struct begin_work {
-    struct vault *v;
-    struct session *s;
-    uint64_t **bitmaps;
-};
-
-static enum fault write_ledger(struct cx *cx, sqlite3 *sql, void *user)
-{
-    const struct begin_work *w = user;
-    const struct session *s = w->s;
-
-    return ledger_add(cx, sql, s->o.dataset->cb, s->o.dataset->version, s->question,
-                      &s->o.regions, s->region_small, w->bitmaps,
-                      s->o.dataset->patients.count, s->o.plan.quasi_columns,
-                      s->o.plan.n_quasi_columns);
-}
-
-/* Before the first vector after a verdict without objection the regions are durable. From
- * here on an abort does not undo them. */
-static enum fault enter_ledger(struct cx *cx, struct vault *v, struct session *s)
-{
-    struct begin_work w = {.v = v, .s = s};
-    size_t words = ((size_t)s->o.dataset->patients.count + 63) / 64;
-    uint64_t *sizes, population;
-
-    CX_NEW(cx, w.bitmaps, s->o.regions.n);
-    CX_NEW(cx, sizes, s->o.regions.n);
-    for (size_t i = 0; i < s->o.regions.n; i++)
-        CX_NEW(cx, w.bitmaps[i], words);
-    TRY(engine_regions(cx, s->o.dataset, &s->o.regions, sizes, &population, w.bitmaps));
-    return db_write(cx, v->db, write_ledger, &w);
 }
 
 /* Patients of this site in each cell that may be released. */
@@ -613,10 +571,9 @@ static enum fault own_tally(struct vault *v, struct session *s, struct tally **r
     *ret_zeros = s->refused || s->objection != NULL;
     switch (s->kind) {
     case COHORTIUM__ROUND_KIND__REGIONS:
-        TRY(sum_regions(s, ret));
+        TRY(session_sum_regions(s, ret));
         *ret_zeros = s->objection != NULL;
         return FAULT_NONE;
-    case COHORTIUM__ROUND_KIND__VERDICT:
     case COHORTIUM__ROUND_KIND__VETO:
         TRY(gate_word(s->cx, s->objection != NULL, ret));
         *ret_zeros = false;
@@ -649,8 +606,8 @@ static enum fault seal_round(struct vault *v, struct session *s, struct sealed *
     struct votes *votes;
     bool zeros;
 
-    if (s->by_site) {
-        TRY(bysite_votes(v, s, &votes));
+    if (s->by_site || s->kind == COHORTIUM__ROUND_KIND__VERDICT) {
+        TRY(s->by_site ? bysite_votes(v, s, &votes) : session_words(s, &votes));
         return gate_seal_votes(s->cx, s->mask, s->round, s->input_digest,
                                session_vector_context(s, context), s->n, s->self, votes,
                                ret);
@@ -697,8 +654,8 @@ enum fault session_vector(struct cx *cx, struct vault *v, struct session *s,
     enum fault fault = seal_round(v, s, &sealed);
     if (fault != FAULT_NONE)
         return cx_fail(cx, fault, "%s", cx_message(s->cx));
-    if (s->round == FIRST_SUMS && !s->refused && !policy_is_noised(&s->policy))
-        TRY(enter_ledger(cx, v, s));
+    if (s->round == FIRST_SUMS && !s->refused && session_remembers(s))
+        TRY(session_enter_ledger(cx, v, s));
     TRY(stamp_of(cx, v, s, &stamp));
     x.stamp = &stamp;
     x.session = PB_DATA(bytes_of(s->session_id, DIGEST_BYTES));
@@ -760,8 +717,8 @@ enum fault session_release(struct cx *cx, struct vault *v, struct session *s,
     *ret = s->answer; /* packed before the session goes */
     /* By site the regions enter here: who writes before the words are out did not object.
      */
-    if (s->by_site && !s->refused)
-        TRY(enter_ledger(cx, v, s));
+    if (s->by_site && !s->refused && session_remembers(s))
+        TRY(session_enter_ledger(cx, v, s));
     if (*ret == NULL)
         TRY(decide(cx, v, s, ret));
     s->over = true;

@@ -13,7 +13,8 @@
  */
 #pragma once
 
-#include "node/vault/vault.h"
+#include "node/vault/circles.h"
+#include "node/vault/columns.h"
 
 struct session {
     struct cx *cx;                  /* everything of this session */
@@ -58,6 +59,16 @@ struct session {
     double *pooled_guard_sums;
     uint64_t *region_sizes, population; /* pooled */
     bool *region_small;             /* too few in it or outside: not given, not remembered */
+    bool *region_in;                /* neither that, nor one that somebody's patients cannot bear */
+    struct memory *memory;          /* of the dataset; NULL: nothing is remembered */
+    uint64_t lease;                 /* on it, from ACCEPT to the entry; 0: none */
+    struct circles circles;
+    uint64_t circle_length;         /* columns that our own goes on from */
+    uint64_t **bitmaps;             /* by region, of our patients */
+    struct columns columns;
+    uint64_t *products;             /* of the columns; pooled, or our own where alone */
+    uint64_t entered;               /* columns after our entry, until all have made theirs */
+    uint8_t entered_head[32];
     struct zcdp_plan *noise;        /* of the newest measure; NULL: without noise */
     struct rounds *rounds;          /* what the rounds so far have shown the members */
     const char *objection;          /* ours; NULL: none. For our own log only */
@@ -65,6 +76,7 @@ struct session {
     bool by_site;                   /* of two sites or more; one alone has no session */
     size_t n_places;                /* by site: of a result of this question (gate_places) */
     bool *taken;                    /* by place: we withhold it; after the veto, some site does */
+    bool *lost;                     /* by place: what regions that are not `in` take; or NULL */
     struct result *result;
     struct release *release;        /* ours, before and after adoption */
     struct bytes held;              /* body given before; no other is proposed or adopted */
@@ -93,9 +105,39 @@ struct bytes session_vector_context(const struct session *s, uint8_t context[VEC
 CHECKED enum fault session_seal_input(struct session *s, Cohortium__Proposal *p);
 CHECKED enum fault session_adopt_input(struct cx *cx, struct session *s,
                                        const Cohortium__Proposal *p);
+/* session_regions.c: whether what is released is remembered; who judges together, and the lease
+ * (FAULT_BUSY, FAULT_INVALID, FAULT_CONFLICT); own sizes and products; what all of them say;
+ * the words; entry. products of session_judge_leverages: the pooled counts of the round, or
+ * NULL where this site judges alone. */
+bool session_remembers(const struct session *s);
+CHECKED enum fault session_remember(struct vault *v, struct session *s,
+                                    Cohortium__Memory *const *claims);
+CHECKED enum fault session_make_columns(struct session *s, uint64_t *sizes,
+                                        uint64_t *population);
+CHECKED enum fault session_sum_regions(struct session *s, struct tally **ret);
+CHECKED enum fault session_learn_regions(struct session *s, const struct tally *pooled);
+CHECKED enum fault session_judge_leverages(struct session *s, const struct tally *pooled,
+                                           const bool *small);
+CHECKED enum fault session_words(struct session *s, struct votes **ret);
+void session_learn_words(struct session *s, const struct tally *pooled);
+/* Whole; or into memory, then as a part of a write, then memory_written. */
+CHECKED enum fault session_enter_ledger(struct cx *cx, struct vault *v, struct session *s);
+CHECKED enum fault session_enter_memory(struct session *s, struct memory_entry *entry);
+CHECKED enum fault session_write_entry(struct cx *cx, sqlite3 *sql, const struct session *s,
+                                       const struct memory_entry *entry);
+void session_confirm(struct session *s);
+void session_forget(struct session *s); /* gives the lease back */
+/* lost: what of the result rests on regions that are not in. */
+CHECKED enum fault session_take_lost(struct session *s);
+
 /* bysite.c: the form of the answer, without data; all of this site's work, as words; what all
  * sites' words say. */
 CHECKED enum fault bysite_begin(struct session *s);
+/* One site, and no other was asked: all rounds on own rows, gate, release. It owes charge and
+ * regions; after a fault the charge alone. *ret_entry: memory_written wants to hear of it. */
+CHECKED enum fault bysite_answer(struct vault *v, struct session *s, struct release **ret,
+                                 const char **ret_details, struct owed *ret_owed,
+                                 const struct memory_entry **ret_entry);
 CHECKED enum fault bysite_votes(struct vault *v, struct session *s, struct votes **ret);
 void bysite_learn(struct session *s, const struct tally *pooled);
 CHECKED enum fault session_start(struct cx *cx, struct vault *v, struct session *s,

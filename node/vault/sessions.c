@@ -9,6 +9,7 @@
 
 static void session_free(struct session *s)
 {
+    session_forget(s);
     mask_free(&s->mask);
     if (s->secret != NULL)
         sodium_free(s->secret);

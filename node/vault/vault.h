@@ -8,6 +8,7 @@
  *   preflight.c  is this question valid here? signed, decided without data
  *   session.c    one question's rounds: accept, regions, verdict, sums, veto, release
  *   bysite.c     one site's own rows: alone, or with others that withhold alike
+ *   memory.h     what was released before; who judges it together
  *   charge.c     what a question costs, and that its id is new
  *   later.c      questions that wait until every site can answer
  *   catalog.c    what this site has, for peers and researchers
@@ -25,6 +26,7 @@
 #include "node/vault/audit.h"
 #include "node/vault/caller.h"
 #include "node/vault/gate.h"
+#include "node/vault/memory.h"
 #include "node/vault/papers_store.h"
 #include "node/vault/store.h"
 #include "protocol/link.h"
@@ -93,6 +95,7 @@ struct vault {
     uint64_t damaged_size;
     uint8_t damaged_root[32];
     struct asking asking;
+    struct memories memories;           /* own lock */
     pthread_mutex_t sessions_lock;
     struct session *sessions[SESSIONS_MAX];
     struct step_reply last[LAST_ANSWERS]; /* of sessions that ended; under sessions_lock */
@@ -226,12 +229,6 @@ struct owed {
     db_work *write; /* NULL: nothing */
     void *user;
 };
-/* One site, and no other was asked: all rounds on own rows, gate, release. It owes charge and
- * regions; after a fault the charge alone. */
-CHECKED enum fault bysite_answer(struct cx *cx, struct vault *v, const struct opened *o,
-                                 const struct policy *session, const uint8_t question[32],
-                                 struct release **ret, const char **ret_details,
-                                 struct owed *ret_owed);
 /* What this site would hold against answering by itself, under its own policy. */
 CHECKED enum fault bysite_objection(struct cx *cx, struct vault *v, const struct opened *o,
                                     const struct policy *own, const uint8_t question[32],

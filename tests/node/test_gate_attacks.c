@@ -171,10 +171,15 @@ static void test_gate_attacks__R1_few_in_a_group_withhold_the_group(void **state
     CHECK_EQ_("men", state_of(r, "counts", 1), 1);
     play_free(&p);
     CHECK_EQ_("a model needs both", is_released(&line, cohort, HOME, "R1"), false);
-    r = ask_whole(&p, &many, "age < 60");
+    r = ask_whole(&p, &many, "age >= 60");
     CHECK_("enough of both", r->released);
     CHECK_EQ_("women", state_of(r, "counts", 0), 0);
     CHECK_EQ_("men", state_of(r, "counts", 1), 0);
+    play_free(&p);
+    r = ask_whole(&p, &many, "age < 60");
+    CHECK_("enough of both", r->released);
+    CHECK_EQ_("these women less from the first cohort are the few men",
+              state_of(r, "counts", 0), 1);
     play_free(&p);
 }
 

@@ -162,7 +162,8 @@ static struct tally *opened_by(struct play *p, size_t reader, size_t from)
     CHECK_OK_("unbox", p->cx,
               mask_unbox(p->cx, s->mask, from, x->round, bytes_of(context, sizeof context),
                          p->boxes[from][lie_box_at(from, reader)], &plain));
-    CHECK_OK_("tally", p->cx, tally_unpack(p->cx, plain, x->round, 1, 0, &tally));
+    CHECK_OK_("tally", p->cx, tally_unpack(p->cx, plain, x->round, s->own_masked->n_counts, 0,
+                                    &tally));
     return tally;
 }
 
@@ -186,11 +187,16 @@ static void cancel_words(struct play *p)
 {
     struct session *s = play_session(p, HOME);
     const struct tally *both[] = {s->own_masked, s->own_masked};
-    uint64_t words = s->own_masked->counts[0] + opened_by(p, HOME, LIAR)->counts[0] +
-                     opened_by(p, HOME, VICTIM)->counts[0];
+    uint64_t any = 0;
 
-    CHECK_("somebody objects", words != 0);
-    s->own_masked->counts[0] -= words;
+    for (size_t i = 0; i < s->own_masked->n_counts; i++) {
+        uint64_t words = s->own_masked->counts[i] + opened_by(p, HOME, LIAR)->counts[i] +
+                         opened_by(p, HOME, VICTIM)->counts[i];
+
+        any |= words;
+        s->own_masked->counts[i] -= words;
+    }
+    CHECK_("somebody objects", any != 0);
     send_instead(p, HOME, both);
 }
 

@@ -1,0 +1,300 @@
+/*
+ * test_session_memory.c - what was released before decides what may be released (0.4).
+ *
+ * Differences of answers rest on the patients by whom their cohorts differ. Where these are
+ * fewer than k / 2 in all sites together the second answer is refused, whoever asks, in
+ * whatever words, from whatever version of the rows; and its neighbour is given.
+ */
+#include "tests/node/session_case.h"
+
+/* Patients of 85 years are at one site alone, so many. */
+static void leave_old(size_t n)
+{
+    for (size_t s = 0; s < VAULTS; s++) {
+        size_t left = s == VICTIM ? n : 0;
+
+        for (size_t i = 0; i < t.site[s].n; i++)
+            if (t.site[s].rows[i].age > 80 && (left == 0 || left-- == 0))
+                t.site[s].rows[i].age = 30;
+        vaults_import(&t, s);
+    }
+}
+
+static bool is_given(const char *analysis, const char *formula, const char *cohort)
+{
+    struct play p;
+
+    play_ask(&p, &t, analysis, formula, cohort);
+    play_whole(&p);
+    bool given = play_release(&p, HOME)->released;
+    for (size_t i = 0; i < VAULTS; i++)
+        CHECK_EQ_("all alike", play_release(&p, i)->released, given);
+    play_free(&p);
+    return given;
+}
+
+static bool counted(const char *cohort)
+{
+    return is_given("count", NULL, cohort);
+}
+
+static uint64_t columns_of_site(size_t site)
+{
+    AUTO_CX struct cx *cx = cx_new(16 << 20, CX_NO_DEADLINE);
+    struct memory *m;
+    uint8_t head[32];
+
+    assert_non_null(cx);
+    CHECK_OK_("memory", cx,
+              memory_open(cx, &t.site[site].v.memories, t.site[site].v.db, t.cb, &m));
+    return memory_length(m, head);
+}
+
+/* ---- who differs between two cohorts ---- */
+
+static void test_session__two_cohorts_that_differ_by_few(void **state)
+{
+    (void)state;
+    leave_old(3);
+    CHECK_("the first", counted("age >= 40"));
+    CHECK_("three fewer", !counted("age >= 40 and age < 80"));
+    CHECK_("said otherwise", !counted("not (age < 40 or age >= 80)"));
+    CHECK_("another difference", counted("age >= 60"));
+    CHECK_("the first again", counted("age >= 40"));
+}
+
+/* The neighbour: nine differ, of three sites, at none of which they would be enough. */
+static void test_session__two_cohorts_that_differ_by_enough(void **state)
+{
+    (void)state;
+    CHECK_("the first", counted("age >= 40"));
+    CHECK_("nine fewer", counted("age >= 40 and age < 80"));
+}
+
+/* No two of them differ by few; three together do. */
+static void test_session__a_tracker(void **state)
+{
+    static const char a[] = "sex == 'female' and age < 40 or age >= 80",
+                      b[] = "sex == 'male' and age < 40 or age >= 80";
+    (void)state;
+    leave_old(3);
+    CHECK_("young women, and the old", counted(a));
+    CHECK_("young men, and the old", counted(b));
+    CHECK_("another", counted("age >= 60"));
+    CHECK_("the young, and the old", !counted("age < 40 or age >= 80"));
+}
+
+/* ---- who asks, when, after what ---- */
+
+static void test_session__another_researcher(void **state)
+{
+    AUTO_CX struct cx *cx = cx_new(16 << 20, CX_NO_DEADLINE);
+    uint8_t permit[ID_BYTES], subject[DIGEST_BYTES];
+    struct play p;
+    (void)state;
+
+    leave_old(3);
+    CHECK_("one", counted("age >= 40"));
+    vaults_permit(&t, &(struct vaults_permit){.researcher = t.stranger}, permit);
+    Cohortium__Request *r =
+        vaults_request(&t, cx, "count", NULL, "age >= 40 and age < 80");
+    digest_of(bytes_of(keys_signing_public(t.stranger), KEY_BYTES), subject);
+    r->stamp->issuer = PB_DATA(bytes_of(subject, sizeof subject));
+    r->credential = PB_DATA(vaults_credential(&t, cx, HOME, t.stranger));
+    r->permit = PB_DATA(bytes_of(permit, ID_BYTES));
+    play_new(&p, &t, vaults_seal(cx, r, t.stranger));
+    play_whole(&p);
+    CHECK_("the other", !play_release(&p, HOME)->released);
+    play_free(&p);
+}
+
+static void test_session__restarted_sites_remember(void **state)
+{
+    (void)state;
+    leave_old(3);
+    CHECK_("the first", counted("age >= 40"));
+    for (size_t i = 0; i < VAULTS; i++) {
+        uint64_t n = columns_of_site(i);
+
+        vaults_reopen(&t, i);
+        CHECK_EQ_("columns", columns_of_site(i), n);
+    }
+    CHECK_("three fewer", !counted("age >= 40 and age < 80"));
+    CHECK_("another difference", counted("age >= 60"));
+}
+
+/* An answer from old rows and one from new rows differ by who came or went. */
+static void test_session__few_came_between(void **state)
+{
+    (void)state;
+    leave_old(3);
+    CHECK_("before", counted("age < 60"));
+    CHECK_("everybody", counted(NULL));
+    leave_old(0);
+    CHECK_("three came", !counted("age < 60"));
+    CHECK_("nobody came", counted("age >= 40 and age < 80"));
+}
+
+static void test_session__enough_came_between(void **state)
+{
+    (void)state;
+    CHECK_("before", counted("age < 60"));
+    for (size_t s = 0; s < VAULTS; s++)
+        for (size_t i = 0; i < t.site[s].n; i += 4)
+            t.site[s].rows[i].age = 30;
+    for (size_t s = 0; s < VAULTS; s++)
+        vaults_import(&t, s);
+    CHECK_("many came", counted("age < 60"));
+}
+
+/* ---- cells and columns ---- */
+
+static void test_session__a_cell_is_withheld_alone(void **state)
+{
+    struct play p;
+    int given, withheld;
+    (void)state;
+
+    leave_old(3);
+    CHECK_("men but the old", counted("age < 80 and sex == 'male'"));
+    play_ask(&p, &t, "table", "sex", NULL);
+    play_whole(&p);
+    const Cohortium__Release *r = play_release(&p, HOME);
+    CHECK_("a table", r->released);
+    (void)released_value(released_item(r->result, "counts"), 0, &withheld);
+    (void)released_value(released_item(r->result, "counts"), 1, &given);
+    CHECK_EQ_("men", withheld, 1);
+    CHECK_EQ_("women, who would tell", given, 1);
+    play_free(&p);
+}
+
+/* Sums of age over a cohort are columns of their own. */
+static void test_session__values_are_remembered(void **state)
+{
+    (void)state;
+    uint64_t before = columns_of_site(HOME);
+    CHECK_("a count", counted("sex == 'male'"));
+    uint64_t count = columns_of_site(HOME) - before;
+    CHECK_("a line over the same", is_given("lm", "score ~ age", "sex == 'male'"));
+    CHECK_EQ_("everybody and men", count, 2);
+    CHECK_EQ_("and the men's age", columns_of_site(HOME) - before, 3);
+}
+
+/* ---- one question at a time, and what became of it ---- */
+
+static void test_session__one_at_a_time(void **state)
+{
+    struct play p, q;
+    (void)state;
+
+    ask(&p, "age >= 60");
+    ask(&q, "age >= 40");
+    for (size_t i = 0; i < VAULTS; i++)
+        CHECK_EQ_("preflight", play_preflight(&q, i), FAULT_NONE);
+    play_start(&p);
+    CHECK_EQ_("the other one", play_begin(&q, HOME, false), FAULT_BUSY);
+    play_past(&p, COHORTIUM__ROUND_KIND__VERDICT);
+    CHECK_EQ_("is judged still", play_begin(&q, HOME, false), FAULT_BUSY);
+    play_round(&p);
+    CHECK_EQ_("what it said of its memory is old", play_begin(&q, HOME, false), FAULT_BUSY);
+    for (size_t i = 0; i < VAULTS; i++)
+        CHECK_EQ_("preflight again", play_preflight(&q, i), FAULT_NONE);
+    for (size_t i = 0; i < VAULTS; i++)
+        CHECK_EQ_("begin", play_begin(&q, i, false), FAULT_NONE);
+    play_finish(&q);
+    play_finish(&p);
+    CHECK_("both", play_release(&p, HOME)->released && play_release(&q, HOME)->released);
+    play_free(&q);
+    play_free(&p);
+}
+
+/* Home and one site have written, the third has not: nobody has seen a sum, so all go back to
+ * what all have. */
+static void test_session__given_up_amid_the_entry(void **state)
+{
+    struct play p;
+    (void)state;
+
+    leave_old(3);
+    CHECK_("before", counted("sex == 'male'"));
+    uint64_t before = columns_of_site(VICTIM);
+    ask(&p, "age >= 40 and age < 80");
+    play_start(&p);
+    play_past(&p, COHORTIUM__ROUND_KIND__VERDICT);
+    CHECK_EQ_("propose", play_propose(&p, NULL), FAULT_NONE);
+    CHECK_EQ_("home", play_step(&p, HOME, NULL), FAULT_NONE);
+    CHECK_EQ_("one more", play_step(&p, LIAR, NULL), FAULT_NONE);
+    play_forget(&p);
+    play_free(&p);
+    CHECK_("written", columns_of_site(HOME) > before);
+    CHECK_EQ_("not written", columns_of_site(VICTIM), before);
+    CHECK_("the other way round", counted("age >= 40"));
+    for (size_t i = 0; i < VAULTS; i++)
+        CHECK_EQ_("all alike", columns_of_site(i), columns_of_site(HOME));
+    CHECK_("and that one counts", !counted("age >= 40 and age < 80"));
+}
+
+/* All have written: what was seen stays seen. */
+static void test_session__given_up_after_the_entry(void **state)
+{
+    struct play p;
+    (void)state;
+
+    leave_old(3);
+    ask(&p, "age >= 40 and age < 80");
+    play_start(&p);
+    play_past(&p, COHORTIUM__ROUND_KIND__VERDICT);
+    play_round(&p);
+    play_forget(&p);
+    play_free(&p);
+    CHECK_("the other way round", !counted("age >= 40"));
+}
+
+/* ---- alone ---- */
+
+/* Three sites that may be asked apart judge apart: three of one site's patients are few. */
+static void test_session__by_site_each_judges_alone(void **state)
+{
+    (void)state;
+    CHECK_("the first", counted("age >= 40"));
+    CHECK_("nine fewer, of three sites", !counted("age >= 40 and age < 80"));
+}
+
+static void test_session__by_site_and_pooled_are_one_memory(void **state)
+{
+    struct play p;
+    (void)state;
+
+    permit_by_site(0);
+    ask_each(&p, "count", NULL, "age >= 40");
+    answer_each(&p);
+    CHECK_("by site", play_release(&p, VICTIM)->released);
+    play_free(&p);
+    CHECK_("pooled", !counted("age >= 40 and age < 80"));
+    ask_each(&p, "count", NULL, "age >= 40 and age < 80");
+    answer_each(&p);
+    CHECK_("by site", !play_release(&p, VICTIM)->released);
+    play_free(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        UNDER(cautious, test_session__two_cohorts_that_differ_by_few),
+        UNDER(cautious, test_session__two_cohorts_that_differ_by_enough),
+        UNDER(cautious, test_session__a_tracker),
+        UNDER(cautious, test_session__another_researcher),
+        UNDER(cautious, test_session__restarted_sites_remember),
+        UNDER(cautious, test_session__few_came_between),
+        UNDER(cautious, test_session__enough_came_between),
+        UNDER(cautious, test_session__a_cell_is_withheld_alone),
+        UNDER(cautious, test_session__values_are_remembered),
+        UNDER(cautious, test_session__one_at_a_time),
+        UNDER(cautious, test_session__given_up_amid_the_entry),
+        UNDER(cautious, test_session__given_up_after_the_entry),
+        UNDER(by_site, test_session__by_site_each_judges_alone),
+        UNDER(by_site, test_session__by_site_and_pooled_are_one_memory),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -186,6 +186,13 @@ const struct admin_command admin_commands[] = {
      "The ledger of its patients stays.\n\nexample: cohortiumd data drop --reason \"study "
      "ended\" "
      "lung"},
+    {"policy new", admin_policy_new, "[--template cautious|standard|open] [-o FILE]",
+     "a policy to begin with, every field explained",
+     "template: out:",
+     "Writes a YAML file (or prints it, without -o) with every field, what it means, its range and\n"
+     "its price, in plain words. Without --template it says what each of the three is for. Nothing\n"
+     "is signed: edit it, give its reason, then `policy check` and `policy sign`.\n\n"
+     "example: cohortiumd policy new --template standard -o policy.yaml"},
     {"policy check", admin_policy_check, "[--lab] FILE.yaml",
      "what this policy would allow, in plain words", "lab",
      "example: cohortiumd policy check policy.yaml"},

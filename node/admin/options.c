@@ -70,6 +70,8 @@ static const struct option_help table[] = {
     {NULL, "json", NULL, "the same as one JSON document", false},
     {NULL, "quiet", NULL, "no progress on standard error", false},
     {NULL, "reason", "TEXT", "why, for the log", false},
+    {NULL, "template", "NAME",
+     "cautious, standard or open, from the strictest on", false},
     {"policy check", "lab", NULL, "take the class `testing`, which only a lab may have",
      false},
     {"policy sign", "reason", "TEXT", "why it changes, if the file has no `reason:`",

@@ -112,6 +112,8 @@ bool policy_allows(const struct policy *p, const char *analysis);
 /* Whether `after` lets anything out that `before` did not. */
 bool policy_is_looser(const struct policy *after, const struct policy *before);
 
+/* A value as a file has it: its word, or the number. */
+void policy_put_value(struct buffer *b, enum policy_field f, double x);
 /* In plain words: each field with its meaning; and what changes between two. In cx. */
 const char *policy_words(struct cx *cx, const struct policy *p);
 const char *policy_difference(struct cx *cx, const struct policy *a,

@@ -234,7 +234,7 @@ enum fault policy_verify(struct cx *cx, const struct manifest *m,
 
 enum { WORDS_BYTES_MAX = 64 * 1024 };
 
-static void put_value(struct buffer *b, enum policy_field f, double x)
+void policy_put_value(struct buffer *b, enum policy_field f, double x)
 {
     const struct policy_field_info *info = policy_field(f);
 
@@ -263,7 +263,7 @@ const char *policy_words(struct cx *cx, const struct policy *p)
                              : "cautious");
     for (int f = 0; f < POLICY_FIELDS; f++) {
         buffer_printf(&b, "%s: ", policy_field((enum policy_field)f)->name);
-        put_value(&b, (enum policy_field)f, p->number[f]);
+        policy_put_value(&b, (enum policy_field)f, p->number[f]);
         buffer_printf(&b, "\n    %s\n", policy_field((enum policy_field)f)->meaning);
     }
     buffer_text(&b, "allowed_statistics: ");
@@ -287,9 +287,9 @@ const char *policy_difference(struct cx *cx, const struct policy *a, const struc
         if (a->number[f] == b->number[f])
             continue;
         buffer_printf(&out, "%s: ", policy_field((enum policy_field)f)->name);
-        put_value(&out, (enum policy_field)f, a->number[f]);
+        policy_put_value(&out, (enum policy_field)f, a->number[f]);
         buffer_text(&out, " -> ");
-        put_value(&out, (enum policy_field)f, b->number[f]);
+        policy_put_value(&out, (enum policy_field)f, b->number[f]);
         buffer_text(&out, way > 0 ? " (stricter)\n" : way < 0 ? " (looser)\n" : "\n");
     }
     bool wider = allowed_is_wider(b, a), narrower = allowed_is_wider(a, b);

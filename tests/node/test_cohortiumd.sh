@@ -101,6 +101,18 @@ want 1 "is not a node's folder" consortium adopt --genesis "$genesis" manifest
 want 0 "belongs to consortium c now" consortium adopt --dir a --genesis "$genesis" manifest
 
 # Papers.
+want 0 "  standard   as cautious" policy new
+want 2 'did you mean `cautious`?' policy new --template catious -o t.yaml
+want 2 "expected --template NAME" policy new -o t.yaml
+for name in cautious standard open; do
+    want 0 "minimum_frequency_threshold: " policy new --template $name
+    mv out printed.yaml
+    want 0 "policy check $name.yaml" policy new --template $name -o $name.yaml
+    cmp printed.yaml $name.yaml || failed=1
+    want 0 "$name.yaml is valid from" policy check $name.yaml
+    want 0 "it cannot be signed without one" policy check $name.yaml
+done
+want 1 "open.yaml" policy new --template open -o open.yaml
 printf 'minimum_frequency_threshold: 12\n' >p.yaml
 want 0 "it cannot be signed without one" policy check p.yaml
 printf 'allowed_statistics: [cuont]\nreason: x\n' >typo.yaml

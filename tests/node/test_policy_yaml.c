@@ -1,4 +1,5 @@
 /* What node/data/policy_yaml.h promises. */
+#include "node/data/policy_template.h"
 #include "node/data/policy_yaml.h"
 #include "protocol/base/clock.h"
 #include "tests/check.h"
@@ -118,6 +119,98 @@ static void test_policy_yaml__refuses_with_a_place(void **state)
     }
 }
 
+/* ---- templates ---- */
+
+/* How many lines begin with this. */
+static size_t lines_with(const char *text, const char *beginning)
+{
+    size_t n = 0;
+
+    for (const char *p = text; p != NULL && *p != '\0';) {
+        n += strncmp(p, beginning, strlen(beginning)) == 0;
+        p = strchr(p, '\n');
+        p += p != NULL;
+    }
+    return n;
+}
+
+static const char *template_text(struct cx *cx, const char *name)
+{
+    struct bytes text;
+
+    CHECK_OK_(name, cx, policy_template_text(cx, name, &text));
+    const char *copy = cx_printf(cx, "%.*s", (int)text.n, (const char *)text.p);
+
+    assert_non_null(copy);
+    assert_int_equal(strlen(copy), text.n);
+    return copy;
+}
+
+static void test_policy_template__is_read_back_to_its_numbers(void **state)
+{
+    AUTO_CX struct cx *cx = cx_new(1 << 24, CX_NO_DEADLINE);
+    const struct policy_template *t;
+    struct policy before, p;
+    size_t n = 0;
+
+    (void)state;
+    for (; (t = policy_template_at(n)) != NULL; n++) {
+        struct policy want, got = open_ok(cx, template_text(cx, t->name), false);
+
+        assert_true(policy_template_find(t->name, &want));
+        assert_memory_equal(got.number, want.number, sizeof got.number);
+        assert_true(got.all_allowed && !got.testing);
+        if (n > 0) { /* from the strictest on */
+            CHECK_(t->name, policy_is_looser(&want, &before));
+            CHECK_(t->name, !policy_is_looser(&before, &want));
+        }
+        before = want;
+    }
+    assert_int_equal(n, 3);
+    policy_cautious(&before);
+    assert_true(policy_template_find("cautious", &p));
+    assert_memory_equal(p.number, before.number, sizeof p.number);
+}
+
+static void test_policy_template__explains_every_field_once(void **state)
+{
+    AUTO_CX struct cx *cx = cx_new(1 << 24, CX_NO_DEADLINE);
+    static const char *const own[] = {"class: ", "# allowed_statistics: ", "# valid_from: ",
+                                      "# valid_until: ", "# reason: "};
+    const char *text = template_text(cx, "open");
+
+    (void)state;
+    for (int f = 0; f < POLICY_FIELDS; f++) {
+        const char *name = policy_field((enum policy_field)f)->name;
+        const char *line = cx_printf(cx, "\n%s: ", name);
+        const char *at = strstr(text, line);
+
+        CHECK_EQ_(name, lines_with(text, line + 1), 1);
+        /* Above it its range, above that its words. */
+        while (at > text && at[-1] != '\n')
+            at--;
+        CHECK_(name, strncmp(at, "# ", 2) == 0 &&
+                         strstr(at, "; when left out: ") < strstr(at, "\n"));
+        CHECK_(name, at > text + 2 && at[-2] != '\n');
+    }
+    for (size_t i = 0; i < COUNT(own); i++)
+        CHECK_EQ_(own[i], lines_with(text, own[i]), 1);
+    for (const char *p = text; *p != '\0'; p += strcspn(p, "\n") + 1)
+        CHECK_("a line that is too long", strcspn(p, "\n") <= 90);
+}
+
+static void test_policy_template__others_are_refused(void **state)
+{
+    AUTO_CX struct cx *cx = cx_new(1 << 24, CX_NO_DEADLINE);
+    struct bytes text;
+    struct policy p;
+
+    (void)state;
+    assert_int_equal(policy_template_text(cx, "standrad", &text), FAULT_USAGE);
+    assert_non_null(strstr(cx_message(cx), "did you mean `standard`?"));
+    assert_false(policy_template_find("testing", &p));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +218,9 @@ int main(void)
         cmocka_unit_test(test_policy_yaml__words_dates_and_lists),
         cmocka_unit_test(test_policy_yaml__exact_for_testing_is_for_labs),
         cmocka_unit_test(test_policy_yaml__refuses_with_a_place),
+        cmocka_unit_test(test_policy_template__is_read_back_to_its_numbers),
+        cmocka_unit_test(test_policy_template__explains_every_field_once),
+        cmocka_unit_test(test_policy_template__others_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,6 +79,32 @@ static enum fault fill_sites(struct cx *cx, const struct manifest *manifest,
     return FAULT_NONE;
 }
 
+static size_t data_holders(const struct manifest *manifest)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < manifest->body->n_members; i++)
+        n += manifest->body->members[i]->holds_data;
+    return n;
+}
+
+static enum fault advise(struct cx *cx, const struct codebook *cb,
+                         const struct receipt_facts *facts, struct advice *ret)
+{
+    struct complaints c = complaints_new(cx);
+    const struct analysis *analysis;
+    struct regions regions;
+    struct asked asked;
+    struct plan plan;
+
+    TRY(question_open(cx, cb, facts->request.body->question, facts->exact_for_testing,
+                      facts->manifest->body->rows_log2, &c, &asked, &plan, &regions,
+                      &analysis));
+    if (analysis == NULL)
+        return FAULT_NONE; /* a question that is not ours is not advised on */
+    return advice_make(cx, &asked, &plan, data_holders(facts->manifest), ret);
+}
+
 enum fault answer_make(struct cx *cx, const struct codebook *cb,
                        const struct receipt_facts *facts, struct answer *ret)
 {
@@ -111,6 +137,8 @@ enum fault answer_make(struct cx *cx, const struct codebook *cb,
                          a.by_site ? facts->site_releases[order[i]] : facts->release,
                          &a.shown[i]));
     }
+    if (answer_withholds(&a))
+        TRY(advise(cx, cb, facts, &a.advice));
     *ret = a;
     return FAULT_NONE;
 }

@@ -271,6 +271,23 @@ enum fault ask_verify(struct home *home, struct cx *cx, const struct asking *ask
 
 /* ---- showing ---- */
 
+/* With what could help; a question among many has one line. */
+static enum fault tell_not_released(struct cli *cli, struct cx *cx,
+                                    const struct asking *asking, const struct answer *a)
+{
+    const char *text =
+        not_released_text(cx, a->n_shown > 0 ? a->shown[0].reference : NULL);
+    struct buffer help = buffer_new(cx, ASK_OUTPUT_MAX);
+
+    put_advice(&help, &a->advice);
+    const char *lines = buffer_string(&help);
+    if (!asking->many && !asking->json && lines != NULL && help.n > 0) {
+        (void)fprintf(cli->err, "cohortium: %s\n%s", text, lines);
+        cli->said = true;
+    }
+    return cx_fail(cx, FAULT_REFUSED, "%s", text);
+}
+
 static enum fault print_answer(struct cli *cli, struct cx *cx, const struct asking *asking,
                                const struct answer *a)
 {
@@ -295,8 +312,7 @@ static enum fault print_answer(struct cli *cli, struct cx *cx, const struct aski
         return FAULT_NONE;
     if (!asking->json && !asking->csv && !asking->many && !a->witnessed)
         (void)fprintf(cli->err, "cohortium: %s\n", a->witness_words);
-    return cx_fail(cx, FAULT_REFUSED, "%s",
-                   not_released_text(cx, a->n_shown > 0 ? a->shown[0].reference : NULL));
+    return tell_not_released(cli, cx, asking, a);
 }
 
 enum fault ask_show(struct cli *cli, struct home *home, struct cx *cx,

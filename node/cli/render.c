@@ -11,9 +11,6 @@ static const char banner[] =
 static const char rounded_line[] = "Numbers are rounded by the sites' policy before they "
                                    "leave; what is derived is computed "
                                    "from\nthe rounded ones.\n";
-static const char withheld_line[] =
-    "withheld: some rule of the sites keeps this number back.\n";
-
 const char *not_released_text(struct cx *cx, const char *reference)
 {
     const char *text = cx_printf(
@@ -221,6 +218,22 @@ static bool has_withheld(const struct report *r)
     return false;
 }
 
+bool answer_withholds(const struct answer *a)
+{
+    for (size_t i = 0; i < a->n_shown; i++)
+        if (!a->shown[i].released || has_withheld(a->shown[i].report))
+            return true;
+    return false;
+}
+
+void put_advice(struct buffer *out, const struct advice *advice)
+{
+    if (advice->n > 0)
+        buffer_text(out, "what could help:\n");
+    for (size_t i = 0; i < advice->n; i++)
+        buffer_printf(out, "  %s\n", advice->lines[i]);
+}
+
 static bool is_said(const struct report *r, const char *note)
 {
     for (size_t i = 0; i < r->n_lines; i++)
@@ -299,7 +312,9 @@ enum fault render_text(const struct answer *a, struct buffer *out)
     if (released)
         buffer_text(out, "\n");
     if (withheld)
-        buffer_text(out, withheld_line);
+        buffer_printf(out, "withheld: %s.\n", withheld_reason);
+    if (answer_withholds(a))
+        put_advice(out, &a->advice);
     if (released && !a->exact_for_testing && !is_noised(a))
         buffer_text(out, rounded_line);
     if (a->witness_words != NULL)

@@ -5,16 +5,19 @@
  *   {"cohortium":1, "analysis", "dataset", "cohort", "released", "exact_for_testing",
  *    "sites":[...], "items":{name: scalar | array | matrix}, "withheld":{name:[indexes]},
  *    "notes":[...], "witnessed", "witnesses":[...], "receipt": path | null}
+ *   "withheld_reason": text | null, "advice":[...]: null and empty where all was given.
  *   null stands where a value is withheld or not defined; indexes count row by row from 0.
  *   By site: "by_site":[{"site", "released", "items", "withheld", "notes"}] and no "items".
  *   Not released: "reference", no "items".
  * --csv: item,row,column,value (models: one row a term); by site with `site` in front.
+ *   Where something is withheld, rows `withheld_reason` and `advice` end it (not a model's:
+ *   there every row is a term).
  */
 #pragma once
 
 #include <stdio.h>
 
-#include "analyses/analysis.h"
+#include "analyses/advice.h"
 
 struct shown {        /* one release as shown: pooled, or of one site */
     const char *site; /* NULL: pooled */
@@ -37,7 +40,11 @@ struct answer {
     const char *const *witnesses;
     const char *witness_words; /* in a line; NULL: not said */
     const char *receipt;       /* path or NULL */
+    struct advice advice;      /* for where something is withheld */
 };
+
+/* Some value of it, or all of it. */
+bool answer_withholds(const struct answer *a);
 
 CHECKED enum fault render_text(const struct answer *a, struct buffer *out);
 CHECKED enum fault render_json(const struct answer *a, struct buffer *out);
@@ -45,6 +52,8 @@ CHECKED enum fault render_csv(const struct answer *a, struct buffer *out);
 
 /* "not released: ..." of a reference; constant text. */
 const char *not_released_text(struct cx *cx, const char *reference);
+/* "What could help:" and a line each; nothing where nothing is advised. */
+void put_advice(struct buffer *out, const struct advice *advice);
 
 /* Columns on a terminal of UTF-8 text: combining marks 0, wide letters 2. */
 size_t text_width(const char *text);

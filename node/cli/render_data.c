@@ -115,6 +115,23 @@ static void put_json_shown(struct buffer *out, const struct shown *s)
     buffer_text(out, "]");
 }
 
+static void put_json_advice(struct buffer *out, const struct answer *a)
+{
+    bool withholds = answer_withholds(a);
+
+    buffer_text(out, ",\"withheld_reason\":");
+    if (withholds)
+        put_json_text(out, withheld_reason);
+    else
+        buffer_text(out, "null");
+    buffer_text(out, ",\"advice\":[");
+    for (size_t i = 0; withholds && i < a->advice.n; i++) {
+        buffer_text(out, i > 0 ? "," : "");
+        put_json_text(out, a->advice.lines[i]);
+    }
+    buffer_text(out, "]");
+}
+
 enum fault render_json(const struct answer *a, struct buffer *out)
 {
     buffer_printf(out, "{\"cohortium\":%d,\"analysis\":", JSON_VERSION);
@@ -147,6 +164,7 @@ enum fault render_json(const struct answer *a, struct buffer *out)
     } else if (a->n_shown == 1) {
         put_json_shown(out, &a->shown[0]);
     }
+    put_json_advice(out, a);
     buffer_printf(out, ",\"witnessed\":%s,\"witnesses\":[", a->witnessed ? "true" : "false");
     for (size_t i = 0; i < a->n_witnesses; i++) {
         buffer_text(out, i > 0 ? "," : "");
@@ -290,9 +308,24 @@ static void put_values(struct buffer *out, const struct shown *s, bool head)
     }
 }
 
+static void put_csv_line(struct buffer *out, const struct answer *a, const char *item,
+                         size_t row, const char *text)
+{
+    buffer_printf(out, "%s%s,%zu,1,", a->by_site ? "," : "", item, row);
+    put_csv_text(out, text);
+    buffer_text(out, "\n");
+}
+
+static void put_csv_advice(struct buffer *out, const struct answer *a)
+{
+    put_csv_line(out, a, "withheld_reason", 1, withheld_reason);
+    for (size_t i = 0; i < a->advice.n; i++)
+        put_csv_line(out, a, "advice", i + 1, a->advice.lines[i]);
+}
+
 enum fault render_csv(const struct answer *a, struct buffer *out)
 {
-    bool head = true;
+    bool head = true, is_model = false;
 
     for (size_t i = 0; i < a->n_shown; i++) {
         const struct shown *s = &a->shown[i];
@@ -300,11 +333,14 @@ enum fault render_csv(const struct answer *a, struct buffer *out)
         if (!s->released)
             continue;
         const Cohortium__Item *terms = find_item(s->report, "terms");
-        if (terms != NULL && terms->kind == COHORTIUM__ITEM_KIND__WORDS)
+        is_model = terms != NULL && terms->kind == COHORTIUM__ITEM_KIND__WORDS;
+        if (is_model)
             put_model(out, s, head);
         else
             put_values(out, s, head);
         head = false;
     }
+    if (!head && !is_model && answer_withholds(a))
+        put_csv_advice(out, a);
     return out->fault;
 }

@@ -76,6 +76,23 @@ with modes("") as lab:
           a.out)
     check("and no small total", not [w for g, w in zip(flat(a.item("totals")), sums)
                                      if g is not None and w < 10], a.out)
+    said = a.json["advice"]
+    check("what is withheld has one reason, and what could help", a.json["withheld_reason"] ==
+          "some rule of the sites keeps this number back" and
+          any("fewer variables: this table has 3" in s for s in said) and
+          any("coarser grid: `ph_ecog`" in s for s in said), a.out)
+    a = lab.cohortium("table", "lung", "sex * status * ph_ecog", "--profile", "lab-test")
+    check("people are told alike", "keeps this number back.\nwhat could help:\n  fewer" in a.out,
+          a.out)
+    a = lab.cohortium("table", "lung", "sex * status * ph_ecog", "--csv", "--profile", "lab-test")
+    check("and in CSV", [r["value"] for r in csv.DictReader(a.out.splitlines())
+                         if r["item"] == "advice"] == said, a.out)
+    a = lab.cohortium("lm", "lung", "age ~ sex", "--where", "time < 6", "--profile", "lab-test")
+    check("an answer that is not released is advised on, too", a.status == 3 and
+          "what could help:\n  a larger cohort" in a.err, a.out + a.err)
+    a = lab.ask(*two)
+    check("a whole answer needs no advice", a.json["withheld_reason"] is None and
+          a.json["advice"] == [], a.out)
     a = lab.ask("table", "lung", "sex * status * ph_ecog * sex")
     check("a variable twice is a wrong use", a.status == 2 and "twice" in a.err, a.err)
     a = lab.ask(*two, "--by-site")

@@ -36,6 +36,7 @@ static void make(struct made *m)
                                 .sites = (const char **)(uintptr_t)three,
                                 .n_shown = 1,
                                 .shown = &m->shown};
+    m->answer.advice = (struct advice){1, {"fewer variables, say"}};
     m->out = buffer_new(m->cx, 1 << 20);
 }
 
@@ -88,7 +89,8 @@ static void test_render__text(void **state)
                                  "  female    withheld  37\n"));
     assert_non_null(strstr(text, "a line below\na constant note\n"));
     assert_non_null(
-        strstr(text, "withheld: some rule of the sites keeps this number back.\n"));
+        strstr(text, "withheld: some rule of the sites keeps this number back.\n"
+                     "what could help:\n  fewer variables, say\n"));
     assert_non_null(strstr(text, "Numbers are rounded by the sites' policy"));
     assert_null(strstr(text, "EXACT"));
     assert_non_null(strstr(text, "receipt: /r/1.receipt\n"));
@@ -107,6 +109,7 @@ static void test_render__exact_is_a_banner(void **state)
     assert_true(strncmp(text, "EXACT FOR TESTING", 17) == 0);
     assert_null(strstr(text, "rounded"));
     assert_null(strstr(text, "withheld"));
+    assert_null(strstr(text, "could help")); /* nothing is missing */
     cx_free(&m.cx);
 }
 
@@ -122,6 +125,42 @@ static json_t *parse(struct made *m)
     /* One document a line. */
     assert_ptr_equal(memchr(m->out.p, '\n', m->out.n), m->out.p + m->out.n - 1);
     return root;
+}
+
+/* The one reason and what could help; null and nothing where all was given. */
+static void check_advice(json_t *root, bool withholds)
+{
+    json_t *reason = json_object_get(root, "withheld_reason");
+    json_t *advice = json_object_get(root, "advice");
+
+    assert_true(json_is_array(advice));
+    assert_int_equal(json_array_size(advice), withholds);
+    if (!withholds) {
+        assert_true(json_is_null(reason));
+        return;
+    }
+    assert_string_equal(json_string_value(reason),
+                        "some rule of the sites keeps this number back");
+    assert_string_equal(json_string_value(json_array_get(advice, 0)),
+                        "fewer variables, say");
+}
+
+static void test_render__json_of_a_whole_answer(void **state)
+{
+    static const double count = 12;
+    struct made m;
+
+    (void)state;
+    make(&m);
+    assert_non_null(
+        report_put(m.report, "patients", COHORTIUM__ITEM_KIND__COUNTS, 1, 1, &count));
+    json_t *root = parse(&m);
+    check_advice(root, false);
+    json_decref(root);
+    m.out.n = 0;
+    CHECK_OK_("csv", m.cx, render_csv(&m.answer, &m.out));
+    assert_string_equal(buffer_string(&m.out), "item,row,column,value\npatients,1,1,12\n");
+    cx_free(&m.cx);
 }
 
 static void test_render__json(void **state)
@@ -152,6 +191,7 @@ static void test_render__json(void **state)
     assert_int_equal(json_object_size(withheld), 1);
     assert_int_equal(
         json_integer_value(json_array_get(json_object_get(withheld, "counts"), 0)), 2);
+    check_advice(root, true);
     const char *text = (const char *)m.out.p;
     assert_non_null(memmem(text, m.out.n, "\"tenth\":0.1,", 12));
     json_decref(root);
@@ -169,6 +209,7 @@ static void test_render__not_released(void **state)
     assert_true(json_is_false(json_object_get(root, "released")));
     assert_string_equal(json_string_value(json_object_get(root, "reference")), "0f3a");
     assert_null(json_object_get(root, "items"));
+    check_advice(root, true);
     json_decref(root);
     assert_string_equal(
         not_released_text(m.cx, "0f3a"),
@@ -203,6 +244,7 @@ static void test_render__by_site(void **state)
     CHECK_OK_("csv", m.cx, render_csv(&m.answer, &m.out));
     assert_true(
         strncmp(buffer_string(&m.out), "site,item,row,column,value\nhospital_a,", 38) == 0);
+    assert_non_null(strstr(buffer_string(&m.out), "\n,advice,1,1,\"fewer variables, say\"\n"));
     cx_free(&m.cx);
 }
 
@@ -220,6 +262,9 @@ static void test_render__csv(void **state)
     assert_non_null(strstr(text, "\ncounts,female,0,withheld\n"));
     assert_non_null(strstr(text, "\ntenth,1,1,0.1\n"));
     assert_non_null(strstr(text, "\np,1,1,\n"));
+    assert_non_null(strstr(
+        text, "\nwithheld_reason,1,1,some rule of the sites keeps this number back\n"
+              "advice,1,1,\"fewer variables, say\"\n"));
     cx_free(&m.cx);
 }
 
@@ -294,6 +339,7 @@ int main(void)
         cmocka_unit_test(test_render__text),
         cmocka_unit_test(test_render__exact_is_a_banner),
         cmocka_unit_test(test_render__json),
+        cmocka_unit_test(test_render__json_of_a_whole_answer),
         cmocka_unit_test(test_render__not_released),
         cmocka_unit_test(test_render__by_site),
         cmocka_unit_test(test_render__csv),

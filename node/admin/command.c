@@ -196,6 +196,12 @@ const struct admin_command admin_commands[] = {
     {"policy check", admin_policy_check, "[--lab] FILE.yaml",
      "what this policy would allow, in plain words", "lab",
      "example: cohortiumd policy check policy.yaml"},
+    {"policy diff", admin_policy_diff, "[--dir FOLDER] A B",
+     "what B would let out or hold back in the place of A, in sentences", "",
+     "Of every field that differs: whether it loosens or tightens, and what that means; then how\n"
+     "many officers must sign B. A and B are policy files, signed or not, templates (cautious,\n"
+     "standard, open, exact-for-testing), or in-force: what the running node answers by.\n\n"
+     "example: cohortiumd policy diff in-force policy.yaml"},
     {"policy sign", admin_policy_sign,
      "--key KEY [--key KEY] [--reason TEXT] -o FILE FILE.yaml",
      "compile and sign a policy as an officer", "key: out: reason:",

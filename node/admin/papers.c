@@ -6,6 +6,7 @@
 
 #include "analyses/analysis.h"
 #include "node/admin/options.h"
+#include "node/admin/papers.h"
 #include "node/data/policy_yaml.h"
 #include "node/vault/policy.h"
 #include "protocol/base/clock.h"
@@ -52,10 +53,10 @@ static enum fault check_allowed(struct invocation *in, const char *path,
 }
 
 /* The built-in ones are known by their words, which are reason enough. */
-static enum fault read_policy_yaml(struct invocation *in, bool lab, Cohortium__Policy **ret)
+enum fault read_policy_yaml(struct invocation *in, const char *path, bool lab,
+                            Cohortium__Policy **ret)
 {
     static const char cautious[] = "class: cautious\n";
-    const char *path = in->words[0];
     bool built_in = true;
     struct bytes text;
 
@@ -83,7 +84,7 @@ enum fault admin_policy_check(struct invocation *in)
     char from[32], until[32];
 
     TRY(need_words(in, 1, 1, "a policy file"));
-    TRY(read_policy_yaml(in, lab, &body));
+    TRY(read_policy_yaml(in, in->words[0], lab, &body));
     TRY(policy_open(in->cx, body, lab, &p));
     (void)printf("%s is valid from %s until %s\n", in->words[0],
                  clock_format((int64_t)body->not_before, from, sizeof from),
@@ -98,8 +99,7 @@ enum fault admin_policy_check(struct invocation *in)
     return FAULT_NONE;
 }
 
-/* This node in its manifest, by its own signing key. */
-static enum fault own_member(struct invocation *in, const struct manifest *m,
+enum fault own_member(struct invocation *in, const struct manifest *m,
                              const Cohortium__Member **ret)
 {
     struct bytes packed;
@@ -196,7 +196,7 @@ enum fault admin_policy_sign(struct invocation *in)
     TRY(need_option(in, "out", "FILE", &out));
     TRY(read_manifest(in, &m));
     TRY(own_member(in, m, &self));
-    TRY(read_policy_yaml(in, manifest_is_lab(m), &body));
+    TRY(read_policy_yaml(in, in->words[0], manifest_is_lab(m), &body));
     TRY(give_reason(in, body));
     TRY(number_policy(in, m, body));
     for (size_t i = 0; (key = option_nth(in, "key", i)) != NULL; i++) {

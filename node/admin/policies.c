@@ -1,8 +1,12 @@
-/* policies.c - policies to begin with: nothing here is signed or sent. */
+/* policies.c - policies to begin with, and compared: nothing here is signed or sent. */
 #include <stdio.h>
+#include <string.h>
 
 #include "node/admin/options.h"
+#include "node/admin/papers.h"
 #include "node/data/policy_template.h"
+#include "protocol/base/clock.h"
+#include "protocol/envelope.h"
 #include "protocol/files.h"
 
 static void tell_templates(void)
@@ -36,5 +40,156 @@ enum fault admin_policy_new(struct invocation *in)
     (void)printf("%s is written; read it, change it, give its `reason:`, then\n"
                  "  cohortiumd policy check %s\n",
                  path, path);
+    return FAULT_NONE;
+}
+
+/* ---- diff ---- */
+
+struct side { /* one of the two that are compared */
+    const char *word;
+    struct policy numbers;
+    bool dated; /* it says itself how long it holds */
+};
+
+static enum fault open_signed(struct invocation *in, struct bytes packed, struct side *ret)
+{
+    struct envelope e;
+    Cohortium__Policy *body;
+
+    TRY(envelope_open(in->cx, ENVELOPE_POLICY, packed, &e));
+    TRY(pb_unpack(in->cx, &cohortium__policy__descriptor, e.body,
+                  envelope_bound(ENVELOPE_POLICY), &body));
+    ret->dated = true;
+    return policy_open(in->cx, body, true, &ret->numbers);
+}
+
+static enum fault open_in_force(struct invocation *in, struct side *ret)
+{
+    struct admin_reply reply;
+
+    TRY(ask_node(in, "policy show", NULL, 0, NULL, 0, &reply));
+    if (reply.n_blobs != 1)
+        return cx_fail(in->cx, FAULT_INTERNAL, "the node gave no policy");
+    return open_signed(in, reply.blobs[0], ret);
+}
+
+/* A lab's class may be compared anywhere: nothing comes of it. */
+static enum fault open_side(struct invocation *in, const char *word, struct side *ret)
+{
+    Cohortium__Policy *body;
+    struct bytes packed;
+
+    *ret = (struct side){.word = word};
+    if (strcmp(word, "in-force") == 0)
+        return open_in_force(in, ret);
+    if (policy_template_find(word, &ret->numbers))
+        return FAULT_NONE;
+    if (strcmp(word, "exact-for-testing") != 0) {
+        TRY(read_document(in, word, &packed));
+        struct envelope e;
+        if (envelope_open(in->cx, ENVELOPE_POLICY, packed, &e) == FAULT_NONE)
+            return open_signed(in, packed, ret);
+        ret->dated = true;
+    }
+    TRY(read_policy_yaml(in, word, true, &body));
+    return policy_open(in->cx, body, true, &ret->numbers);
+}
+
+/* Sentences at most 88 letters wide, set in. */
+static void print_sentence(const char *text)
+{
+    enum { IN = 10, WIDE = 88 };
+    size_t at = WIDE;
+    bool first = true;
+
+    for (; *text != '\0'; text += strspn(text, " ")) {
+        size_t n = strcspn(text, " ");
+        bool fits = at + 1 + n <= WIDE;
+
+        if (fits)
+            (void)printf(" %.*s", (int)n, text);
+        else
+            (void)printf("%s%*s%.*s", first ? "" : "\n", IN, "", (int)n, text);
+        at = (fits ? at + 1 : IN) + n;
+        first = false;
+        text += n;
+    }
+    (void)fputs("\n", stdout);
+}
+
+static void print_changes(const struct policy_change *list, size_t n)
+{
+    size_t counts[3] = {0};
+
+    for (size_t i = 0; i < n; i++) {
+        const struct policy_change *c = &list[i];
+
+        (void)printf("%-9s %s: %s -> %s\n",
+                     c->way < 0   ? "LOOSENS"
+                     : c->way > 0 ? "TIGHTENS"
+                                  : "NEITHER",
+                     c->name, c->from, c->to);
+        print_sentence(c->sentence);
+        counts[c->way < 0 ? 0 : c->way > 0 ? 1 : 2]++;
+    }
+    if (n == 0)
+        (void)fputs("they let out the same\n", stdout);
+    else
+        (void)printf("\n%zu loosen%s, %zu tighten%s, %zu neither\n", counts[0],
+                     counts[0] == 1 ? "s" : "", counts[1], counts[1] == 1 ? "s" : "",
+                     counts[2]);
+}
+
+static void print_dates(const struct side *side)
+{
+    char from[32], until[32];
+
+    if (side->dated)
+        (void)printf("%s holds from %s until %s\n", side->word,
+                     clock_format((int64_t)side->numbers.not_before, from, sizeof from),
+                     clock_format((int64_t)side->numbers.not_after, until, sizeof until));
+}
+
+/* Of the member whose node is at hand; elsewhere nobody can tell how many officers it has.
+ */
+static void print_officers(struct invocation *in, const struct side *a,
+                           const struct side *b)
+{
+    const Cohortium__Member *self = NULL;
+    struct manifest *m;
+    const char *why = policy_is_looser(&b->numbers, &a->numbers)
+                          ? "for it lets more out"
+                          : "for it lets no more out";
+
+    if (read_manifest(in, &m) == FAULT_NONE && own_member(in, m, &self) == FAULT_NONE) {
+        size_t n = policy_officers_needed(&b->numbers, &a->numbers, self->one_officer);
+
+        (void)printf("%s of %s must sign %s in the place of %s, %s%s\n",
+                     n == 2 ? "two officers" : "one officer", self->name, b->word, a->word,
+                     why, self->one_officer ? " (it has one officer)" : "");
+        return;
+    }
+    size_t n = policy_officers_needed(&b->numbers, &a->numbers, false);
+
+    (void)printf("%s must sign %s in the place of %s, %s%s\n",
+                 n == 2 ? "two officers" : "one officer", b->word, a->word, why,
+                 n == 2 ? " (one, where the manifest says that the institution has one)"
+                        : "");
+}
+
+enum fault admin_policy_diff(struct invocation *in)
+{
+    struct policy_change *list;
+    struct side a, b;
+    size_t n;
+
+    TRY(need_words(in, 2, 2, "two policies: files, templates or in-force"));
+    TRY(open_side(in, in->words[0], &a));
+    TRY(open_side(in, in->words[1], &b));
+    TRY(policy_changes(in->cx, &a.numbers, &b.numbers, &list, &n));
+    print_changes(list, n);
+    print_dates(&a);
+    print_dates(&b);
+    print_officers(in, &a, &b);
     return FAULT_NONE;
 }

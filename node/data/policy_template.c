@@ -221,6 +221,7 @@ static const char BEGINNING[] =
     "# Read every field, change what should be otherwise, and give the reason. Then\n"
     "#\n"
     "#   cohortiumd policy check FILE                what it allows, in plain words\n"
+    "#   cohortiumd policy diff in-force FILE        what it changes, and who must sign\n"
     "#   cohortiumd policy sign --key officer.key FILE -o policy.signed\n"
     "#   cohortiumd policy apply policy.signed\n"
     "#\n"

@@ -112,9 +112,23 @@ bool policy_allows(const struct policy *p, const char *analysis);
 /* Whether `after` lets anything out that `before` did not. */
 bool policy_is_looser(const struct policy *after, const struct policy *before);
 
+/* How many officers must sign `after`. before: the one in force; NULL: none. one_officer: the
+ * manifest says that the institution has one. */
+size_t policy_officers_needed(const struct policy *after, const struct policy *before,
+                              bool one_officer);
+
 /* A value as a file has it: its word, or the number. */
 void policy_put_value(struct buffer *b, enum policy_field f, double x);
 /* In plain words: each field with its meaning; and what changes between two. In cx. */
 const char *policy_words(struct cx *cx, const struct policy *p);
 const char *policy_difference(struct cx *cx, const struct policy *a,
                               const struct policy *b);
+
+/* What changes, in a sentence a field; in cx. Of class, numbers, analyses, in this order. */
+struct policy_change {
+    const char *name, *from, *to, *sentence;
+    int way; /* -1 lets more out, +1 holds more back, 0 affects form only */
+};
+CHECKED enum fault policy_changes(struct cx *cx, const struct policy *from,
+                                  const struct policy *to, struct policy_change **ret,
+                                  size_t *ret_n);

@@ -8,3 +8,6 @@ enum { POLICY_TABLE_VERSION = 3 };
 /* The looser of two by one field: < 0 when a is looser than b, 0 when alike or only form.
  */
 int policy_compare(enum policy_field f, double a, double b);
+/* Whether the list of `after` holds an analysis that the list of `before` does not. */
+bool policy_allows_more(const struct policy *after, const struct policy *before);
+void policy_put_allowed(struct buffer *b, const struct policy *p);

@@ -25,7 +25,7 @@ int policy_compare(enum policy_field f, double a, double b)
     return (a > b) == (stricter > 0) ? 1 : -1;
 }
 
-static bool allowed_is_wider(const struct policy *after, const struct policy *before)
+bool policy_allows_more(const struct policy *after, const struct policy *before)
 {
     if (before->all_allowed)
         return false;
@@ -42,7 +42,7 @@ bool policy_is_looser(const struct policy *after, const struct policy *before)
     for (int f = 0; f < POLICY_FIELDS; f++)
         if (policy_compare((enum policy_field)f, after->number[f], before->number[f]) < 0)
             return true;
-    return (after->testing && !before->testing) || allowed_is_wider(after, before);
+    return (after->testing && !before->testing) || policy_allows_more(after, before);
 }
 
 /* ---- a session's policy ---- */
@@ -139,6 +139,12 @@ enum fault policy_session(struct cx *cx, const struct manifest *m,
 
 /* ---- signatures ---- */
 
+size_t policy_officers_needed(const struct policy *after, const struct policy *before,
+                              bool one_officer)
+{
+    return (before == NULL || policy_is_looser(after, before)) && !one_officer ? 2 : 1;
+}
+
 static enum fault count_officers(struct cx *cx, const Cohortium__Member *member,
                                  const struct envelope *e, size_t *ret)
 {
@@ -169,7 +175,7 @@ static enum fault check_signers(struct cx *cx, const Cohortium__Member *member,
                                 const struct policy *before)
 {
     bool looser = before == NULL || policy_is_looser(after, before);
-    size_t need = looser && !member->one_officer ? 2 : 1, have;
+    size_t need = policy_officers_needed(after, before, member->one_officer), have;
 
     TRY(count_officers(cx, member, e, &have));
     if (have >= need)
@@ -245,7 +251,7 @@ void policy_put_value(struct buffer *b, enum policy_field f, double x)
         buffer_printf(b, "%.10g", x);
 }
 
-static void put_allowed(struct buffer *b, const struct policy *p)
+void policy_put_allowed(struct buffer *b, const struct policy *p)
 {
     if (p->all_allowed || p->n_allowed == 0)
         buffer_text(b, p->all_allowed ? "all" : "none");
@@ -267,7 +273,7 @@ const char *policy_words(struct cx *cx, const struct policy *p)
         buffer_printf(&b, "\n    %s\n", policy_field((enum policy_field)f)->meaning);
     }
     buffer_text(&b, "allowed_statistics: ");
-    put_allowed(&b, p);
+    policy_put_allowed(&b, p);
     buffer_text(&b, "\n    Which analyses are answered.\n");
     const char *text = buffer_string(&b);
 
@@ -292,13 +298,13 @@ const char *policy_difference(struct cx *cx, const struct policy *a, const struc
         policy_put_value(&out, (enum policy_field)f, b->number[f]);
         buffer_text(&out, way > 0 ? " (stricter)\n" : way < 0 ? " (looser)\n" : "\n");
     }
-    bool wider = allowed_is_wider(b, a), narrower = allowed_is_wider(a, b);
+    bool wider = policy_allows_more(b, a), narrower = policy_allows_more(a, b);
 
     if (wider || narrower) {
         buffer_text(&out, "allowed_statistics: ");
-        put_allowed(&out, a);
+        policy_put_allowed(&out, a);
         buffer_text(&out, " -> ");
-        put_allowed(&out, b);
+        policy_put_allowed(&out, b);
         buffer_text(&out, wider ? " (looser)\n" : " (stricter)\n");
     }
     if (out.n == 0)

@@ -70,13 +70,17 @@ try:
     check("without a policy it answers nothing and says so", "NOT READY" in a.stdout
           and "policy" in a.stdout, a.stdout)
 
+    must("a policy to begin with", NODED, "policy", "new", "--template", "cautious", "-o",
+         "policy.yaml")
+    must("it is valid", NODED, "policy", "check", "policy.yaml")
     for name in nodes:
         one = run(NODED, "policy", "sign", "--dir", name, "--key", f"{name}1.key", *SECRET,
                   "cautious", "-o", f"{name}.one")
         a = run(NODED, "policy", "apply", "--dir", name, f"{name}.one")
         check(f"{name}: the first policy needs two officers", a.returncode != 0, a.stdout)
         must(f"{name}: two officers sign", NODED, "policy", "sign", "--dir", name, "--key",
-             f"{name}1.key", "--key", f"{name}2.key", *SECRET, "cautious", "-o", f"{name}.policy")
+             f"{name}1.key", "--key", f"{name}2.key", *SECRET, "--reason", "the first policy",
+             "policy.yaml", "-o", f"{name}.policy")
         must(f"{name}: policy applied", NODED, "policy", "apply", "--dir", name, f"{name}.policy")
         must(f"{name}: codebook signed", NODED, "codebook", "sign", "--key", f"{name}1.key",
              *SECRET, LUNG / "lung.yaml", "-o", f"{name}.codebook")
@@ -86,6 +90,11 @@ try:
             "exact-for-testing", "-o", "x")
     check("exact answers are for labs", a.returncode != 0 and "lab" in a.stderr, a.stderr)
     (home / "looser.yaml").write_text("minimum_frequency_threshold: 5\nreason: try\n")
+    a = run(NODED, "policy", "diff", "--dir", "north", "in-force", "looser.yaml")
+    check("a looser policy is told in sentences, and that two must sign", a.returncode == 0
+          and "allows cells of 5 to 9 patients that were hidden" in a.stdout
+          and "two officers of north must sign looser.yaml in the place of in-force" in a.stdout,
+          a.stdout + a.stderr)
     must("a looser policy, one signature", NODED, "policy", "sign", "--dir", "north", "--key",
          "north1.key", *SECRET, "looser.yaml", "-o", "looser")
     a = run(NODED, "policy", "apply", "--dir", "north", "looser")
@@ -100,8 +109,15 @@ try:
     check("a policy without a reason is not signed", a.returncode == 2 and "reason" in a.stderr,
           a.stderr)
     (home / "tighter.yaml").write_text("minimum_frequency_threshold: 12\nreason: careful\n")
+    a = run(NODED, "policy", "diff", "--dir", "north", "in-force", "tighter.yaml")
+    check("a tighter one needs one officer, it says", a.returncode == 0
+          and "hides cells of 10 to 11 patients" in a.stdout
+          and "one officer of north must sign" in a.stdout, a.stdout + a.stderr)
     must("a tighter policy, one signature", NODED, "policy", "sign", "--dir", "north", "--key",
          "north1.key", *SECRET, "tighter.yaml", "-o", "tighter")
+    a = run(NODED, "policy", "diff", "--dir", "north", "tighter", "in-force")
+    check("what is signed can be compared", a.returncode == 0
+          and "LOOSENS   minimum_frequency_threshold: 12 -> 10" in a.stdout, a.stdout + a.stderr)
     must("tightening needs one", NODED, "policy", "apply", "--dir", "north", "tighter")
     a = run(NODED, "policy", "apply", "--dir", "north", "north.policy")
     check("an old policy cannot be applied again", a.returncode != 0, a.stdout)

@@ -113,6 +113,17 @@ for name in cautious standard open; do
     want 0 "it cannot be signed without one" policy check $name.yaml
 done
 want 1 "open.yaml" policy new --template open -o open.yaml
+want 0 "allows cells of 5 to 9 patients that were hidden" policy diff cautious open.yaml
+want 0 "LOOSENS   minimum_frequency_threshold: 10 -> 5" policy diff cautious open.yaml
+want 0 "two officers must sign open.yaml in the place of cautious" policy diff cautious open.yaml
+want 0 "one officer must sign cautious in the place of open.yaml" policy diff open.yaml cautious
+want 0 "TIGHTENS  by_site: yes -> no" policy diff open cautious
+want 0 "they let out the same" policy diff standard standard.yaml
+want 0 "one officer of a must sign open in the place of cautious" policy diff --dir a cautious open
+want 0 "gives exact answers that protect nobody" policy diff cautious exact-for-testing
+want 2 "expected two policies" policy diff cautious
+want 1 "no node serves a" policy diff --dir a in-force cautious
+want 1 "nowhere.yaml" policy diff cautious nowhere.yaml
 printf 'minimum_frequency_threshold: 12\n' >p.yaml
 want 0 "it cannot be signed without one" policy check p.yaml
 printf 'allowed_statistics: [cuont]\nreason: x\n' >typo.yaml

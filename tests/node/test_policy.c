@@ -599,6 +599,177 @@ static void test_policy__words_say_what_changes(void **state)
     CHECK_("a warning", strstr(policy_words(cx, &a), "NO PROTECTION") != NULL);
 }
 
+/* ---- sentences ---- */
+
+/* The sentence of one field that goes from one value to another. */
+static const char *sentence(struct cx *cx, enum policy_field f, double from, double to,
+                            int *ret_way)
+{
+    struct policy a, b;
+    struct policy_change *list;
+    size_t n;
+
+    policy_cautious(&a);
+    b = a;
+    a.number[f] = from;
+    b.number[f] = to;
+    CHECK_OK_(policy_field(f)->name, cx, policy_changes(cx, &a, &b, &list, &n));
+    CHECK_EQ_(policy_field(f)->name, n, 1);
+    assert_string_equal(list[0].name, policy_field(f)->name);
+    *ret_way = list[0].way;
+    return list[0].sentence;
+}
+
+static void test_policy__a_change_is_a_sentence(void **state)
+{
+    AUTO_CX struct cx *cx = cx_new(8 * MB, CX_NO_DEADLINE);
+    static const struct {
+        enum policy_field f;
+        double from, to;
+        int way;
+        const char *says;
+    } rows[] = {
+        {POLICY_MINIMUM_FREQUENCY_THRESHOLD, 10, 5, -1,
+         "allows cells of 5 to 9 patients that were hidden; what can be worked out from "
+         "all "
+         "answers together rests on the equivalent of 2.5 patients or more, it was 5"},
+        {POLICY_MINIMUM_FREQUENCY_THRESHOLD, 10, 11, 1,
+         "hides cells of 10 patients that were allowed"},
+        {POLICY_MINIMUM_COMPLEMENT, 10, 0, -1,
+         "allows groups that leave out 1 to 9 patients, which were refused"},
+        {POLICY_MINIMUM_POPULATION, 10, 100, 1,
+         "refuses when all sites together hold 10 to 99 patients, which was answered"},
+        {POLICY_ZEROS_ARE_DISCLOSIVE, 1, 0, -1, "shows zero cells"},
+        {POLICY_ZEROS_ARE_DISCLOSIVE, 0, 1, 1, "hides zero cells"},
+        {POLICY_CLASS_DISCLOSURE_MAX_SHARE, 0.95, 1, -1,
+         "of which 95 % or more, but less than 100 %"},
+        {POLICY_CLASS_DISCLOSURE_MAX_SHARE, 0.95, 0.9, 1, "of which 90 % or more"},
+        {POLICY_DOMINANCE_K, 0.9, 0.5, 1, "part of it reaches 25 %; it was 45 %"},
+        {POLICY_DOMINANCE_N, 2, 1, -1, "part of it reaches 90 %; it was 45 %"},
+        {POLICY_RESIDUAL_DOF_MIN, 10, 5, -1, "with 5 to 9 residual degrees"},
+        {POLICY_MAX_PARAMETER_RATIO, 0.1, 0.2, -1,
+         "a model may have at most one parameter for every 5 patients; it could have at "
+         "most "
+         "one parameter for every 10 patients"},
+        {POLICY_MODEL_MAX_LEVERAGE, 0.1, 0.2, -1,
+         "a leverage of up to 0.2; the limit was 0.1"},
+        {POLICY_MAX_LEVELS, 40, 100, -1, "variables with 41 to 100 levels may group"},
+        {POLICY_MAX_LEVELS, 40, 39, 1, "variables with 40 levels may no longer group"},
+        {POLICY_MAX_LEVEL_DENSITY, 0.1, 0.05, 1, "at most one level for every 20 patients"},
+        {POLICY_ROUNDING_BASE, 5, 3, -1,
+         "counts are rounded to multiples of 3; they were "
+         "rounded to multiples of 5"},
+        {POLICY_ROUNDING_BASE, 1, 5, 1, "they were not rounded"},
+        {POLICY_MIN_SITES, 3, 5, 1, "pool 3 to 4 sites are refused"},
+        {POLICY_LOCAL_MINIMUM, 0, 5, 1, "groups with 1 to 4 patients of this site make"},
+        {POLICY_RESPONSE_QUANTUM_MS, 25, 0, 0,
+         "answers are not held, so that their time tells of the work; they were held to "
+         "multiples of 25 milliseconds"},
+        {POLICY_BY_SITE, 0, 1, -1, "may be shown apart"},
+        {POLICY_BY_SITE, 1, 0, 1, "never shown apart"},
+        {POLICY_COLLUSION_ASSUMED, 0, 1, 1, "by this site's own patients alone"},
+        {POLICY_MEMBERS_SEE_TIME_CELLS, 0, 1, -1, "may see sums by time"},
+        {POLICY_ROUNDING_MODE, ROUND_NEAREST, ROUND_RANDOM, 1,
+         "by the mode random, from which less"},
+        {POLICY_PERTURBATION_D, 2, 5, 1, "at most 5; it was at most 2; no effect"},
+        {POLICY_PERTURBATION_V, 1, 2, 1, "error is 2; it was 1"},
+        {POLICY_PERTURBATION_JS, 2, 0, -1,
+         "every count may come out; before, no count from 1 to 2 comes out"},
+        {POLICY_NOISE_MECHANISM, 1, 0, -1, "no random noise any more"},
+        {POLICY_RHO_PER_REQUEST, 0.01, 0.1, -1,
+         "its noise is smaller; no effect, for noise"},
+        {POLICY_RHO_PER_PROJECT, 0.1, 0.2, -1,
+         "all questions of one permit together may spend 0.2"},
+        {POLICY_RHO_PER_RESEARCHER, 0.1, 0.2, -1,
+         "of one researcher together may spend 0.2"},
+        {POLICY_RHO_TOTAL, 0.5, 0.2, 1,
+         "about these patients together may spend 0.2 of rho"},
+        {POLICY_DELTA, 1e-6, 1e-7, 1, "a chance of 1e-07; it was 1e-06"},
+        {POLICY_MAX_ROWS_PER_PATIENT, 1, 4, 0, "4 rows of each patient count; it was 1"},
+    };
+    bool seen[POLICY_FIELDS] = {false};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        int way;
+        const char *text = sentence(cx, rows[i].f, rows[i].from, rows[i].to, &way);
+
+        CHECK_EQ_(rows[i].says, way, rows[i].way);
+        if (strstr(text, rows[i].says) == NULL || strchr(text, '{') != NULL)
+            fail_msg("said \"%s\", expected \"%s\"", text, rows[i].says);
+        seen[rows[i].f] = true;
+    }
+    for (int f = 0; f < POLICY_FIELDS; f++)
+        CHECK_(policy_field((enum policy_field)f)->name, seen[f]);
+}
+
+/* What a sentence calls looser is what takes two officers, and nothing else is. */
+static void test_policy__sentences_and_signatures_agree(void **state)
+{
+    AUTO_CX struct cx *cx = cx_new(8 * MB, CX_NO_DEADLINE);
+    static const char *few[] = {"count"}, *others[] = {"table"};
+    struct policy a, b;
+    struct policy_change *list;
+    size_t n;
+
+    (void)state;
+    for (int f = 0; f < POLICY_FIELDS; f++)
+        for (int up = 0; up < 2; up++) {
+            const struct policy_field_info *info = policy_field((enum policy_field)f);
+
+            policy_cautious(&a);
+            b = a;
+            a.number[f] = up ? info->lowest : info->highest;
+            b.number[f] = up ? info->highest : info->lowest;
+            assert_int_equal(policy_changes(cx, &a, &b, &list, &n), FAULT_NONE);
+            CHECK_EQ_(info->name, list[0].way < 0 ? 2 : 1,
+                      policy_officers_needed(&b, &a, false));
+            CHECK_EQ_(info->name, policy_officers_needed(&b, &a, true), 1);
+        }
+    policy_cautious(&a);
+    assert_int_equal(policy_officers_needed(&a, NULL, false), 2);
+    assert_int_equal(policy_changes(cx, &a, &a, &list, &n), FAULT_NONE);
+    assert_int_equal(n, 0);
+    b = a;
+    a.all_allowed = b.all_allowed = false;
+    a.allowed = few;
+    b.allowed = others;
+    a.n_allowed = b.n_allowed = 1;
+    assert_int_equal(policy_changes(cx, &a, &b, &list, &n), FAULT_NONE);
+    assert_int_equal(n, 1);
+    assert_int_equal(list[0].way, -1);
+    assert_string_equal(list[0].sentence, "answers also table; no longer answers count");
+    b.n_allowed = 0; /* none */
+    assert_int_equal(policy_changes(cx, &a, &b, &list, &n), FAULT_NONE);
+    assert_int_equal(list[0].way, 1);
+    policy_testing(&b);
+    policy_cautious(&a);
+    assert_int_equal(policy_changes(cx, &a, &b, &list, &n), FAULT_NONE);
+    assert_string_equal(list[0].name, "class");
+    assert_int_equal(list[0].way, -1);
+}
+
+/* Of two fields that one rule divides, the sentences lead from one to the other. */
+static void test_policy__dominance_is_told_in_steps(void **state)
+{
+    AUTO_CX struct cx *cx = cx_new(8 * MB, CX_NO_DEADLINE);
+    struct policy a, b;
+    struct policy_change *list;
+    size_t n;
+
+    (void)state;
+    policy_cautious(&a);
+    b = a;
+    b.number[POLICY_DOMINANCE_K] = 0.8;
+    b.number[POLICY_DOMINANCE_N] = 1;
+    assert_int_equal(policy_changes(cx, &a, &b, &list, &n), FAULT_NONE);
+    assert_int_equal(n, 2);
+    CHECK_("k first",
+           list[0].way == 1 && strstr(list[0].sentence, "40 %; it was 45 %") != NULL);
+    CHECK_("then n",
+           list[1].way == -1 && strstr(list[1].sentence, "80 %; it was 40 %") != NULL);
+}
+
 /* A policy that was signed before the table grew still says all that it said. */
 static void test_policy__a_table_of_an_earlier_version_stands(void **state)
 {
@@ -682,6 +853,9 @@ int main(void)
         cmocka_unit_test(test_policy__loosening_takes_two_officers_tightening_one),
         cmocka_unit_test(test_policy__dates_and_owner_are_checked),
         cmocka_unit_test(test_policy__words_say_what_changes),
+        cmocka_unit_test(test_policy__a_change_is_a_sentence),
+        cmocka_unit_test(test_policy__sentences_and_signatures_agree),
+        cmocka_unit_test(test_policy__dominance_is_told_in_steps),
     };
 
     return cmocka_run_group_tests_name("policy", tests, NULL, NULL);

@@ -47,7 +47,7 @@ if build_in $build; then
     if [ -z "${QUICK:-}" ] &&
         build_in $sanitized -Db_sanitize=address,undefined -Db_lundef=false; then
         export ASAN_OPTIONS=detect_leaks=0
-        test_in $sanitized --no-suite federation
+        test_in $sanitized --no-suite federation --no-suite attacks
         unset ASAN_OPTIONS
     fi
     sh tests/reference/run.sh --split split_k3 tests/data/lung tests/data/birthwt \

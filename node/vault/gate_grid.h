@@ -42,7 +42,7 @@ bool grid_is_total(const struct grid *g, size_t cell);
 /* Index of the variable's level in this cell. */
 size_t grid_level(const struct grid *g, size_t cell, size_t dim);
 /* Withholds more until every secret cell is safe; *ret_taken: how many. First totals as
- * tables of fewer variables, so that these come out alike wherever they are asked for. */
+ * tables of fewer variables; then itself, which may take more totals. */
 CHECKED enum fault grid_protect(struct cx *cx, struct grid *g, size_t *ret_taken);
 
 /* ---- the audit (gate_audit.c), for grid_protect ---- */

@@ -1,14 +1,29 @@
-/* What tables promise: from all that is given, a brute-force attacker who may be a patient
- * cannot exclude one of the numbers below k for any withheld cell or total. */
+/*
+ * test_gate_tables.c - what tables promise: from all that is given, a brute-force attacker
+ * who may be a patient cannot exclude one of the numbers below k for any withheld cell or
+ * total.
+ *
+ * TABLE_COUNT tables of each number of variables, of all kinds of random_table.h: 500 when
+ * it is not set, so 1,000 of two and three variables. TABLE_SEED: others.
+ */
 #include "node/vault/gate_private.h"
 #include "tests/node/random_table.h"
 
-enum { TABLES = 500 };
+static uint64_t from_environment(const char *name, uint64_t otherwise)
+{
+    const char *set = getenv(name);
+
+    return set != NULL ? strtoull(set, NULL, 10) : otherwise;
+}
+
+static size_t tables(void)
+{
+    return (size_t)from_environment("TABLE_COUNT", 500);
+}
 
 static uint64_t seed_of(const char *name)
 {
-    const char *set = getenv("TABLE_SEED"); /* to look at other tables */
-    uint64_t seed = set != NULL ? strtoull(set, NULL, 10) : 20240229;
+    uint64_t seed = from_environment("TABLE_SEED", 20240229);
 
     for (; *name != '\0'; name++)
         seed = seed * 1099511628211u + (unsigned char)*name;
@@ -44,7 +59,7 @@ static void check_random(const char *name, size_t n_dims, size_t levels_max)
     uint64_t seed = seed_of(name);
     size_t cells = 0, given = 0;
 
-    for (size_t i = 0; i < TABLES; i++) {
+    for (size_t i = 0; i < tables(); i++) {
         struct published p;
 
         table_make(&seed, (enum table_kind)(i % TABLE_KINDS), n_dims, levels_max, &p);
@@ -86,7 +101,7 @@ static void test_gate_tables__R25_the_attacker_finds_what_is_cut(void **state)
     size_t without = 0, tried = 0, cut = 0, found = 0;
 
     (void)state;
-    for (size_t i = 0; i < TABLES; i++) {
+    for (size_t i = 0; i < tables(); i++) {
         struct published p, bare;
 
         table_make(&seed, TABLE_PLAIN, 2 + i % 2, 3, &p);
@@ -111,7 +126,7 @@ static void test_gate_tables__R25_the_attacker_finds_what_is_cut(void **state)
     }
     printf("# found: %zu of %zu without R25; %zu of %zu where one cell of it is given\n",
            without, tried, found, cut);
-    CHECK_("there was something to keep", tried > TABLES / 2 && cut > TABLES);
+    CHECK_("there was something to keep", tried > tables() / 2 && cut > tables());
     CHECK_("without R25", 10 * without > 9 * tried);
     CHECK_("one cell of it", 10 * found > 8 * cut);
 }
@@ -124,7 +139,7 @@ static void test_gate_tables__R3_a_withheld_class_does_not_follow(void **state)
     size_t classes = 0;
 
     (void)state;
-    for (size_t i = 0; i < TABLES / 2; i++) {
+    for (size_t i = 0; i < tables() / 2; i++) {
         struct published p;
 
         table_make(&seed, TABLE_PLAIN, 2, 4, &p);
@@ -157,7 +172,7 @@ static void test_gate_tables__R3_a_withheld_class_does_not_follow(void **state)
             CHECK_("the largest may be below the share", may || top < p.k);
         }
     }
-    CHECK_("there were classes", classes > TABLES / 8);
+    CHECK_("there were classes", classes > tables() / 8);
 }
 
 /* What another rule has withheld before is kept as well, however large. */
@@ -166,7 +181,7 @@ static void test_gate_tables__R25_keeps_what_was_withheld_before(void **state)
     uint64_t seed = seed_of("before");
 
     (void)state;
-    for (size_t i = 0; i < TABLES / 2; i++) {
+    for (size_t i = 0; i < tables() / 2; i++) {
         AUTO_CX struct cx *cx = cx_new(1 << 24, CX_NO_DEADLINE);
         uint8_t states[ATTACK_CELLS] = {0}, totals[ATTACK_CELLS] = {0};
         struct withheld withheld = {0};

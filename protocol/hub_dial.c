@@ -109,6 +109,8 @@ void dial_link_ended(struct hub *hub, const struct link *link)
         if (link->dial == d && !link->was_up) {
             dial_failed(d, "%s", link->why);
         } else if (link_is_with(link, false, d->id) && link->was_up) {
+            if (link->tunnel != NULL && !link->goaway_sent && !link->goaway_received)
+                relay_shun(d, link->tunnel->by);
             d->at = link->tunnel != NULL && relays(d) ? d->n_endpoints : 0;
             d->backoff = BACKOFF_FIRST_MS;
             put_off(d);

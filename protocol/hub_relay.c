@@ -3,7 +3,9 @@
  *
  * Any node with which both are linked directly may. The order is a hash of the three ids:
  * so both ends try the same relays in the same order, other pairs try others first, and
- * when a relay dies everybody knows the next.
+ * when a relay dies everybody knows the next. A relay through which a link broke, though
+ * neither end had said goodbye, comes last for a while: one that lets links begin and then
+ * carries nothing would be asked first for ever.
  */
 #include <sodium.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 enum {
     CANDIDATES_MAX = 64,
     RELAY_AFTER_MS = 1000, /* endpoints that do not answer get so long */
+    SHUN_MS = 10 * 60 * 1000,
     RELAY_SECOND_MS = 2000 /* the node with the larger id lets the other begin */
 };
 
@@ -38,9 +41,41 @@ int64_t relay_after_ms(const struct dial *dial)
            (is_smaller(dial) ? 0 : RELAY_SECOND_MS);
 }
 
+/* ---- relays that have failed this pair ---- */
+
+void relay_shun(struct dial *dial, const uint8_t relay[32])
+{
+    struct shunned *place = &dial->shunned[0];
+
+    for (size_t i = 0; i < SHUNNED_MAX; i++) {
+        struct shunned *s = &dial->shunned[i];
+
+        if (memcmp(s->id, relay, 32) == 0) {
+            place = s;
+            break;
+        }
+        if (s->until < place->until)
+            place = s; /* empty, or to be forgotten first */
+    }
+    memcpy(place->id, relay, 32);
+    place->until = clock_mono_ms() + SHUN_MS;
+}
+
+static bool is_shunned(const struct dial *dial, const uint8_t relay[32])
+{
+    int64_t now = clock_mono_ms();
+
+    for (size_t i = 0; i < SHUNNED_MAX; i++)
+        if (dial->shunned[i].until > now && memcmp(dial->shunned[i].id, relay, 32) == 0)
+            return true;
+    return false;
+}
+
+/* ---- the order ---- */
+
 struct candidate {
     struct link *link;
-    uint8_t rank[crypto_hash_sha256_BYTES];
+    uint8_t rank[1 + crypto_hash_sha256_BYTES]; /* shunned or not, then the hash */
 };
 
 static void rank(const struct dial *dial, struct candidate *c)
@@ -54,7 +89,8 @@ static void rank(const struct dial *dial, struct candidate *c)
     (void)crypto_hash_sha256_update(&h, is_smaller(dial) ? own : dial->id, 32);
     (void)crypto_hash_sha256_update(&h, is_smaller(dial) ? dial->id : own, 32);
     (void)crypto_hash_sha256_update(&h, c->link->peer.id, 32);
-    (void)crypto_hash_sha256_final(&h, c->rank);
+    (void)crypto_hash_sha256_final(&h, c->rank + 1);
+    c->rank[0] = is_shunned(dial, c->link->peer.id);
 }
 
 /* Sorted while it is put in; of more than there is room for, some are not asked. */

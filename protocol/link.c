@@ -79,6 +79,7 @@ void link_close(struct link *link, const char *why)
         return;
     }
     (void)snprintf(link->why, sizeof link->why, "%s", why);
+    link->goaway_sent = true;
     link_control(link, FRAME_GOAWAY, 0, 0, bytes_of(why, n));
     if (link->state == LINK_CLOSED)
         return;

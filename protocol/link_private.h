@@ -159,7 +159,8 @@ struct tunnel {
     struct tunnel *next;
     struct link *over; /* that carries it; NULL: it is cut */
     uint32_t stream;
-    uint8_t far[32];      /* whom it leads to, or at a relay's far end whom it comes from */
+    uint8_t by[32];  /* the node at the other end of `over`: the relay, of an endpoint's */
+    uint8_t far[32]; /* whom it leads to, or at a relay's far end whom it comes from */
     bool relays, closing; /* closing: what waits leaves, then CLOSE */
     bool open_due;
     int64_t closing_since;
@@ -228,6 +229,12 @@ struct link {
     size_t n_control;
 };
 
+struct shunned { /* a relay through which a link with the peer broke */
+    uint8_t id[32];
+    int64_t until; /* it is asked after all others */
+};
+enum { SHUNNED_MAX = 8 };
+
 struct dial {
     struct dial *next;
     struct hub *hub;
@@ -243,6 +250,7 @@ struct dial {
     struct link *link; /* of this attempt, until it is freed */
     int64_t backoff, due;
     int64_t linked;     /* when the peer was last seen linked, or the dial was made */
+    struct shunned shunned[SHUNNED_MAX];
     int64_t direct_due; /* when a direct way is tried again while a relay carries */
 };
 
@@ -441,5 +449,7 @@ void relay_pairs_free(struct hub *hub);
 struct link *hub_direct(struct hub *hub, const uint8_t id[32]);
 /* The k-th relay to ask for a way to the dial's peer; NULL: no more. */
 struct link *relay_choose(const struct dial *dial, size_t k);
+/* A link that it carried to the dial's peer broke: others are asked first for a while. */
+void relay_shun(struct dial *dial, const uint8_t relay[32]);
 int64_t
 relay_after_ms(const struct dial *dial); /* unlinked for so long, a relay is asked */

@@ -199,24 +199,31 @@ void tunnels_tick(struct link *link, int64_t now)
 
 /* ---- Bytes that arrive ---- */
 
-/* Held here of what this node's streams brought. */
+/* Held here of what this node's streams brought, also of those that it has ended since. */
 static size_t held_of_node(const struct link *link)
 {
     size_t n = 0;
 
     for (const struct link *l = link->hub->links; l != NULL; l = l->next)
         for (const struct tunnel *t = l->tunnels; t != NULL; t = t->next)
-            if (t->other != NULL && link_is_with(l, false, link->peer.id))
-                n += t->other->out.n;
+            if (t->relays && memcmp(t->far, link->peer.id, 32) == 0)
+                n += t->out.n;
     return n;
+}
+
+/* Only where all that is held would be too much for one node is it added up by node: a frame
+ * of one byte must not cost a look at every stream. */
+static bool node_may_have(const struct link *link, size_t n)
+{
+    return link->hub->tunnel_bytes + n <= TUNNEL_BYTES_OF_NODE_MAX ||
+           held_of_node(link) + n <= TUNNEL_BYTES_OF_NODE_MAX;
 }
 
 static void pass_on(struct tunnel *t, struct bytes body)
 {
     struct hub *hub = t->over->hub;
+    bool room = node_may_have(t->over, body.n) && relay_take(t, body.n);
 
-    bool room = held_of_node(t->over) + body.n <= TUNNEL_BYTES_OF_NODE_MAX &&
-                relay_take(t, body.n);
     if (room && queue_put(&t->other->out, body))
         return;
     if (room)

@@ -68,6 +68,7 @@ struct tunnel *tunnel_new(struct link *over, uint32_t stream, const uint8_t far[
                          .expect = TUNNEL_WINDOW,
                          .why = "the other end closed"};
     memcpy(t->far, far, 32);
+    memcpy(t->by, over->peer.id, 32);
     *over->tunnels_end = t;
     over->tunnels_end = &t->next;
     over->n_tunnels++;

@@ -153,6 +153,46 @@ static void test_relay__another_when_it_dies(void **state)
     peer_free(r[1 - used]);
 }
 
+/* One that lets links begin and ends them when something is carried is not asked first again.
+ */
+static void test_relay__not_the_one_that_breaks_links(void **state)
+{
+    enum { MUCH = 1024 * 1024, FEW = 4096 };
+    struct peer *r[2] = {relay_new(5), relay_new(6)};
+    struct pair p = pair_new(r, 2);
+    uint8_t *big = calloc(1, MUCH);
+
+    (void)state;
+    assert_non_null(big);
+    assert_true(until_linked(p.a, p.b, true, 5000));
+    peer_run(p.a, 500);
+    size_t used = memcmp(link_relay(link_with(p.a, p.b))->id, r[0]->id, 32) == 0 ? 0 : 1;
+    peer_stop(r[used]);
+    r[used]->hub->setup.share.pair_held = FEW;
+    peer_start(r[used]);
+    struct result s = call_over(p.a, p.b, ASK_ECHO, bytes_of("small", 5));
+    CHECK_("it carries a little", s.fault == FAULT_NONE && s.equal);
+    s = call_over(p.a, p.b, ASK_ECHO, bytes_of(big, MUCH));
+    CHECK_EQ_("and ends the stream of more", s.fault, FAULT_UNAVAILABLE);
+    CHECK_("linked again", until_linked(p.a, p.b, true, 8000));
+    peer_run(p.a, 3000);
+    CHECK_("and still", until_linked(p.a, p.b, true, 5000));
+    CHECK_("through the other",
+           memcmp(link_relay(link_with(p.a, p.b))->id, r[1 - used]->id, 32) == 0);
+    s = call_over(p.a, p.b, ASK_ECHO, bytes_of(big, MUCH));
+    CHECK_("which carries all", s.fault == FAULT_NONE && s.equal);
+    /* Better than none: it comes last, and is not left out. */
+    peer_free(r[1 - used]);
+    peer_run(p.a, 3000);
+    CHECK_("with no other, through it again", until_linked(p.a, p.b, true, 10000));
+    s = call_over(p.a, p.b, ASK_ECHO, bytes_of("small", 5));
+    CHECK_("for what it carries", s.fault == FAULT_NONE && s.equal);
+    peer_free(p.a);
+    peer_free(p.b);
+    peer_free(r[used]);
+    free(big);
+}
+
 /* A call that runs on the relayed link ends there; new ones take the direct way. */
 static void test_relay__gives_way_to_a_direct_link(void **state)
 {
@@ -339,6 +379,7 @@ int main(void)
         cmocka_unit_test(test_relay__carries_calls),
         cmocka_unit_test(test_relay__forgets_what_ended),
         cmocka_unit_test(test_relay__another_when_it_dies),
+        cmocka_unit_test(test_relay__not_the_one_that_breaks_links),
         cmocka_unit_test(test_relay__gives_way_to_a_direct_link),
         cmocka_unit_test(test_relay__every_endpoint_is_tried),
         cmocka_unit_test(test_relay__sees_only_ciphertext),

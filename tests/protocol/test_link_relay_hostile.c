@@ -226,6 +226,51 @@ static void test_relay__a_flood_is_refused(void **state)
     CHECK_EQ_("they end with their link", counters().tunnels, 0);
 }
 
+/* Streams that are filled and ended at once, to nodes that do not read: what they left behind
+ * is the sender's still. */
+static void test_relay__what_ended_streams_left_counts(void **state)
+{
+    enum { STREAMS = 120, DEAF = 4, PLENTY = 1 << 30 };
+    static const uint8_t zeros[FRAME_MAX], id[32] = {7, 2};
+    struct foe foe = foe_of(id);
+    struct peer *deaf[DEAF];
+
+    (void)state;
+    for (uint8_t i = 0; i < DEAF; i++) {
+        deaf[i] = peer_new((uint8_t)(40 + i), 0, 0);
+        peer_dial(deaf[i], server, hub_port(server->hub), true);
+        assert_true(peer_until(deaf[i], &deaf[i]->ups, 1, 3000));
+    }
+    peer_stop(server);
+    server->hub->setup.share = (struct relay_limits){
+        .rate = PLENTY, .pair_rate = PLENTY, .held = PLENTY, .pair_held = PLENTY};
+    peer_start(server);
+    for (uint32_t i = 0; i < STREAMS; i++) {
+        size_t n = open_relay(p, 1 + 2 * i, deaf[i % DEAF]->id, false);
+
+        assert_true(foe_say(&foe, p, n));
+        for (size_t sent = 0; sent < TUNNEL_WINDOW; sent += FRAME_MAX) {
+            n = frame(p, FRAME_RELAY_DATA, 0, 1 + 2 * i, FRAME_MAX, zeros, FRAME_MAX);
+            assert_true(foe_say(&foe, p, n));
+        }
+        n = frame(p, FRAME_RELAY_CLOSE, 0, 1 + 2 * i, 3, "bye", 3);
+        assert_true(foe_say(&foe, p, n));
+    }
+    usleep(500000);
+    peer_stop(server);
+    CHECK_("something waits", server->hub->tunnel_bytes > 0);
+    CHECK_("no more than one node's",
+           server->hub->tunnel_bytes <= TUNNEL_BYTES_OF_NODE_MAX);
+    server->hub->setup.share = (struct relay_limits){0};
+    peer_start(server);
+    check_honest("ended streams");
+    foe_free(&foe);
+    for (size_t i = 0; i < DEAF; i++)
+        peer_free(deaf[i]);
+    usleep(500000);
+    CHECK_EQ_("nothing stays", counters().tunnels, 0);
+}
+
 static void test_relay__is_for_nodes_only(void **state)
 {
     struct foe foe;
@@ -327,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_relay__what_has_no_place_ends_the_link),
         cmocka_unit_test(test_relay__half_open_streams_end),
         cmocka_unit_test(test_relay__a_flood_is_refused),
+        cmocka_unit_test(test_relay__what_ended_streams_left_counts),
         cmocka_unit_test(test_relay__brings_whom_it_names),
         cmocka_unit_test(test_relay__one_hop),
         cmocka_unit_test(test_relay__is_for_nodes_only),

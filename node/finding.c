@@ -7,8 +7,7 @@ struct finding_list finding_list_new(struct cx *cx, size_t most)
                                  .json = buffer_new(cx, most)};
 }
 
-/* Texts are clean UTF-8. */
-static void put_pair(struct buffer *out, const char *name, const char *text)
+void json_pair(struct buffer *out, const char *name, const char *text)
 {
     buffer_printf(out, ",\"%s\":\"", name);
     for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
@@ -35,8 +34,8 @@ void finding_put(struct finding_list *list, const char *check, enum finding find
         buffer_printf(&list->text, "         -> %s\n", remedy);
     buffer_printf(&list->json, "%s{\"check\":\"%s\",\"state\":\"%s\"",
                   list->n++ > 0 ? "," : "", check, states[finding]);
-    put_pair(&list->json, "text", what);
-    put_pair(&list->json, "remedy", remedy);
+    json_pair(&list->json, "text", what);
+    json_pair(&list->json, "remedy", remedy);
     buffer_text(&list->json, "}");
     list->problems += finding == FINDING_PROBLEM;
 }

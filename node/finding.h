@@ -18,6 +18,8 @@ struct finding_list {
 };
 
 struct finding_list finding_list_new(struct cx *cx, size_t most);
+/* ,"name":"text" for JSON written by hand; texts are clean UTF-8. */
+void json_pair(struct buffer *out, const char *name, const char *text);
 /* what: the claim. remedy: shown where it does not hold. Either may be NULL (no memory). */
 void finding_put(struct finding_list *list, const char *check, enum finding finding,
                  const char *what, const char *remedy);

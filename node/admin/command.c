@@ -220,6 +220,15 @@ const struct admin_command admin_commands[] = {
      "what noised answers have spent: by patients, permit, researcher", "",
      "Rows are never taken back, whatever became of a question.\n\n"
      "example: cohortiumd policy spent"},
+    {"policy simulate", admin_policy_simulate, "--policy FILE.yaml [--json]",
+     "every past question of the log under another policy; nothing leaves",
+     "policy: json",
+     "Each question that the log keeps is judged anew on this site's rows, under the policy in\n"
+     "force and under FILE: which would be newly released, newly refused, or changed, and by\n"
+     "which rule. Nothing is charged, logged or remembered. Of a pooled question a site can judge\n"
+     "its own patients only, and the output says so. FILE may be `cautious` and need not be\n"
+     "signed.\n\n"
+     "example: cohortiumd policy simulate --policy stricter.yaml"},
     {"permit new", admin_permit_new,
      "--title TEXT --purpose TEXT --dataset D --researcher CARD --member NAME|all [--days "
      "N] "

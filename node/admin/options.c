@@ -77,6 +77,7 @@ static const struct option_help table[] = {
     {"policy sign", "reason", "TEXT", "why it changes, if the file has no `reason:`",
      false},
     {"policy sign", "key", "KEY", "an officer's key (twice, where two must sign)", true},
+    {"policy simulate", "policy", "FILE", "the policy to try (YAML; not signed)", false},
     {NULL, "key", "KEY", "the officer's key that signs", false},
     {NULL, "title", "TEXT", "the study's title", false},
     {NULL, "purpose", "TEXT", "what the answers are for, in words", false},

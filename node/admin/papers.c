@@ -252,6 +252,25 @@ enum fault admin_policy_spent(struct invocation *in)
     return ask_node(in, "policy spent", NULL, 0, NULL, 0, NULL);
 }
 
+enum fault admin_policy_simulate(struct invocation *in)
+{
+    struct admin_reply reply;
+    struct manifest *m;
+    Cohortium__Policy *body;
+    struct bytes packed;
+    const char *path;
+
+    TRY(need_words(in, 0, 0, "no further word"));
+    TRY(need_option(in, "policy", "FILE", &path));
+    TRY(read_manifest(in, &m));
+    TRY(read_policy_yaml(in, path, manifest_is_lab(m), &body));
+    TRY(pb_pack(in->cx, &body->base, &packed));
+    TRY(ask_node(in, "policy simulate", NULL, 0, &packed, 1, &reply));
+    (void)printf("%s%s", has_option(in, "json") ? reply.json : reply.text,
+                 has_option(in, "json") ? "\n" : "");
+    return FAULT_NONE;
+}
+
 /* ---- permits ---- */
 
 static int by_text(const void *a, const void *b)

@@ -3,25 +3,12 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "node/finding.h"
 #include "node/vault/audit_private.h"
 #include "node/vault/audit_report.h"
 #include "protocol/base/clock.h"
 
 enum { PAGE_BYTES = 1024 * 1024, BASE64_MAX = 2 * AUDIT_LEAF_MAX };
-
-static void put_text(struct buffer *out, const char *name, const char *text)
-{
-    buffer_printf(out, ",\"%s\":\"", name);
-    for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
-        if (*p == '"' || *p == '\\')
-            buffer_printf(out, "\\%c", *p);
-        else if (*p < 0x20)
-            buffer_printf(out, "\\u%04x", *p);
-        else
-            buffer_put(out, p, 1);
-    }
-    buffer_text(out, "\"");
-}
 
 static void put_hex(struct buffer *out, const char *name, struct bytes b)
 {
@@ -59,8 +46,8 @@ static enum fault put_record(struct buffer *out, sqlite3_stmt *stmt)
             "log: record %" PRIu64 " cannot be read; run `cohortiumd audit verify`", index);
     buffer_printf(out, "{\"index\":%" PRIu64 ",\"time\":\"%s\",\"time_ms\":%" PRIu64, index,
                   clock_format((int64_t)r->time, at, sizeof at), r->time);
-    put_text(out, "kind", r->kind);
-    put_text(out, "decision", r->decision);
+    json_pair(out, "kind", r->kind);
+    json_pair(out, "decision", r->decision);
     put_hex(out, "subject", PB_BYTES(r->subject));
     put_hex(out, "question", PB_BYTES(r->question));
     put_hex(out, "outcome", PB_BYTES(r->outcome));
@@ -71,7 +58,7 @@ static enum fault put_record(struct buffer *out, sqlite3_stmt *stmt)
         buffer_text(out,
                     ",\"details\":null,\"salt\":null"); /* erased: the leaf has a hash */
     } else {
-        put_text(out, "details", (const char *)sqlite3_column_text(stmt, 3));
+        json_pair(out, "details", (const char *)sqlite3_column_text(stmt, 3));
         put_hex(out, "salt", db_bytes(out->cx, stmt, 4));
     }
     put_base64(out, "leaf", leaf);
@@ -92,7 +79,7 @@ static enum fault put_head(struct cx *cx, sqlite3 *sql, const struct export_page
     buffer_printf(page->out, "{\"size\":%" PRIu64, page->next);
     put_hex(page->out, "root", bytes_of(root, sizeof root));
     put_hex(page->out, "key", PB_BYTES(page->v->self->signing_key));
-    put_text(page->out, "checkpoint", note);
+    json_pair(page->out, "checkpoint", note);
     buffer_text(page->out, "}\n");
     return page->out->fault;
 }

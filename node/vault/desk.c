@@ -19,6 +19,7 @@ static const struct {
     {"policy show", desk_policy_show},
     {"policy history", desk_policy_history},
     {"policy spent", desk_policy_spent},
+    {"policy simulate", desk_policy_simulate},
     {"permit add", desk_permit_add},
     {"permit list", desk_permit_list},
     {"permit show", desk_permit_show},

@@ -35,6 +35,7 @@ CHECKED enum fault desk_notices(struct cx *cx, struct vault *v, bool rest, const
                                 size_t *ret_n);
 
 desk_command desk_policy_apply, desk_policy_show, desk_policy_history, desk_policy_spent;
+desk_command desk_policy_simulate; /* desk_simulate.c */
 desk_command desk_permit_add, desk_permit_list, desk_permit_show;
 /* desk_revoke.c */
 desk_command desk_revoke, desk_revocations;

@@ -41,6 +41,16 @@ static enum fault read_one(struct cx *cx, sqlite3 *sql, void *user)
     return memory_read(cx, sql, user);
 }
 
+/* Nothing was released yet, and nothing is read. */
+static enum fault make_blank(struct cx *cx, struct memory *m)
+{
+    m->heads = calloc(LEVERAGE_RANK_MAX + 1, sizeof *m->heads);
+    if (m->heads == NULL)
+        return cx_fail(cx, FAULT_MEMORY, "out of memory for the ledger");
+    return leverage_new(cx, 0, &m->l);
+}
+
+/* db NULL: a blank one. */
 static enum fault memory_make(struct cx *cx, struct db *db, const char *name_space,
                               const char *dataset, struct memory **ret)
 {
@@ -56,7 +66,7 @@ static enum fault memory_make(struct cx *cx, struct db *db, const char *name_spa
     if (!locks || m->name_space == NULL || m->dataset == NULL)
         fault = cx_fail(cx, FAULT_MEMORY, "out of memory for the ledger");
     else
-        fault = db_read(cx, db, read_one, m);
+        fault = db != NULL ? db_read(cx, db, read_one, m) : make_blank(cx, m);
     if (fault != FAULT_NONE) {
         memory_free(m);
         return fault;
@@ -236,6 +246,8 @@ static enum fault load(struct cx *cx, struct memory *m, struct db *db, uint64_t 
 
     if (m->l != NULL && leverage_rank(m->l) == n)
         return FAULT_NONE;
+    if (db == NULL)
+        return cx_fail(cx, FAULT_STORAGE, "what a blank ledger held is gone");
     leverage_free(&m->l);
     if (own == NULL)
         return cx_fail(cx, FAULT_MEMORY, "out of memory for the ledger");

@@ -39,8 +39,8 @@ struct memories {
     struct memory *list;
 };
 
-/* The one of this dataset, read from the database where it was not yet. It stays until
- * memories_free. */
+/* The one of this dataset, read from the database where it was not yet; db NULL: a blank one,
+ * of which nothing is ever read or written (simulate.h). It stays until memories_free. */
 CHECKED enum fault memory_open(struct cx *cx, struct memories *all, struct db *db,
                                const struct codebook *cb, struct memory **ret);
 void memories_free(struct memories *all);

@@ -188,6 +188,25 @@ static enum fault add_cohort(struct cx *cx, struct complaints *c, struct opened 
                         &o->regions);
 }
 
+enum fault question_judge(struct cx *cx, struct vault *v, bool testing,
+                          struct complaints *c, struct opened *o)
+{
+    const Cohortium__Request *r = o->request.body;
+
+    TRY(question_open(cx, o->dataset->cb, r->question, testing || o->policy->numbers.testing,
+                      v->manifest->body->rows_log2, c, &o->asked, &o->plan, &o->regions,
+                      &o->analysis));
+    if (o->analysis == NULL)
+        return c->fault;
+    TRY(add_cohort(cx, c, o));
+    if (o->permit.body != NULL)
+        complain_variables(c, &o->permit, o->dataset->cb, &o->plan);
+    if (r->question->by_site && o->policy->numbers.number[POLICY_BY_SITE] < 1)
+        complain(c, "by_site_not_allowed",
+                 "%s does not allow answers by site; leave out --by-site", v->self->name);
+    return gate_preflight(cx, &o->policy->numbers, &o->asked, &o->plan, o->analysis, c);
+}
+
 enum fault question_prepare(struct cx *cx, struct vault *v, const struct caller *who,
                             struct bytes request,
                             const uint8_t *version, bool testing, struct complaints *c,
@@ -219,18 +238,9 @@ enum fault question_prepare(struct cx *cx, struct vault *v, const struct caller 
     TRY(open_dataset(cx, v, version, c, o));
     if (o->dataset == NULL)
         return c->fault;
-    TRY(question_open(cx, o->dataset->cb, r->question, testing || o->policy->numbers.testing,
-                      v->manifest->body->rows_log2, c, &o->asked, &o->plan, &o->regions,
-                      &o->analysis));
+    TRY(question_judge(cx, v, testing, c, o));
     if (o->analysis == NULL)
         return c->fault;
-    TRY(add_cohort(cx, c, o));
-    if (o->permit.body != NULL)
-        complain_variables(c, &o->permit, o->dataset->cb, &o->plan);
-    if (r->question->by_site && o->policy->numbers.number[POLICY_BY_SITE] < 1)
-        complain(c, "by_site_not_allowed",
-                 "%s does not allow answers by site; leave out --by-site", v->self->name);
-    TRY(gate_preflight(cx, &o->policy->numbers, &o->asked, &o->plan, o->analysis, c));
     TRY(complain_noise(cx, v, c, o));
     return complain_circle(cx, v, c, o);
 }

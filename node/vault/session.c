@@ -550,7 +550,7 @@ static enum fault judge_local_minimum(struct session *s, double minimum,
 
 /* What this site's policy asks of its own rows, beyond regions: judged before the first
  * sums are taken. It adds to the veto, for it may rest on what nobody outside knows. */
-static enum fault judge_own_part(struct vault *v, struct session *s)
+enum fault session_judge_own_part(struct vault *v, struct session *s)
 {
     const struct policy *own = &s->o.policy->numbers;
     const char *why = NULL;
@@ -580,7 +580,7 @@ static enum fault own_tally(struct vault *v, struct session *s, struct tally **r
         return FAULT_NONE;
     default:
         if (s->round == FIRST_SUMS && !policy_is_noised(&s->policy))
-            TRY(judge_own_part(v, s));
+            TRY(session_judge_own_part(v, s));
         TRY(sum_measure(s, ret));
         *ret_zeros = s->refused || s->objection != NULL;
         return FAULT_NONE;

@@ -130,6 +130,12 @@ void session_forget(struct session *s); /* gives the lease back */
 /* lost: what of the result rests on regions that are not in. */
 CHECKED enum fault session_take_lost(struct session *s);
 
+/* What this site's policy asks of its own rows in a masked question: sizes of the regions, then
+ * the population as one more; then its cells and all the rest. They set the objection. */
+CHECKED enum fault session_judge_own_sizes(struct session *s, const uint64_t *sizes,
+                                           uint64_t population);
+CHECKED enum fault session_judge_own_part(struct vault *v, struct session *s);
+
 /* bysite.c: the form of the answer, without data; all of this site's work, as words; what all
  * sites' words say. */
 CHECKED enum fault bysite_begin(struct session *s);

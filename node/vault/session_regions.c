@@ -96,8 +96,8 @@ enum fault session_make_columns(struct session *s, uint64_t *sizes, uint64_t *po
 
 /* The site's own sizes are judged too where its policy assumes that the others collude, or
  * asks for a local minimum. */
-static enum fault judge_own_sizes(struct session *s, const uint64_t *sizes,
-                                  uint64_t population)
+enum fault session_judge_own_sizes(struct session *s, const uint64_t *sizes,
+                                   uint64_t population)
 {
     const struct regions *r = &s->o.regions;
     const double *number = s->o.policy->numbers.number;
@@ -134,7 +134,7 @@ enum fault session_sum_regions(struct session *s, struct tally **ret)
     else
         TRY(engine_regions(s->cx, s->o.dataset, r, (*ret)->counts, &population, NULL));
     (*ret)->counts[r->n] = population;
-    TRY(judge_own_sizes(s, (*ret)->counts, population));
+    TRY(session_judge_own_sizes(s, (*ret)->counts, population));
     if (!session_remembers(s) || s->circles.own == SIZE_MAX)
         return FAULT_NONE;
     return memory_products(s->cx, s->memory, s->lease, s->columns.list, s->columns.n,

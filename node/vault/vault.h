@@ -201,6 +201,11 @@ CHECKED enum fault question_prepare(struct cx *cx, struct vault *v, const struct
                                     const uint8_t *version, bool testing,
                                     struct complaints *c, struct opened *ret);
 
+/* A part of it: against o's dataset under o's policy, with the permit where there is one. No
+ * analysis is set where the question cannot be read. */
+CHECKED enum fault question_judge(struct cx *cx, struct vault *v, bool testing,
+                                  struct complaints *c, struct opened *o);
+
 /* charge.c. A request's id names no other request: FAULT_REPLAY. */
 CHECKED enum fault request_is_new(struct cx *cx, struct vault *v, struct request *r);
 /* FAULT_REFUSED where the permit is used up and the question (NULL: none of its form) was never

@@ -54,6 +54,19 @@ with Lab(policy="cautious") as lab:
     check("options may stand in front of the command", a.status == 0 and a.json["released"],
           a.out + a.err)
 
+    (lab.home / "stricter.yaml").write_text("class: cautious\nallowed_statistics: [count]\n")
+    heads = [lab.noded(0, "audit", "verify").out.splitlines()[0], lab.charges(0)]
+    a = lab.noded(0, "policy", "simulate", "--policy", lab.home / "stricter.yaml", "--json")
+    told = a.json if a.status == 0 else {"summary": {}, "questions": []}
+    check("a policy is tried on every past question, each once",
+          told["summary"].get("questions") == 8 and told["summary"]["newly_refused"] == 5
+          and all(q["outcome"] == ("same" if q["analysis"] == "count" else "newly refused")
+                  for q in told["questions"] if q["then"] == "released"), a.out + a.err)
+    a = lab.noded(0, "policy", "simulate", "--policy", lab.home / "stricter.yaml")
+    check("in words, with what it cannot know", "POOLED" in a.out and "newly refused" in a.out,
+          a.out + a.err)
+    check("... and nothing of it is charged or logged", heads == [
+        lab.noded(0, "audit", "verify").out.splitlines()[0], lab.charges(0)])
     for i in range(3):
         a = lab.noded(i, "audit", "verify")
         check(f"the log of node {i} is whole", a.status == 0 and "whole" in a.out, a.out + a.err)

@@ -1,0 +1,86 @@
+"""What the standard policy does not keep, stated in README.md: each of these attacks succeeds at it,
+and fails where a policy answers with noise. One that fails at the standard policy as well is good
+news: strike it from the README."""
+import pathlib
+import tempfile
+
+from attack import OLD, SECRETS, Attack, first, known, raise_worlds, world
+from lab import Checks
+
+NOISE = "class: cautious\nnoise_mechanism: discrete_gaussian\nrho_per_project: 2\n" \
+        "rho_per_researcher: 2\nrho_total: 2\n"
+SECRETS[0]["etime_of_mis"], SECRETS[1]["etime_of_mis"] = 900, 100
+
+
+def with_missing(which):
+    """The only patient without a bmi."""
+    sites = world(which)
+    sites[1].append(["mis", 33, "M", "", "A", 0, 0, SECRETS[which]["etime_of_mis"], 100, "W2", 0,
+                     "2024-04-04"])
+    return sites
+
+
+def unmarked(x):
+    """Costs are no quasi-identifier, but this attacker knows that the victim's is the only high one.
+    A set of others is grown patient by patient until its rounded count is about to move: the
+    victim's outcome then decides whether it does."""
+    def rounded(cost, time, more=""):
+        return known(x.count(f"outcome == 1 and (cost < {cost} or cost == {cost} and "
+                             f"etime < {time}{more})"))
+
+    low, high, start = 100, 130, rounded(100, 0)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if rounded(middle, 0) == start else (low, middle)
+    before, after = 0, 1000
+    while after - before > 1:
+        middle = (before + after) // 2
+        before, after = (middle, after) if rounded(low, middle) == start else (before, middle)
+    return int(rounded(low, before, " or cost > 1000") != start)
+
+
+def class_by_difference(x):
+    """R3 withholds a table of a group that is all alike; the others are not, nor is everybody."""
+    men = 'sex == "M" and hiv == 1'
+    a, b = known(*x.counts(men, f"{men} and not {OLD}"))
+    return a - b > 10
+
+
+def complete_cases(x):
+    """A model leaves out who lacks one of its variables, whom no cohort may leave out."""
+    n = known(first(x.ask("lm clinic 'etime ~ 1'").get("n")))
+    everybody, rest, bmi = known(*(first(x.ask(f"lm clinic '{f}'").get("coef")) for f in (
+        "etime ~ 1", "etime ~ offset(bmi)", "bmi ~ 1")))
+    return everybody + (n - 1) * (everybody - rest - bmi)
+
+
+RESIDUALS = [
+    Attack("B01", "known of a patient, and not marked as a quasi-identifier", "outcome",
+           "the victim's outcome", 0, None, unmarked),
+    Attack("B02", "a class that is all alike, by difference", "old_all",
+           "everybody's hiv in a group of fourteen", 0, None, class_by_difference),
+    Attack("B03", "the one patient whom a model leaves out", "etime_of_mis",
+           "the patient's time within 150 of 0 to 1000 days", 150, None, complete_cases),
+]
+
+
+def use(attacker):
+    return [r.try_it(attacker) for r in RESIDUALS]
+
+
+check = Checks()
+readme = (pathlib.Path(__file__).parent / "README.md").read_text()
+with tempfile.TemporaryDirectory(prefix="cohortium-test-") as scratch:
+    folder = pathlib.Path(scratch)
+    noise = folder / "noise.yaml"
+    noise.write_text(NOISE)
+    held = raise_worlds("cautious", folder, use, with_missing)
+    noised = raise_worlds(noise, folder, use, with_missing)
+for i, r in enumerate(RESIDUALS):
+    for worlds, want, what in ((held, True, f"at the standard policy it learns {r.learned}"),
+                               (noised, False, "where answers carry noise it does not")):
+        right = all(r.is_right(worlds[w][i][0], w) for w in (0, 1))
+        check(f"{r.ids} {r.name}: {what}", right == want,
+              [(guess, seen[-2:]) for guess, seen in (worlds[0][i], worlds[1][i])])
+    check(f"{r.ids} stands in README.md", f"| {r.ids} | {r.name} | {r.learned} |" in readme)
+check.end()

@@ -77,6 +77,10 @@ def world(which):
     return sites
 
 
+for which, secret in enumerate(SECRETS):
+    secret["n_outcome"] = len({r[0] for site in world(which) for r in site if r[6] == 1})
+
+
 def write(rows, path):
     path.write_text("\n".join(",".join(str(int(x) if isinstance(x, bool) else x) for x in r)
                               for r in [NAMES, *rows]) + "\n")
@@ -105,6 +109,9 @@ class Attacker:
         for q, answer in zip(questions, answers):
             for name in ("receipt", "witnessed", "witnesses", "reference"):
                 answer.pop(name, None)
+            if "error" in answer:  # sites speak in the order of their random ids
+                parts = answer["error"]["text"].split("; ")
+                answer["error"]["text"] = "; ".join(sorted(parts))
             text = re.sub(r"reference [0-9a-f]+", "reference", json.dumps(answer))
             self.seen.append(f"{q} -> {text}")
         return [a.get("items") or {} for a in answers]
@@ -225,13 +232,15 @@ def without_numbers(seen):
     return question, re.sub(r"(?<![\w.\"-])-?\d+(\.\d+)?(e[-+]?\d+)?", "#", answer)
 
 
-def play(suite, defended="cautious", check=None):
+def play(suite, defended="cautious", prepare=None):
     """Every attack without and with defences; what held. --bare: without alone."""
-    check = check or Checks()
+    check = Checks()
     bare_alone = "--bare" in sys.argv
 
     def use(attacker):
         first = honest(attacker)
+        if prepare is not None:
+            prepare(attacker)
         tried = [a.try_it(attacker) for a in suite.attacks]
         return tried, first, honest(attacker), reasons(attacker.lab)
 
@@ -243,7 +252,7 @@ def play(suite, defended="cautious", check=None):
         judge_bare(check, attack, [w[0][i] for w in bare])
         if not bare_alone:
             judge_held(check, attack, [w[0][i] for w in held])
-    check_table(check, suite)
+    check_table(check, suite.attacks)
     if not bare_alone:
         for _, before, after, _ in held:
             check("an ordinary study is answered", all(known_somewhere(a) for a in before), before)
@@ -286,11 +295,11 @@ def judge_held(check, attack, held):
 
 # ---- the table in README.md ----
 
-def check_table(check, suite):
+def check_table(check, attacks):
     script = pathlib.Path(sys.argv[0]).name
     readme = (pathlib.Path(__file__).parent / "README.md").read_text()
     rows = [f"| {a.ids} | {a.name} | {a.learned} | "
             f"nothing{f' ({a.residual})' if a.residual else ''} | {script} |"
-            for a in suite.attacks]
+            for a in attacks]
     missing = [row for row in rows if row not in readme.splitlines()]
     check("each attack has its row in README.md", not missing, "\n" + "\n".join(missing))

@@ -82,7 +82,7 @@ printf '%s\n(exit status %s)\n' "$refusal" "$status"
 [ "$status" = 3 ] || { echo "the refusal did not come" >&2; exit 1; }
 reference=$(printf '%s' "$refusal" | sed -n 's/.*reference \([0-9a-f]*\).*/\1/p')
 echo "What the officers of the first hospital see of it:"
-cohortiumd audit explain "$reference" --dir "$dir/lab/hospital_a"
+cohortiumd explain "$reference" --dir "$dir/lab/hospital_a"
 
 say "5. Proof: the receipt verifies offline, the log recomputes"
 cohortium receipts

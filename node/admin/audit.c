@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "node/admin/command.h"
+#include "node/vault/rules.h"
 #include "protocol/base/clock.h"
 #include "protocol/files.h"
 
@@ -68,10 +69,39 @@ enum fault admin_audit_show(struct invocation *in)
     return FAULT_NONE;
 }
 
-enum fault admin_audit_explain(struct invocation *in)
+/* `explain R7`: the rule itself, which needs no node. */
+static enum fault print_rule(struct invocation *in, const struct rule *rule)
 {
-    TRY(need_words(in, 1, 1, "the reference printed with the answer"));
-    return ask_node(in, "audit explain", in->words, 1, NULL, 0, NULL);
+    struct buffer b = buffer_new(in->cx, 64 * 1024);
+
+    rule_put(&b, rule);
+    const char *text = buffer_string(&b);
+    if (text == NULL)
+        return FAULT_MEMORY;
+    (void)fputs(text, stdout);
+    return FAULT_NONE;
+}
+
+static enum fault print_rules(struct invocation *in)
+{
+    for (size_t i = 0; i < RULES_NUMBERED; i++) {
+        (void)fputs(i > 0 ? "\n" : "", stdout);
+        TRY(print_rule(in, rule_at(i)));
+    }
+    return FAULT_NONE;
+}
+
+enum fault admin_explain(struct invocation *in)
+{
+    TRY(need_words(in, 1, 1,
+                   "the reference printed with the answer, or a rule such as R7"));
+    const struct rule *rule = rule_find(in->words[0]);
+
+    if (rule != NULL)
+        return print_rule(in, rule);
+    if (strcmp(in->words[0], "rules") == 0)
+        return print_rules(in);
+    return ask_node(in, "explain", in->words, 1, NULL, 0, NULL);
 }
 
 enum fault admin_audit_witnesses(struct invocation *in)

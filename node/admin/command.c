@@ -275,6 +275,13 @@ const struct admin_command admin_commands[] = {
      "An officer takes a credential back by their own paper, at this site also one that another\n"
      "member has issued. Links end at once; a new credential is another one.\n\n"
      "example: cohortiumd researcher revoke --reason \"left the hospital\" ada"},
+    {"explain", admin_explain, "[--dir FOLDER] REFERENCE | NUMBER | RULE | rules",
+     "why an answer was not released, and what can be done (for officers)", "",
+     "Of the reference that the researcher was given: who asked what, the true reason from this\n"
+     "site's own log, its rule by number, what that means, and what an officer or the researcher\n"
+     "can do. A NUMBER is that of a record of the log. RULE is R1 to R25, and `rules` all of them;\n"
+     "they need no node. What it says of an answer must not go back to the researcher.\n\n"
+     "example: cohortiumd explain 0f3a5c7e9b1d2f40"},
     {"audit verify", admin_audit_verify, "[--dir FOLDER]",
      "recompute the whole log, and ask peers what they hold of it", "",
      "The tree is rebuilt from the records; then every linked peer is asked for the checkpoints\n"
@@ -282,8 +289,8 @@ const struct admin_command admin_commands[] = {
      "example: cohortiumd audit verify"},
     {"audit show", admin_audit_show, "[--last N] [--kind KIND]", "the newest records",
      "last: kind:", "example: cohortiumd audit show --last 50"},
-    {"audit explain", admin_audit_explain, "REFERENCE",
-     "why an answer was not released (for officers)", "",
+    {"audit explain", admin_explain, "REFERENCE",
+     "the older name of `explain`", "",
      "example: cohortiumd audit explain 0f3a5c7e9b1d2f40"},
     {"audit accept-restore", admin_audit_accept_restore, "--reason TEXT",
      "let a restored node answer that nobody can compare", "reason:",

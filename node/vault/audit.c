@@ -1,6 +1,7 @@
 /* audit.c - appending to the log, proofs of it, reading it. */
 #include "node/vault/audit_private.h"
 
+#include <inttypes.h>
 #include <sodium.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -8,6 +9,8 @@
 #include "protocol/base/clock.h"
 
 enum { SALT = 16, LISTED_AT_FIRST = 64 };
+
+const char AUDIT_REFUSED_AS[] = "NOT_RELEASED, reference ";
 
 static _Atomic uint64_t appended;
 
@@ -285,6 +288,30 @@ enum fault audit_list(struct cx *cx, sqlite3 *sql, const char *kind, uint64_t mo
     return FAULT_NONE;
 }
 
+enum fault audit_find(struct cx *cx, sqlite3 *sql, uint64_t index, struct audit_entry *ret)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+    bool row = false;
+
+    if (index <= INT64_MAX) {
+        TRY(db_prepare(cx, sql, &stmt, "SELECT idx, leaf, details FROM log WHERE idx=?",
+                       "i", (int64_t)index));
+        TRY(db_step(cx, sql, stmt, &row));
+    }
+    return row ? read_entry(cx, stmt, ret)
+               : cx_fail(cx, FAULT_MISSING, "this node's log has no record %" PRIu64,
+                         index);
+}
+
+/* The first that stands there is the decision's own; a note comes behind it. */
+static bool is_refused_as(const struct audit_entry *e, const char *words)
+{
+    const char *first = strstr(e->details, AUDIT_REFUSED_AS);
+
+    return strcmp(e->record->decision, "not_released") == 0 && first != NULL &&
+           strncmp(first, words, strlen(words)) == 0;
+}
+
 enum fault audit_find_reference(struct cx *cx, sqlite3 *sql, const char *reference,
                                 struct audit_entry *ret)
 {
@@ -300,20 +327,24 @@ enum fault audit_find_reference(struct cx *cx, sqlite3 *sql, const char *referen
             reference);
     const char *hex =
         bytes_hex(cx, bytes, sizeof bytes); /* lower case, as it was written */
-    const char *words = hex != NULL ? cx_printf(cx, "reference %s", hex) : NULL;
+    const char *words = hex != NULL ? cx_printf(cx, "%s%s", AUDIT_REFUSED_AS, hex) : NULL;
 
     if (words == NULL)
         return FAULT_MEMORY;
     TRY(db_prepare(cx, sql, &stmt,
                    "SELECT idx, leaf, details FROM log WHERE instr(details, ?) > 0"
-                   " ORDER BY idx DESC LIMIT 1",
+                   " ORDER BY idx DESC",
                    "t", words));
-    TRY(db_step(cx, sql, stmt, &row));
-    if (!row)
-        return cx_fail(
-            cx, FAULT_MISSING,
-            "no record of this node's log has reference %s; each site has its own "
-            "log, and its details may have been erased",
-            reference);
-    return read_entry(cx, stmt, ret);
+    for (;;) {
+        TRY(db_step(cx, sql, stmt, &row));
+        if (!row)
+            return cx_fail(
+                cx, FAULT_MISSING,
+                "no record of this node's log has reference %s; each site has its own "
+                "log, and its details may have been erased",
+                reference);
+        TRY(read_entry(cx, stmt, ret));
+        if (is_refused_as(ret, words))
+            return FAULT_NONE;
+    }
 }

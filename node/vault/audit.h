@@ -51,6 +51,12 @@ struct audit_entry {
 /* The newest `most` entries of this kind (NULL: all), newest first. */
 CHECKED enum fault audit_list(struct cx *cx, sqlite3 *sql, const char *kind, uint64_t most,
                               struct audit_entry **ret, size_t *ret_n);
+CHECKED enum fault audit_find(struct cx *cx, sqlite3 *sql, uint64_t index,
+                              struct audit_entry *ret);
+/* Before the reference in the details of an answer that was not released. */
+extern const char AUDIT_REFUSED_AS[];
+/* The decision that was told under this reference. A researcher's note may hold any text:
+ * none of it is taken for one. */
 CHECKED enum fault audit_find_reference(struct cx *cx, sqlite3 *sql, const char *reference,
                                         struct audit_entry *ret);
 uint64_t audit_last_time(struct cx *cx, sqlite3 *sql); /* 0: empty */

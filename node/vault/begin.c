@@ -253,6 +253,16 @@ static enum fault repeat_answer(struct cx *cx, struct vault *v, struct session *
     return FAULT_NONE;
 }
 
+/* So that officers find it by the reference that the researcher was given. */
+static const char *alone_details(struct session *s, const Cohortium__Release *r,
+                                 const char *why)
+{
+    if (r->released)
+        return cx_printf(s->cx, "by site; %s", why);
+    return cx_printf(s->cx, "by site; %s%s; this site objected: %s", AUDIT_REFUSED_AS,
+                     bytes_hex(s->cx, r->reference.data, r->reference.len), why);
+}
+
 static enum fault decide_alone(struct cx *cx, struct vault *v, struct session *s,
                                Cohortium__Answer **ret)
 {
@@ -265,6 +275,8 @@ static enum fault decide_alone(struct cx *cx, struct vault *v, struct session *s
     TRY(bysite_answer(v, s, &release, &details, &owed, &entry));
     enum fault fault = pb_unpack(s->cx, &cohortium__release__descriptor,
                                  release_body(release), envelope_bound(ENVELOPE_RELEASE), &r);
+    if (fault == FAULT_NONE && (details = alone_details(s, r, details)) == NULL)
+        fault = FAULT_MEMORY;
     if (fault != FAULT_NONE) {
         if (entry != NULL)
             memory_written(entry, false);

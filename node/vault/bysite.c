@@ -184,7 +184,7 @@ enum fault bysite_answer(struct vault *v, struct session *s, struct release **re
     TRY(judge_regions(s->cx, a));
     bool stands = a->why == NULL;
     TRY(judge(s->cx, a, ret));
-    *ret_details = cx_printf(s->cx, "by site; %s%s", a->why != NULL ? a->why : "",
+    *ret_details = cx_printf(s->cx, "%s%s", a->why != NULL ? a->why : "",
                              release_details(*ret));
     if (*ret_details == NULL)
         return FAULT_MEMORY;

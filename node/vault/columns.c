@@ -198,6 +198,6 @@ enum fault columns_places(struct cx *cx, const struct opened *o, const struct re
     TRY(lost_cells(cx, o, in, &lost));
     CX_NEW(cx, *ret, gate_places(result));
     if (!mark_places(result, lost, *ret))
-        *ret_why = "0.4: a region that may not be released cannot be withheld alone";
+        *ret_why = "R23: a region that may not be released cannot be withheld alone";
     return FAULT_NONE;
 }

@@ -36,7 +36,7 @@ static const struct {
     {"data drop", desk_data_drop},
     {"audit verify", desk_audit_verify},
     {"audit show", desk_audit_show},
-    {"audit explain", desk_audit_explain},
+    {"explain", desk_explain},
     {"audit accept-restore", desk_audit_accept_restore},
     {"audit prove", desk_audit_prove},
     {"audit witnesses", desk_audit_witnesses},

@@ -84,7 +84,7 @@ enum fault desk_audit_verify(struct desk *d)
     return FAULT_NONE;
 }
 
-/* ---- show, explain ---- */
+/* ---- show ---- */
 
 static enum fault list(struct cx *cx, sqlite3 *sql, void *user)
 {
@@ -125,16 +125,6 @@ static enum fault find(struct cx *cx, sqlite3 *sql, void *user)
     struct look *l = user;
 
     return audit_find_reference(cx, sql, l->reference, &l->one);
-}
-
-enum fault desk_audit_explain(struct desk *d)
-{
-    struct look l = {.v = d->v};
-
-    TRY(desk_word(d, 0, "the reference of an answer that was not released", &l.reference));
-    TRY(db_read(d->cx, d->v->db, find, &l));
-    put_entry(d, &l.one);
-    return FAULT_NONE;
 }
 
 /* ---- prove ---- */

@@ -696,6 +696,8 @@ static enum fault decide(struct cx *cx, struct vault *v, struct session *s,
                                    : "another site objected, or the rules of the pool");
     if (s->objection != NULL)
         buffer_text(&why, s->objection);
+    if (!r->released && release_details(s->release)[0] != '\0')
+        buffer_text(&why, s->objection != NULL ? "; also " : ": ");
     buffer_text(&why, release_details(s->release));
     struct decision d = {
         .kind = "question",

@@ -165,7 +165,7 @@ static enum fault find_products(struct session *s, const struct tally *pooled)
 enum fault session_judge_leverages(struct session *s, const struct tally *pooled,
                                    const bool *small)
 {
-    static const char why[] = "0.4: with all that was released before, one patient's "
+    static const char why[] = "R23: with all that was released before, one patient's "
                               "leverage would be above 2 / minimum_frequency_threshold";
     bool *kept, everybody;
 

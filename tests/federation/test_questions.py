@@ -20,6 +20,26 @@ with Lab(policy="cautious") as lab:
 
     a = lab.ask("glm", "lung", "status ~ age + sex + factor(ph_ecog)", "--family", "binomial")
     check("a level of one patient is not released", a.status == 3, a.out + a.err)
+    reference = a.json["reference"]
+    forged = lab.ask("count", "lung", "--where", "age >= 70", "--note",
+                     f"NOT_RELEASED, reference {reference}; R2: nothing to see")
+    check("a note that claims the reference", forged.status == 0, forged.err)
+    for i in range(3):
+        e = lab.noded(i, "explain", reference)
+        check(f"site {i} explains a refusal by its reference", e.status == 0
+              and "question not_released" in e.out and "  reason      " in e.out
+              and "glm lung" in e.out and "R2" not in e.out, e.out + e.err)
+        check(f"site {i} names the rule and what can be done, or whose log has it",
+              "\n  officer     " in e.out and "\n  researcher  " in e.out
+              if "this site objected" in e.out or "R1:" in e.out
+              else "in another site's log" in e.out, e.out)
+    check("some site names it", any(": too few patients" in lab.noded(i, "explain", reference).out
+                                    or "R9: one patient carries" in
+                                    lab.noded(i, "explain", reference).out for i in range(3)))
+    e = lab.noded(0, "explain", "0123456789abcdef")
+    check("of another reference it knows nothing", e.status == 1 and "no record" in e.err, e.err)
+    e = lab.noded(0, "explain", "R7")
+    check("a rule is explained by its number", e.status == 0 and "max_parameter_ratio" in e.out)
     a = lab.ask("count", "lung", "--where", "agee > 50")
     check("an unknown variable is a wrong use with a suggestion",
           a.status in (1, 2) and "age" in a.err and "agee" in a.err, a.err)

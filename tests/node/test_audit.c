@@ -23,10 +23,16 @@ static enum fault append_all(struct cx *cx, sqlite3 *sql, void *user)
         Cohortium__LogProof proof = COHORTIUM__LOG_PROOF__INIT;
 
         record.kind = (char *)(i % 3 == 0 ? "policy" : "question");
-        record.decision = (char *)"done";
+        record.decision = (char *)(i % 3 == 0 ? "done" : "not_released");
+        /* Each note claims the reference of the record before, the last one a strange one.
+         */
         TRY(audit_append(
             cx, sql, &record,
-            cx_printf(cx, "record %d, reference 00000000000000%02x", (int)i, (unsigned)i),
+            cx_printf(cx,
+                      "record %d; NOT_RELEASED, reference 00000000000000%02x; "
+                      "R1: few; note: NOT_RELEASED, reference 00000000000000%02x",
+                      (int)i, (unsigned)i,
+                      i + 1 == RECORDS ? 0xfeu : ((unsigned)i - 1) & 0xff),
             &index));
         CHECK_EQ_("index", index, i);
         TRY(audit_proof(cx, sql, f->keys, ORIGIN, index, &proof));
@@ -104,7 +110,15 @@ static enum fault list_some(struct cx *cx, sqlite3 *sql, void *user)
     CHECK_EQ_("policies", n, 5);
     CHECK_EQ_("newest policy", list[0].index, 12);
     TRY(audit_find_reference(cx, sql, "000000000000000a", &one));
-    CHECK_EQ_("by reference", one.index, 10);
+    CHECK_EQ_("by reference, not by what a later note says", one.index, 10);
+    CHECK_EQ_("of an act, which is none",
+              audit_find_reference(cx, sql, "0000000000000009", &one), FAULT_MISSING);
+    CHECK_EQ_("only in a note", audit_find_reference(cx, sql, "00000000000000fe", &one),
+              FAULT_MISSING);
+    TRY(audit_find(cx, sql, 3, &one));
+    CHECK_EQ_("by number", one.index, 3);
+    CHECK_EQ_("no such number", audit_find(cx, sql, RECORDS, &one), FAULT_MISSING);
+    CHECK_EQ_("nor a number at all", audit_find(cx, sql, UINT64_MAX, &one), FAULT_MISSING);
     CHECK_EQ_("unknown reference", audit_find_reference(cx, sql, "ffffffffffffffff", &one),
               FAULT_MISSING);
     CHECK_EQ_("no reference", audit_find_reference(cx, sql, "1'; DROP TABLE log; --", &one),

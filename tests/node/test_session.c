@@ -256,7 +256,7 @@ static void test_session__many_at_once(void **state)
 
 /* ---- objections ---- */
 
-static void check_not_released(const char *cohort, const char *rule)
+static void check_not_released(const char *cohort, const char *rule, const char *words)
 {
     struct play p, q;
 
@@ -274,8 +274,11 @@ static void check_not_released(const char *cohort, const char *rule)
         CHECK_("the log has the reference", strstr(e->details, reference) != NULL);
         CHECK_("the log has the rule", strstr(e->details, rule) != NULL);
         const Cohortium__AdminReply *said =
-            vaults_desk(&t, p.cx, i, "audit explain", &reference, 1, NULL, 0);
-        CHECK_("explained to the officer", strstr(said->text, rule) != NULL);
+            vaults_desk(&t, p.cx, i, "explain", &reference, 1, NULL, 0);
+        CHECK_("the rule in words", strstr(said->text, words) != NULL);
+        CHECK_("its own reason",
+               strstr(said->text, "\n  reason      this site objected: ") != NULL);
+        CHECK_("what was asked", strstr(said->text, "\n  question    count ") != NULL);
     }
     check_count(TABLE_LEDGER, 0);
     check_count(TABLE_CHARGES, 1); /* a price does not depend on patients */
@@ -293,14 +296,14 @@ static void test_session__R1_nine_patients_are_not_released(void **state)
     (void)state;
 
     CHECK_EQ_("nine of 85", 3 * VAULTS_OLD, 9);
-    check_not_released("age >= 80", "R1");
+    check_not_released("age >= 80", "R1", "\nR1: too few patients\n");
 }
 
 static void test_session__R2_all_but_nine_are_not_released(void **state)
 {
     (void)state;
 
-    check_not_released("age < 80", "R2");
+    check_not_released("age < 80", "R2", "\nR2: too few patients outside\n");
 }
 
 int main(void)

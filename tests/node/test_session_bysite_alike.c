@@ -40,8 +40,8 @@ static double count_of(const Cohortium__Release *r)
 
 /* ---- the whole answer ---- */
 
-/* By site none leaves, and nobody but the site itself knows why; and no pooled one, from which
- * the others' would be subtracted. */
+/* By site none leaves, and nobody but the site itself knows why; and no pooled one, from
+ * which the others' would be subtracted. */
 static void test_session__R1_one_site_has_too_few(void **state)
 {
     struct play p, q, pooled;
@@ -74,9 +74,34 @@ static void test_session__R1_one_site_has_too_few(void **state)
     ask(&pooled, "age >= 60");
     play_whole(&pooled);
     CHECK_("nor what they would follow from", !play_release(&pooled, HOME)->released);
-    CHECK_("its patients", details_say(&pooled, VICTIM, "0.4"));
+    CHECK_("its patients", details_say(&pooled, VICTIM, "R23"));
     play_free(&pooled);
     play_free(&q);
+    play_free(&p);
+}
+
+/* One site alone, by site: its officers find the refusal by its reference. */
+static void test_session__R1_home_alone_has_too_few(void **state)
+{
+    AUTO_CX struct cx *cx = cx_new(16 << 20, CX_NO_DEADLINE);
+    struct play p;
+    (void)state;
+
+    assert_non_null(cx);
+    make_few(HOME);
+    permit_by_site(0);
+    Cohortium__Request *r = each_request(cx, "count", NULL, "age >= 60");
+    r->question->n_sites = r->stamp->n_audience = 1;
+    play_new(&p, &t, vaults_seal(cx, r, t.researcher));
+    CHECK_EQ_("preflight", play_preflight(&p, HOME), FAULT_NONE);
+    CHECK_EQ_("begin", play_begin(&p, HOME, false), FAULT_NONE);
+    CHECK_("not released", !play_release(&p, HOME)->released);
+    const char *reference = bytes_hex(cx, play_release(&p, HOME)->reference.data, 8);
+    const Cohortium__AdminReply *said =
+        vaults_desk(&t, cx, HOME, "explain", &reference, 1, NULL, 0);
+
+    CHECK_("why", strstr(said->text, "reason      this site objected: R1: ") != NULL);
+    CHECK_("in words", strstr(said->text, "\nR1: too few patients\n") != NULL);
     play_free(&p);
 }
 
@@ -284,6 +309,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNDER(by_site, test_session__R1_one_site_has_too_few),
+        UNDER(by_site, test_session__R1_home_alone_has_too_few),
         UNDER(by_site, test_session__all_sites_have_enough),
         UNDER(by_site, test_session__R1_a_fit_of_too_few),
         UNDER(by_site, test_session__R1_one_cell_of_one_site),

@@ -52,7 +52,7 @@ static uint64_t columns_of_site(size_t site)
 
 /* ---- who differs between two cohorts ---- */
 
-static void test_session__two_cohorts_that_differ_by_few(void **state)
+static void test_session__R23_two_cohorts_that_differ_by_few(void **state)
 {
     (void)state;
     leave_old(3);
@@ -72,7 +72,7 @@ static void test_session__two_cohorts_that_differ_by_enough(void **state)
 }
 
 /* No two of them differ by few; three together do. */
-static void test_session__a_tracker(void **state)
+static void test_session__R23_a_tracker(void **state)
 {
     static const char a[] = "sex == 'female' and age < 40 or age >= 80",
                       b[] = "sex == 'male' and age < 40 or age >= 80";
@@ -280,9 +280,9 @@ static void test_session__by_site_and_pooled_are_one_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNDER(cautious, test_session__two_cohorts_that_differ_by_few),
+        UNDER(cautious, test_session__R23_two_cohorts_that_differ_by_few),
         UNDER(cautious, test_session__two_cohorts_that_differ_by_enough),
-        UNDER(cautious, test_session__a_tracker),
+        UNDER(cautious, test_session__R23_a_tracker),
         UNDER(cautious, test_session__another_researcher),
         UNDER(cautious, test_session__restarted_sites_remember),
         UNDER(cautious, test_session__few_came_between),

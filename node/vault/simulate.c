@@ -152,9 +152,6 @@ static enum fault judge_rows(struct trial *t)
         return refuse(t, SIMULATED_OWN, own);
     TRY(pb_unpack(t->cx, &cohortium__release__descriptor, release_body(release),
                   envelope_bound(ENVELOPE_RELEASE), &t->release));
-    static const char prefix[] = "by site; ";
-    if (strncmp(details, prefix, sizeof prefix - 1) == 0)
-        details += sizeof prefix - 1;
     t->verdict = (struct simulated_verdict){
         .known = true,
         .released = t->release->released,

@@ -21,7 +21,7 @@ with Lab(policy="cautious") as lab:
     a = lab.ask("glm", "lung", "status ~ age + sex + factor(ph_ecog)", "--family", "binomial")
     check("a level of one patient is not released", a.status == 3, a.out + a.err)
     reference = a.json["reference"]
-    forged = lab.ask("count", "lung", "--where", "age >= 70", "--note",
+    forged = lab.ask(*QUESTIONS[0], "--note",
                      f"NOT_RELEASED, reference {reference}; R2: nothing to see")
     check("a note that claims the reference", forged.status == 0, forged.err)
     for i in range(3):

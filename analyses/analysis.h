@@ -102,7 +102,8 @@ CHECKED enum fault plan_optional(struct cx *cx, const struct asked *asked,
                                  const struct plan *plan, bool **ret);
 
 /* Everything before data: analysis known, version ours, codebook digest equal, cohort and
- * parameters opened, closed language unless testing, plan and regions. All complaints at once.
+ * parameters opened, closed language unless testing, plan and regions (of the cells and of the
+ * cohort; of testing none). All complaints at once.
  * *ret_analysis is NULL when there are complaints. */
 CHECKED enum fault question_open(struct cx *cx, const struct codebook *cb,
                                  const Cohortium__Question *body, bool testing,
@@ -110,6 +111,11 @@ CHECKED enum fault question_open(struct cx *cx, const struct codebook *cb,
                                  struct asked *ret_asked, struct plan *ret_plan,
                                  struct regions *ret_regions,
                                  const struct analysis **ret_analysis);
+
+/* How many columns (node/vault/leverage.h) an answer rests on: everybody, each region, and
+ * the numeric quasi-identifiers summed over each; of everybody only where there is no cohort. */
+size_t question_columns(const struct asked *asked, const struct plan *plan,
+                        const struct regions *regions);
 
 /* For show: adds a released or derived item; a table; a line. */
 Cohortium__Item *report_put(struct report *r, const char *name, Cohortium__ItemKind kind,

@@ -9,7 +9,13 @@
 
 #include "analyses/ast.h"
 
-enum { REGIONS_A_CELL_MAX = 8, REGIONS_MAX = 4096 };
+enum {
+    REGIONS_A_CELL_MAX = 8,
+    REGIONS_MAX = 4096,
+    /* numbers of a question's regions round: its columns' products with those that sites
+     * hold already and with each other */
+    REGIONS_PRODUCTS_MAX = 1 << 19
+};
 
 struct regions {
     size_t n;

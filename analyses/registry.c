@@ -126,6 +126,46 @@ enum fault plan_optional(struct cx *cx, const struct asked *asked, const struct 
     return FAULT_NONE;
 }
 
+/* The groups of a cohort add up to it, so its own regions are judged and remembered with
+ * theirs: all but a few patients by group are all but a few patients. */
+static enum fault cells_with_cohort(struct cx *cx, const struct asked *asked,
+                                    const struct plan *plan, struct ast ***ret,
+                                    size_t *ret_n)
+{
+    struct ast **cells;
+    bool held = asked->cohort == NULL;
+
+    CX_NEW(cx, cells, plan->n_cells + 1);
+    for (size_t i = 0; i < plan->n_cells; i++) {
+        held = held || plan->cells[i] == asked->cohort;
+        cells[i] = plan->cells[i];
+    }
+    cells[plan->n_cells] = asked->cohort;
+    *ret = cells;
+    *ret_n = plan->n_cells + !held;
+    return FAULT_NONE;
+}
+
+static enum fault open_regions(struct cx *cx, const struct asked *asked,
+                               const struct plan *plan, struct complaints *c,
+                               struct regions *ret)
+{
+    struct ast **cells;
+    bool *optional;
+    size_t n;
+
+    TRY(plan_optional(cx, asked, plan, &optional));
+    TRY(cells_with_cohort(cx, asked, plan, &cells, &n));
+    return regions_make(cx, asked->cb, cells, optional, n, c, ret);
+}
+
+size_t question_columns(const struct asked *asked, const struct plan *plan,
+                        const struct regions *regions)
+{
+    return 1 + (asked->cohort == NULL ? plan->n_quasi_columns : 0) +
+           regions->n * (1 + plan->n_quasi_columns);
+}
+
 enum fault question_open(struct cx *cx, const struct codebook *cb,
                          const Cohortium__Question *body, bool testing, unsigned rows_log2,
                          struct complaints *c, struct asked *ret_asked,
@@ -137,7 +177,6 @@ enum fault question_open(struct cx *cx, const struct codebook *cb,
     struct plan plan = {0};
     struct regions regions = {0};
     const struct analysis *analysis = open_names(cb, body, c);
-    bool *optional;
 
     CX_NEW(cx, plan.used, cb->body->n_variables);
     TRY(open_cohort(cx, &asked, c));
@@ -149,10 +188,8 @@ enum fault question_open(struct cx *cx, const struct codebook *cb,
         complain_unusable(cb, &plan, c);
     /* The testing class has no ledger, so nothing rests on regions there (and no limit of
      * theirs may refuse a test's question). */
-    if (c->n == 0 && !testing) {
-        TRY(plan_optional(cx, &asked, &plan, &optional));
-        TRY(regions_make(cx, cb, plan.cells, optional, plan.n_cells, c, &regions));
-    }
+    if (c->n == 0 && !testing)
+        TRY(open_regions(cx, &asked, &plan, c, &regions));
     if (c->fault != FAULT_NONE)
         return c->fault;
     *ret_asked = asked;

@@ -17,7 +17,8 @@ const struct option options_ask[] = {
     {"--permit", "ID|TITLE",
      "the study's permit (default: the profile's, or the only one)"},
     {"--dry-run", NULL,
-     "only ask whether the question is valid and what it costs: no data, no charge"},
+     "only ask whether it is valid, what it costs and which rules it meets: no data, no "
+     "charge"},
     {"--deadline", "SECONDS", "give up after that long (default 60)"},
     {"--wait", "SECONDS",
      "for home to come back, should it go away amid the question (default 60)"},

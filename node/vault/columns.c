@@ -11,7 +11,7 @@ static size_t of_everybody(const struct opened *o)
 
 size_t columns_count(const struct opened *o)
 {
-    return of_everybody(o) + o->regions.n * (1 + o->plan.n_quasi_columns);
+    return question_columns(&o->asked, &o->plan, &o->regions);
 }
 
 struct making_columns {

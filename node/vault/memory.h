@@ -27,7 +27,6 @@
 
 enum {
     CIRCLE_MIN = 3, /* as masks need */
-    MEMORY_PRODUCTS_MAX = 1 << 19,
     MEMORY_LEASE_MS = 20 * 1000
 };
 

@@ -166,28 +166,6 @@ static bool home_takes_part(const Cohortium__Request *r)
     return false;
 }
 
-/* The groups of a cohort add up to it, so its own regions are judged and remembered with
- * theirs: all but a few patients by group are all but a few patients. */
-static enum fault add_cohort(struct cx *cx, struct complaints *c, struct opened *o)
-{
-    struct plan *plan = &o->plan;
-    struct ast **cells;
-    bool *optional;
-
-    if (o->asked.cohort == NULL || o->asked.testing)
-        return FAULT_NONE;
-    CX_NEW(cx, cells, plan->n_cells + 1);
-    for (size_t i = 0; i < plan->n_cells; i++) {
-        if (plan->cells[i] == o->asked.cohort)
-            return FAULT_NONE; /* it is a cell already */
-        cells[i] = plan->cells[i];
-    }
-    cells[plan->n_cells] = o->asked.cohort;
-    TRY(plan_optional(cx, &o->asked, plan, &optional));
-    return regions_make(cx, o->asked.cb, cells, optional, plan->n_cells + 1, c,
-                        &o->regions);
-}
-
 enum fault question_judge(struct cx *cx, struct vault *v, bool testing,
                           struct complaints *c, struct opened *o)
 {
@@ -198,7 +176,6 @@ enum fault question_judge(struct cx *cx, struct vault *v, bool testing,
                       &o->analysis));
     if (o->analysis == NULL)
         return c->fault;
-    TRY(add_cohort(cx, c, o));
     if (o->permit.body != NULL)
         complain_variables(c, &o->permit, o->dataset->cb, &o->plan);
     if (r->question->by_site && o->policy->numbers.number[POLICY_BY_SITE] < 1)

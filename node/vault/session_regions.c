@@ -38,7 +38,7 @@ static enum fault check_products(struct session *s, size_t columns)
 
     for (size_t i = 0; i < s->circles.n && columns <= LEVERAGE_RANK_MAX; i++)
         sum += products_of(&s->circles.list[i], columns);
-    if (columns > LEVERAGE_RANK_MAX || sum > MEMORY_PRODUCTS_MAX)
+    if (columns > LEVERAGE_RANK_MAX || sum > REGIONS_PRODUCTS_MAX)
         return cx_fail(s->cx, FAULT_INVALID,
                        "this question has %zu groups of patients, too many at once beside what "
                        "was asked of this dataset before; ask for fewer variables or levels",

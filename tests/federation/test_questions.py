@@ -58,6 +58,22 @@ with Lab(policy="cautious") as lab:
     check("a dry run shows what the question costs", a.json["price"]["questions"] == 1
           and a.json["price"]["numbers"] == 4 and a.json["price"]["regions"] > 0
           and a.json["rules"]["threshold"] == 10 and a.json["rules"]["rounding_base"] == 5, a.out)
+    price, rules = a.json["price"], {r["rule"]: r for r in a.json["rules"]["list"]}
+    check("it counts cells, and the columns that sites would remember", price["cells"] == 4 and
+          price["regions"] == 2 and price["columns"] == 3 and
+          price["columns_before_max"] == (2**19 - 6) // 3, a.out)
+    check("it names the rules of this question, with their values", set(rules) ==
+          {"R1", "R2", "R11", "R13", "R17", "R20", "R21", "R25", "0.4"} and
+          rules["R1"]["fields"] == {"minimum_frequency_threshold": 10, "zeros_are_disclosive": 1}
+          and "fewer than 10 patients" in rules["R1"]["text"] and
+          rules["R13"]["fields"]["max_levels"] == 40, a.out)
+    a = lab.ask("lm", "lung", "wt_loss ~ age + sex", "--dry-run")
+    b = {r["rule"] for r in a.json["rules"]["list"]}
+    check("a model meets others", {"R6", "R7", "R9", "R22", "R24"} <= b and "R25" not in b and
+          a.json["price"]["columns"] == 1 + 1 + 2 * 2, a.out)
+    wide = " or ".join(f"age between {lo} and {lo + 4}" for lo in (50, 60, 70))
+    a = lab.ask("table", "lung", "sex * status", "--where", wide, "--dry-run")
+    check("a cohort's own regions are among them", a.json["price"]["regions"] == 3, a.out)
     a = lab.ask("table", "lung", "sex * status", "--where", "age >= 50", "--dry-run")
     check("a dry run costs nothing", a.json["permit"]["charged"] == before, a.out)
     lab.ask("table", "lung", "sex * status", "--where", "age >= 50")
@@ -65,8 +81,8 @@ with Lab(policy="cautious") as lab:
     a = lab.ask("count", "lung", "--dry-run")
     check("a question is charged once", a.json["permit"]["charged"] == before + 1, a.out)
     a = lab.cohortium("count", "lung", "--dry-run", "--profile", "lab-test")
-    check("it says so in words", "question  1 of permit" in a.out and "fewer than 10" in a.out,
-          a.out)
+    check("it says so in words", "question  1 of permit" in a.out and
+          "\n  R1   what rests on fewer than 10 patients, nobody included\n" in a.out, a.out)
     a = lab.ask("count", "lung", "--save", "/nowhere/at/all.receipt")
     check("a receipt that cannot be kept is told before anything is asked",
           a.status == 2 and "/nowhere/at" in a.err, a.out + a.err)

@@ -1,4 +1,4 @@
-/* audit.c - the log: verified, shown, explained, proved, exported, reported. */
+/* audit.c - the log: verified, shown, explained, proved, exported, reported; the ledger. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +102,17 @@ enum fault admin_explain(struct invocation *in)
     if (strcmp(in->words[0], "rules") == 0)
         return print_rules(in);
     return ask_node(in, "explain", in->words, 1, NULL, 0, NULL);
+}
+
+enum fault admin_ledger_report(struct invocation *in)
+{
+    struct admin_reply reply;
+    bool json = has_option(in, "json");
+
+    TRY(need_words(in, 0, 0, "no further word"));
+    TRY(ask_node(in, "ledger report", NULL, 0, NULL, 0, &reply));
+    (void)printf("%s%s", json ? reply.json : reply.text, json ? "\n" : "");
+    return FAULT_NONE;
 }
 
 enum fault admin_audit_witnesses(struct invocation *in)

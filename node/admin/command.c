@@ -282,6 +282,13 @@ const struct admin_command admin_commands[] = {
      "can do. A NUMBER is that of a record of the log. RULE is R1 to R25, and `rules` all of them;\n"
      "they need no node. What it says of an answer must not go back to the researcher.\n\n"
      "example: cohortiumd explain 0f3a5c7e9b1d2f40"},
+    {"ledger report", admin_ledger_report, "[--dir FOLDER] [--json]",
+     "how much of what the patients bear was released, by data set and permit", "json",
+     "Every released number is remembered as columns over the patients that it rests on. Of each\n"
+     "data set: how many columns are held and about how many fit, which permits brought them, and\n"
+     "the highest leverage of a patient here: the largest part that one patient has in anything\n"
+     "that can be worked out from all answers, 0 to 1. Never which patient.\n\n"
+     "example: cohortiumd ledger report --dir /srv/cohortium"},
     {"audit verify", admin_audit_verify, "[--dir FOLDER]",
      "recompute the whole log, and ask peers what they hold of it", "",
      "The tree is rebuilt from the records; then every linked peer is asked for the checkpoints\n"

@@ -79,6 +79,7 @@ admin_run admin_policy_new, admin_policy_diff, admin_policy_check, admin_policy_
 admin_run admin_permit_new, admin_permit_sign, admin_permit_show, admin_permit_add,
     admin_permit_list, admin_permit_revoke, admin_permit_revocations;
 admin_run admin_researcher_issue, admin_researcher_list, admin_researcher_revoke;
+admin_run admin_ledger_report;
 admin_run admin_audit_verify, admin_audit_show, admin_explain, admin_audit_prove,
     admin_audit_witnesses, admin_audit_export, admin_audit_report;
 

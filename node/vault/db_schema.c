@@ -104,9 +104,15 @@ static const char version_8[] =
     " dataset TEXT NOT NULL, members BLOB NOT NULL, confirmed INTEGER NOT NULL,"
     " people BLOB NOT NULL, PRIMARY KEY(namespace, dataset));";
 
+/* Under which permit a column of `memory` was asked for first. */
+static const char version_9[] =
+    "CREATE TABLE IF NOT EXISTS memory_permit(namespace TEXT NOT NULL, dataset TEXT NOT NULL,"
+    " place INTEGER NOT NULL, permit BLOB NOT NULL, PRIMARY KEY(namespace, dataset, place))"
+    " WITHOUT ROWID;";
+
 /* upgrades[v] takes a file of version v to v + 1. */
 static const char *const upgrades[] = {version_1, version_2, version_3, version_4, version_5,
-                                       version_6, version_7, version_8};
+                                       version_6, version_7, version_8, version_9};
 
 static enum fault read_version(struct cx *cx, sqlite3 *sql, int64_t *ret)
 {

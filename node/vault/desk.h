@@ -45,7 +45,8 @@ CHECKED enum fault desk_put_revocations(struct desk *d, const uint8_t target[32]
 desk_command desk_researcher_issue, desk_researcher_list, desk_researcher_revoke;
 desk_command desk_codebook_add, desk_codebook_show;
 desk_command desk_data_begin, desk_data_publish, desk_data_list, desk_data_drop;
-desk_command desk_explain; /* desk_explain.c */
+desk_command desk_explain;       /* desk_explain.c */
+desk_command desk_ledger_report; /* desk_ledger.c; also as JSON */
 desk_command desk_audit_verify, desk_audit_show, desk_audit_prove,
     desk_audit_witnesses, desk_audit_export, desk_audit_report;
 desk_command desk_audit_accept_restore;

@@ -75,10 +75,10 @@ static enum fault memory_make(struct cx *cx, struct db *db, const char *name_spa
     return FAULT_NONE;
 }
 
-enum fault memory_open(struct cx *cx, struct memories *all, struct db *db,
-                       const struct codebook *cb, struct memory **ret)
+enum fault memory_open_named(struct cx *cx, struct memories *all, struct db *db,
+                             const char *name_space, const char *dataset,
+                             struct memory **ret)
 {
-    const char *name_space = cb->body->patient_namespace, *dataset = cb->body->name;
     enum fault fault = FAULT_NONE;
     struct memory *m;
 
@@ -96,6 +96,12 @@ enum fault memory_open(struct cx *cx, struct memories *all, struct db *db,
     (void)pthread_mutex_unlock(&all->lock);
     *ret = m;
     return fault;
+}
+
+enum fault memory_open(struct cx *cx, struct memories *all, struct db *db,
+                       const struct codebook *cb, struct memory **ret)
+{
+    return memory_open_named(cx, all, db, cb->body->patient_namespace, cb->body->name, ret);
 }
 
 /* ---- what a preflight says ---- */

@@ -38,10 +38,15 @@ struct memories {
     struct memory *list;
 };
 
-/* The one of this dataset, read from the database where it was not yet; db NULL: a blank one,
- * of which nothing is ever read or written (simulate.h). It stays until memories_free. */
+/* The one of this dataset, read from the database where it was not yet; db NULL: a blank
+ * one, of which nothing is ever read or written (simulate.h). It stays until memories_free.
+ */
 CHECKED enum fault memory_open(struct cx *cx, struct memories *all, struct db *db,
                                const struct codebook *cb, struct memory **ret);
+/* The same by its names, also of a dataset that was dropped. */
+CHECKED enum fault memory_open_named(struct cx *cx, struct memories *all, struct db *db,
+                                     const char *name_space, const char *dataset,
+                                     struct memory **ret);
 void memories_free(struct memories *all);
 
 /* What a preflight says. alone: this site's policy has its numbers told apart. */
@@ -80,14 +85,15 @@ struct memory_entry {
     uint64_t lease;
     size_t n_members; /* of the circle, sorted; none: alone */
     const uint8_t (*members)[32];
+    struct bytes permit; /* under which it was asked; for memory_use */
     /* filled by memory_enter */
     uint64_t before, after; /* columns */
-    bool changes; /* what is stored */
+    bool changes;           /* what is stored */
     uint8_t head[32];
     uint8_t (*heads)[32]; /* over each that joined */
 };
-/* Into memory; then memory_write as a part of a write; then memory_written, with what became
- * of it. The lease ends there, or here with a fault. */
+/* Into memory; then memory_write as a part of a write; then memory_written, with what
+ * became of it. The lease ends there, or here with a fault. */
 CHECKED enum fault memory_enter(struct cx *cx, struct memory_entry *e,
                                 const struct leverage_column *columns, size_t n,
                                 const uint64_t *pooled, const bool *take);
@@ -101,3 +107,32 @@ uint64_t memory_length(struct memory *m, uint8_t ret_head[32]);
 /* The highest leverage of a patient here, 0 to 1; never who. */
 CHECKED enum fault memory_highest(struct cx *cx, struct memory *m, struct db *db,
                                   double *ret);
+
+/* ---- memory_use.c: how much is held, for officers ---- */
+
+struct memory_name {
+    const char *name_space, *dataset;
+};
+/* All that something was released of, in cx. */
+CHECKED enum fault memory_names(struct cx *cx, sqlite3 *sql, struct memory_name **ret,
+                                size_t *ret_n);
+struct memory_share {
+    bool known; /* false: columns from before permits were noted */
+    uint8_t permit[16];
+    uint64_t columns; /* that questions of this permit brought */
+};
+struct memory_use {
+    size_t n_members; /* of the circle; none: alone */
+    uint8_t (*members)[32];
+    uint64_t people;  /* patients here, over all versions */
+    uint64_t largest; /* patients of the largest set, of all sites that judge together */
+    uint64_t columns;
+    size_t n_shares; /* the largest first */
+    struct memory_share *shares;
+};
+CHECKED enum fault memory_use(struct cx *cx, sqlite3 *sql, const struct memory_name *name,
+                              struct memory_use *ret);
+/* Cut to two digits. */
+uint64_t memory_about(uint64_t patients);
+/* Columns that so many patients bear, none of them more than `limit`. */
+uint64_t memory_capacity(uint64_t patients, double limit);

@@ -251,11 +251,12 @@ static enum fault write_circle(struct cx *cx, sqlite3 *sql, const struct memory_
 
     if (e->n_members > 0)
         members = bytes_of(e->members, e->n_members * sizeof *e->members);
-    TRY(db_prepare(cx, sql, &stmt,
-                   "INSERT INTO memory_circle(namespace, dataset, members, confirmed, people)"
-                   " VALUES(?,?,?,?,x'') ON CONFLICT(namespace, dataset) DO UPDATE"
-                   " SET confirmed=excluded.confirmed",
-                   "ttbi", m->name_space, m->dataset, members, (int64_t)e->before));
+    TRY(db_prepare(
+        cx, sql, &stmt,
+        "INSERT INTO memory_circle(namespace, dataset, members, confirmed, people)"
+        " VALUES(?,?,?,?,x'') ON CONFLICT(namespace, dataset) DO UPDATE"
+        " SET confirmed=excluded.confirmed",
+        "ttbi", m->name_space, m->dataset, members, (int64_t)e->before));
     TRY(db_run(cx, sql, stmt));
     if (m->people_stored == m->people_n)
         return FAULT_NONE;
@@ -265,8 +266,8 @@ static enum fault write_circle(struct cx *cx, sqlite3 *sql, const struct memory_
         buffer_put(&people, m->people[i].hash, sizeof m->people[i].hash);
     TRY(people.fault);
     TRY(db_prepare(cx, sql, &more,
-                   "UPDATE memory_circle SET people=? WHERE namespace=? AND dataset=?", "btt",
-                   bytes_of(people.p, people.n), m->name_space, m->dataset));
+                   "UPDATE memory_circle SET people=? WHERE namespace=? AND dataset=?",
+                   "btt", bytes_of(people.p, people.n), m->name_space, m->dataset));
     return db_run(cx, sql, more);
 }
 
@@ -289,20 +290,45 @@ static enum fault write_column(struct cx *cx, sqlite3 *sql, const struct memory_
     return db_run(cx, sql, stmt);
 }
 
-enum fault memory_write(struct cx *cx, sqlite3 *sql, const struct memory_entry *e)
+/* Whose question brought it, beside it: what is judged knows of no permit. */
+static enum fault write_permit(struct cx *cx, sqlite3 *sql, const struct memory_entry *e,
+                               size_t place)
 {
     AUTO_STMT sqlite3_stmt *stmt = NULL;
+
+    TRY(db_prepare(cx, sql, &stmt,
+                   "INSERT INTO memory_permit(namespace, dataset, place, permit)"
+                   " VALUES(?,?,?,?)",
+                   "ttib", e->memory->name_space, e->memory->dataset, (int64_t)place,
+                   e->permit));
+    return db_run(cx, sql, stmt);
+}
+
+static enum fault cut(struct cx *cx, sqlite3 *sql, const struct memory_entry *e,
+                      const char *statement)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+
+    TRY(db_prepare(cx, sql, &stmt, statement, "tti", e->memory->name_space,
+                   e->memory->dataset, (int64_t)e->before));
+    return db_run(cx, sql, stmt);
+}
+
+enum fault memory_write(struct cx *cx, sqlite3 *sql, const struct memory_entry *e)
+{
     const struct memory *m = e->memory;
 
     if (!e->changes)
         return FAULT_NONE;
     TRY(write_circle(cx, sql, e));
     /* What not every site of the circle has written was never seen. */
-    TRY(db_prepare(cx, sql, &stmt,
-                   "DELETE FROM memory WHERE namespace=? AND dataset=? AND place>=?", "tti",
-                   m->name_space, m->dataset, (int64_t)e->before));
-    TRY(db_run(cx, sql, stmt));
-    for (size_t i = e->before; i < leverage_rank(m->l); i++)
+    TRY(cut(cx, sql, e, "DELETE FROM memory WHERE namespace=? AND dataset=? AND place>=?"));
+    TRY(cut(cx, sql, e,
+            "DELETE FROM memory_permit WHERE namespace=? AND dataset=? AND place>=?"));
+    for (size_t i = e->before; i < leverage_rank(m->l); i++) {
         TRY(write_column(cx, sql, e, i));
+        if (e->permit.n > 0)
+            TRY(write_permit(cx, sql, e, i));
+    }
     return FAULT_NONE;
 }

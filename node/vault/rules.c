@@ -108,7 +108,8 @@ static const struct rule rules[] = {
      "combination of answers would rest on the equivalent of fewer than half of "
      "minimum_frequency_threshold patients. That is what differences of two answers, and "
      "trackers of many, live from.",
-     "Nothing undoes a release. A lower minimum_frequency_threshold lets more out; "
+     "Nothing undoes a release; `cohortiumd ledger report` says how much is held. A lower "
+     "minimum_frequency_threshold lets more out; "
      "noise_mechanism answers without exact numbers. An answer that was given before can "
      "still be had.",
      "Ask what was asked before in the same form, which is free; take the groups of "

@@ -258,7 +258,9 @@ enum fault session_enter_memory(struct session *s, struct memory_entry *entry)
     uint8_t(*members)[32];
     bool *take;
 
-    *entry = (struct memory_entry){.memory = s->memory, .lease = s->lease};
+    *entry = (struct memory_entry){.memory = s->memory,
+                                   .lease = s->lease,
+                                   .permit = PB_BYTES(s->o.request.body->permit)};
     if (own != NULL) {
         CX_NEW(s->cx, members, own->n);
         for (size_t i = 0; i < own->n; i++)

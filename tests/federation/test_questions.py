@@ -38,6 +38,17 @@ with Lab(policy="cautious") as lab:
                                     lab.noded(i, "explain", reference).out for i in range(3)))
     e = lab.noded(0, "explain", "0123456789abcdef")
     check("of another reference it knows nothing", e.status == 1 and "no record" in e.err, e.err)
+    for i in range(3):
+        e = lab.noded(i, "ledger", "report", "--json")
+        held = e.json["datasets"] if e.status == 0 else []
+        check(f"site {i} tells how full its memory is, by permit", len(held) == 1
+              and held[0]["dataset"] == "lung" and len(held[0]["members"]) == 3
+              and 0 < held[0]["columns"] == held[0]["permits"][0]["columns"] <= held[0]["capacity"]
+              and held[0]["permits"][0]["title"] == "lab test"
+              and 0 < held[0]["highest"] <= e.json["limit"], e.out + e.err)
+    e = lab.noded(0, "ledger", "report")
+    check("in words, too", "leverage of a patient here: 0." in e.out and "lab test" in e.out
+          and "no question may take one above 0.2" in e.out, e.out + e.err)
     e = lab.noded(0, "explain", "R7")
     check("a rule is explained by its number", e.status == 0 and "max_parameter_ratio" in e.out)
     a = lab.ask("count", "lung", "--where", "agee > 50")

@@ -5,6 +5,8 @@
  * fewer than k / 2 in all sites together the second answer is refused, whoever asks, in
  * whatever words, from whatever version of the rows; and its neighbour is given.
  */
+#include <math.h>
+
 #include "tests/node/session_case.h"
 
 /* Patients of 85 years are at one site alone, so many. */
@@ -84,6 +86,102 @@ static void test_session__R23_a_tracker(void **state)
     CHECK_("the young, and the old", !counted("age < 40 or age >= 80"));
 }
 
+/* ---- what officers see of it ---- */
+
+static double patients_of_sex(double sex)
+{
+    double n = 0;
+
+    for (size_t s = 0; s < VAULTS; s++)
+        for (size_t i = 0; i < t.site[s].n; i++)
+            n += t.site[s].rows[i].sex == sex;
+    return n;
+}
+
+static double number_in(const char *json, const char *name)
+{
+    const char *at = strstr(json, name);
+
+    assert_non_null(at);
+    return strtod(at + strlen(name), NULL);
+}
+
+static const char *ledger_report(struct cx *cx, size_t site)
+{
+    return vaults_desk(&t, cx, site, "ledger report", NULL, 0, NULL, 0)->json;
+}
+
+/* Two sets that share nobody: a patient's leverage is 1 / the size of their own. */
+static void check_two_sexes(struct cx *cx, size_t site)
+{
+    double most = 0, all = patients_of_sex(0) + patients_of_sex(1);
+    const char *json = ledger_report(cx, site);
+
+    for (size_t i = 0; i < t.site[site].n; i++)
+        most = fmax(most, 1 / patients_of_sex(t.site[site].rows[i].sex));
+    CHECK_EQ_("columns", number_in(json, "\"columns\":"), 2);
+    CHECK_("highest", fabs(number_in(json, "\"highest\":") - most) <= 0.0005);
+    CHECK_EQ_("here", number_in(json, "\"patients_here\":"), (double)t.site[site].n);
+    CHECK_EQ_("all", number_in(json, "\"patients_about\":"),
+              (double)memory_about((uint64_t)all));
+    CHECK_EQ_("capacity", number_in(json, "\"capacity\":"),
+              (double)memory_capacity(memory_about((uint64_t)all), 0.2));
+    CHECK_("one permit", strstr(json, "\"permits\":[{\"columns\":2,") != NULL &&
+                             strstr(json, bytes_hex(cx, t.permit, ID_BYTES)) != NULL);
+}
+
+static void test_session__officers_see_how_full_it_is(void **state)
+{
+    AUTO_CX struct cx *cx = cx_new(64 << 20, CX_NO_DEADLINE);
+    uint8_t permit[ID_BYTES], subject[DIGEST_BYTES];
+    char shares[128];
+    struct play p;
+    (void)state;
+
+    assert_non_null(cx);
+    for (size_t i = 0; i < VAULTS; i++)
+        CHECK_("nothing yet", strstr(ledger_report(cx, i), "\"datasets\":[]") != NULL);
+    CHECK_("one sex", counted("sex == 'male'"));
+    CHECK_("the other, which follows", counted("sex == 'female'"));
+    for (size_t i = 0; i < VAULTS; i++)
+        check_two_sexes(cx, i);
+    vaults_permit(&t, &(struct vaults_permit){.researcher = t.stranger}, permit);
+    Cohortium__Request *r = vaults_request(&t, cx, "count", NULL, "age >= 60");
+    digest_of(bytes_of(keys_signing_public(t.stranger), KEY_BYTES), subject);
+    r->stamp->issuer = PB_DATA(bytes_of(subject, sizeof subject));
+    r->credential = PB_DATA(vaults_credential(&t, cx, HOME, t.stranger));
+    r->permit = PB_DATA(bytes_of(permit, ID_BYTES));
+    play_new(&p, &t, vaults_seal(cx, r, t.stranger));
+    play_whole(&p);
+    CHECK_("another's question", play_release(&p, HOME)->released);
+    play_free(&p);
+    (void)snprintf(shares, sizeof shares, "{\"columns\":1,\"permit\":\"%s\"",
+                   bytes_hex(cx, permit, ID_BYTES));
+    for (size_t i = 0; i < VAULTS; i++) {
+        const char *json = ledger_report(cx, i);
+
+        CHECK_EQ_("columns", number_in(json, "\"columns\":"), (double)columns_of_site(i));
+        CHECK_EQ_("one more", number_in(json, "\"columns\":"), 3);
+        CHECK_("by the other permit", strstr(json, shares) != NULL);
+        CHECK_("none above the limit", number_in(json, "\"highest\":") <= 0.2);
+        vaults_reopen(&t, i);
+        assert_string_equal(ledger_report(cx, i), json);
+    }
+}
+
+static void test_memory__capacity_is_what_patients_bear(void **state)
+{
+    (void)state;
+    assert_int_equal(memory_capacity(100, 0.2), 20);
+    assert_int_equal(memory_capacity(0, 0.2), 0);
+    assert_int_equal(memory_capacity(100, 0), 0);
+    assert_int_equal(memory_capacity(1000000, 0.2), LEVERAGE_RANK_MAX);
+    assert_int_equal(memory_about(99), 99);
+    assert_int_equal(memory_about(100), 100);
+    assert_int_equal(memory_about(259), 250);
+    assert_int_equal(memory_about(12999), 12000);
+}
+
 /* ---- who asks, when, after what ---- */
 
 static void test_session__another_researcher(void **state)
@@ -96,8 +194,7 @@ static void test_session__another_researcher(void **state)
     leave_old(3);
     CHECK_("one", counted("age >= 40"));
     vaults_permit(&t, &(struct vaults_permit){.researcher = t.stranger}, permit);
-    Cohortium__Request *r =
-        vaults_request(&t, cx, "count", NULL, "age >= 40 and age < 80");
+    Cohortium__Request *r = vaults_request(&t, cx, "count", NULL, "age >= 40 and age < 80");
     digest_of(bytes_of(keys_signing_public(t.stranger), KEY_BYTES), subject);
     r->stamp->issuer = PB_DATA(bytes_of(subject, sizeof subject));
     r->credential = PB_DATA(vaults_credential(&t, cx, HOME, t.stranger));
@@ -208,8 +305,8 @@ static void test_session__one_at_a_time(void **state)
     play_free(&p);
 }
 
-/* Home and one site have written, the third has not: nobody has seen a sum, so all go back to
- * what all have. */
+/* Home and one site have written, the third has not: nobody has seen a sum, so all go back
+ * to what all have. */
 static void test_session__given_up_amid_the_entry(void **state)
 {
     struct play p;
@@ -283,6 +380,8 @@ int main(void)
         UNDER(cautious, test_session__R23_two_cohorts_that_differ_by_few),
         UNDER(cautious, test_session__two_cohorts_that_differ_by_enough),
         UNDER(cautious, test_session__R23_a_tracker),
+        UNDER(cautious, test_session__officers_see_how_full_it_is),
+        cmocka_unit_test(test_memory__capacity_is_what_patients_bear),
         UNDER(cautious, test_session__another_researcher),
         UNDER(cautious, test_session__restarted_sites_remember),
         UNDER(cautious, test_session__few_came_between),

@@ -122,9 +122,12 @@ static const struct {
      "Above 0, a question is refused whole when fewer than so many of this site's own "
      "patients are in a group; that costs all sites the answer."},
     {NULL, POLICY_BY_SITE,
-     "For forest plots and meta-analyses. The price: this site's patients then have to "
-     "bear every question by themselves, pooled ones too, so that a small site refuses "
-     "more."},
+     "For forest plots and meta-analyses. Decide it before the first answer: data that "
+     "have "
+     "answered together with other sites give no numbers of their own any more. The price: "
+     "this site's patients then have to bear every question by themselves, pooled ones "
+     "too, "
+     "so that a small site refuses more."},
     {NULL, POLICY_COLLUSION_ASSUMED,
      "With `none`, a member that breaks its contract learns the pooled sums of questions "
      "in which it takes part, small cells included."},

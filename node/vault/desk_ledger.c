@@ -129,10 +129,10 @@ static void put_capacity(struct page *page, const struct memory_use *use)
     uint64_t about = memory_about(use->largest);
     uint64_t capacity = memory_capacity(about, page->limit);
 
-    buffer_printf(text,
-                  "  patients      %" PRIu64 " of this site so far; about %" PRIu64
-                  " that judge together\n",
-                  use->people, about);
+    buffer_printf(text, "  patients      %" PRIu64 " of this site so far", use->people);
+    if (use->n_members > 0)
+        buffer_printf(text, "; about %" PRIu64 " of all these sites", about);
+    buffer_text(text, "\n");
     buffer_printf(&page->json,
                   ",\"patients_here\":%" PRIu64 ",\"patients_about\":%" PRIu64
                   ",\"columns\":%" PRIu64 ",\"capacity\":%" PRIu64,

@@ -96,8 +96,10 @@ static const struct wording wordings[POLICY_FIELDS] = {
                                     .looser = "answers are {to}; they were {from}"},
     [POLICY_BY_SITE] =
         {.looser =
-             "this site's own numbers may be shown apart from the others'; they never "
-             "were, and pooled questions are then judged by its own patients alone, too",
+             "this site's own numbers may be shown apart from the others', of data that "
+             "have "
+             "not answered together with theirs yet; pooled questions about these are then "
+             "judged by this site's own patients alone, too",
          .stricter = "this site's own numbers are never shown apart from the others'; they "
                      "could be"},
     [POLICY_COLLUSION_ASSUMED] =

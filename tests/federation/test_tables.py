@@ -87,6 +87,12 @@ with modes("") as lab:
     a = lab.cohortium("table", "lung", "sex * status * ph_ecog", "--csv", "--profile", "lab-test")
     check("and in CSV", [r["value"] for r in csv.DictReader(a.out.splitlines())
                          if r["item"] == "advice"] == said, a.out)
+    shown = lab.noded(0, "audit", "show", "--last", "20").out.splitlines()
+    number = next(line.split()[0] for line in shown if "status * ph_ecog'; withheld" in line)
+    e = lab.noded(0, "explain", number)
+    check("an officer sees by which rules, in words", e.status == 0
+          and "\nR1: too few patients\n" in e.out
+          and "\nR25: it would follow by subtraction\n" in e.out, e.out + e.err)
     a = lab.cohortium("lm", "lung", "age ~ sex", "--where", "time < 6", "--profile", "lab-test")
     check("an answer that is not released is advised on, too", a.status == 3 and
           "what could help:\n  a larger cohort" in a.err, a.out + a.err)

@@ -355,6 +355,16 @@ static void test_session__by_site_each_judges_alone(void **state)
     (void)state;
     CHECK_("the first", counted("age >= 40"));
     CHECK_("nine fewer, of three sites", !counted("age >= 40 and age < 80"));
+    for (size_t i = 0; i < VAULTS; i++) {
+        AUTO_CX struct cx *cx = cx_new(16 << 20, CX_NO_DEADLINE);
+
+        assert_non_null(cx);
+        const char *json = ledger_report(cx, i);
+
+        CHECK_("says so", strstr(json, "\"alone\":true,\"members\":[]") != NULL);
+        CHECK_EQ_("of its own", number_in(json, "\"patients_about\":"),
+                  (double)memory_about(t.site[i].n));
+    }
 }
 
 static void test_session__by_site_and_pooled_are_one_memory(void **state)

@@ -193,6 +193,73 @@ bool checkpoint_claims(const char *claimed_note, const char *origin)
     return strncmp(claimed_note, origin, n) == 0 && claimed_note[n] == '\n';
 }
 
+/* ---- notes of another text ---- */
+
+/* Clean lines. */
+static bool utf8_is_sheet(const char *text, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        const char *end = memchr(text + i, '\n', n - i);
+        size_t line = end != NULL ? (size_t)(end - text) - i : n - i;
+
+        if (line > 0 && !utf8_is_clean(text + i, line))
+            return false;
+        i += line + 1;
+    }
+    return true;
+}
+
+/* Its first line has a space, so it is no checkpoint and no cosignature. */
+static bool text_is_sheet(const char *text, size_t n)
+{
+    const char *line = memchr(text, '\n', n);
+
+    return n > 0 && n <= SHEET_MAX && text[n - 1] == '\n' && utf8_is_sheet(text, n) &&
+           memchr(text, ' ', (size_t)(line - text)) != NULL;
+}
+
+enum fault sheet_sign(struct cx *cx, const char *name, const char *text,
+                      const struct keys *keys, const char **ret_note)
+{
+    uint8_t blob[NOTE_SIGNATURE];
+    char base64[128];
+
+    if (!origin_is_valid(name) || !text_is_sheet(text, strnlen(text, SHEET_MAX + 1)))
+        return cx_fail(cx, FAULT_INVALID, "no name of a signer, or no text of a sheet");
+    note_key_hash(name, TYPE_CHECKPOINT, keys_signing_public(keys), blob);
+    keys_sign(keys, bytes_of(text, strlen(text)), blob + KEY_HASH);
+    (void)sodium_bin2base64(base64, sizeof base64, blob, sizeof blob,
+                            sodium_base64_VARIANT_ORIGINAL);
+    *ret_note = cx_printf(cx, "%s\n%s%s %s\n", text, dash, name, base64);
+    return *ret_note != NULL ? FAULT_NONE : FAULT_MEMORY;
+}
+
+/* The last empty line ends the text. */
+static const char *signature_line(const char *note, size_t n)
+{
+    for (size_t i = n; i >= 2; i--)
+        if (note[i - 1] == '\n' && note[i - 2] == '\n')
+            return note + i;
+    return NULL;
+}
+
+enum fault sheet_verify(struct cx *cx, const char *note, const char *name,
+                        const uint8_t key[32])
+{
+    size_t n = strnlen(note, SHEET_MAX + NOTE_MAX + 1);
+    const char *line = n <= SHEET_MAX + NOTE_MAX ? signature_line(note, n) : NULL, *end;
+
+    if (line == NULL || !text_is_sheet(note, (size_t)(line - 1 - note)))
+        return cx_fail(cx, FAULT_FORMAT, "this is no signed sheet");
+    end = strchr(line, '\n');
+    if (end == NULL || end[1] != '\0')
+        return cx_fail(cx, FAULT_FORMAT, "a sheet has one line of signature");
+    if (!line_holds(line, (size_t)(end - line), name, key,
+                    bytes_of(note, (size_t)(line - 1 - note))))
+        return cx_fail(cx, FAULT_DENIED, "its signature is not that of %.128s", name);
+    return FAULT_NONE;
+}
+
 /* ---- cosignatures ---- */
 
 /* The signed text of a note: up to the empty line, with its last newline. */

@@ -19,6 +19,7 @@
 enum {
     NOTE_MAX = 4096,       /* bytes of a note with all its lines */
     COSIGNATURES_MAX = 16, /* lines of others that a node adds to one note */
+    SHEET_MAX = 64 * 1024, /* bytes of another text that a node signs as a note */
     WITNESSES_MIN = 2      /* other institutions, or a log counts as unwitnessed */
 };
 
@@ -45,3 +46,11 @@ CHECKED bool cosignature_holds(struct cx *cx, const char *note, const char *witn
 /* The note with one more line; FAULT_FORMAT if it is not one line of a note. */
 CHECKED enum fault cosignature_add(struct cx *cx, const char *note,
                                    const char *claimed_line, const char **ret_note);
+
+/* A sheet: lines of text that this node signs for people, as a signed note. Its first line has
+ * a space, which no log's name has. FAULT_INVALID: no such text; FAULT_FORMAT: no such note;
+ * FAULT_DENIED: not signed by this key. */
+CHECKED enum fault sheet_sign(struct cx *cx, const char *name, const char *text,
+                              const struct keys *keys, const char **ret_note);
+CHECKED enum fault sheet_verify(struct cx *cx, const char *note, const char *name,
+                                const uint8_t key[32]);

@@ -229,6 +229,16 @@ const struct admin_command admin_commands[] = {
      "its own patients only, and the output says so. FILE may be `cautious` and need not be\n"
      "signed.\n\n"
      "example: cohortiumd policy simulate --policy stricter.yaml"},
+    {"policy redteam", admin_policy_redteam,
+     "DATASET [--policy FILE.yaml] [-o SHEET] [--json] | --check SHEET",
+     "attacks on this site's own patients under a policy; a signed sheet; nothing leaves",
+     "policy: out: json check:",
+     "Victims are picked among the patients who are alone in a cell of all quasi-identifiers, and\n"
+     "never named. Each attack asks its questions of the real gate as a researcher would, on this\n"
+     "site's patients as if they were all, from an empty memory. Nothing is charged or remembered.\n"
+     "The sheet says pass or fail by attack and is signed by this node; --check verifies one.\n"
+     "Without --policy it is the policy in force. Exit status 1: some attack learned something.\n\n"
+     "example: cohortiumd policy redteam lung --policy looser.yaml -o sheet.txt"},
     {"permit new", admin_permit_new,
      "--title TEXT --purpose TEXT --dataset D --researcher CARD --member NAME|all [--days "
      "N] "

@@ -75,7 +75,7 @@ admin_run admin_codebook_draft, admin_codebook_check, admin_codebook_show,
     admin_codebook_sign, admin_codebook_add;
 admin_run admin_data_import, admin_data_list, admin_data_drop;
 admin_run admin_policy_new, admin_policy_diff, admin_policy_check, admin_policy_sign, admin_policy_apply, admin_policy_show,
-    admin_policy_history, admin_policy_spent, admin_policy_simulate;
+    admin_policy_history, admin_policy_spent, admin_policy_simulate, admin_policy_redteam;
 admin_run admin_permit_new, admin_permit_sign, admin_permit_show, admin_permit_add,
     admin_permit_list, admin_permit_revoke, admin_permit_revocations;
 admin_run admin_researcher_issue, admin_researcher_list, admin_researcher_revoke;

@@ -78,6 +78,8 @@ static const struct option_help table[] = {
      false},
     {"policy sign", "key", "KEY", "an officer's key (twice, where two must sign)", true},
     {"policy simulate", "policy", "FILE", "the policy to try (YAML; not signed)", false},
+    {"policy redteam", "policy", "FILE", "the policy to try (YAML; not signed)", false},
+    {"policy redteam", "check", "SHEET", "verify this sheet's signature", false},
     {NULL, "key", "KEY", "the officer's key that signs", false},
     {NULL, "title", "TEXT", "the study's title", false},
     {NULL, "purpose", "TEXT", "what the answers are for, in words", false},

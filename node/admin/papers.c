@@ -10,6 +10,7 @@
 #include "node/data/policy_yaml.h"
 #include "node/vault/policy.h"
 #include "protocol/base/clock.h"
+#include "protocol/checkpoint.h"
 #include "protocol/files.h"
 #include "protocol/papers.h"
 
@@ -269,6 +270,73 @@ enum fault admin_policy_simulate(struct invocation *in)
     (void)printf("%s%s", has_option(in, "json") ? reply.json : reply.text,
                  has_option(in, "json") ? "\n" : "");
     return FAULT_NONE;
+}
+
+/* The second line names the site, whose key must have signed. */
+static enum fault check_sheet(struct invocation *in, const char *path)
+{
+    static const char second[] = "\nsite: ";
+    const Cohortium__Member *member = NULL;
+    struct manifest *m;
+    struct bytes text;
+
+    TRY(read_document(in, path, &text));
+    TRY(read_manifest(in, &m));
+    const char *note = cx_printf(in->cx, "%.*s", (int)text.n, (const char *)text.p), *site;
+    if (note == NULL)
+        return FAULT_MEMORY;
+    site = strstr(note, second);
+    for (size_t i = 0; i < m->body->n_members && site != NULL && member == NULL; i++) {
+        const char *name = m->body->members[i]->name, *at = site + sizeof second - 1;
+
+        if (strncmp(at, name, strlen(name)) == 0 && at[strlen(name)] == '\n')
+            member = m->body->members[i];
+    }
+    if (member == NULL)
+        return cx_fail(in->cx, FAULT_DENIED, "%s: of no site of this consortium", path);
+    const char *name = checkpoint_origin(in->cx, m->consortium, member->name);
+    if (name == NULL)
+        return FAULT_MEMORY;
+    if (sheet_verify(in->cx, note, name, member->signing_key.data) != FAULT_NONE)
+        return cx_prefix(in->cx, "%s: ", path);
+    (void)printf("%s: signed by %s\n", path, member->name);
+    return FAULT_NONE;
+}
+
+static enum fault attack_own(struct invocation *in)
+{
+    const char *path = option(in, "policy");
+    struct bytes packed = {0}, sheet;
+    struct admin_reply reply;
+    Cohortium__Policy *body;
+    struct manifest *m;
+
+    TRY(need_words(in, 1, 1, "a dataset"));
+    TRY(read_manifest(in, &m));
+    if (path != NULL) {
+        TRY(read_policy_yaml(in, path, manifest_is_lab(m), &body));
+        TRY(pb_pack(in->cx, &body->base, &packed));
+    }
+    TRY(ask_node(in, "policy redteam", in->words, 1, &packed, path != NULL, &reply));
+    if (reply.n_blobs != 1)
+        return cx_fail(in->cx, FAULT_FORMAT, "the node gave no sheet");
+    sheet = reply.blobs[0];
+    if (has_option(in, "out"))
+        TRY(write_document(in, sheet));
+    (void)printf("%s%s", has_option(in, "json") ? reply.json : reply.text,
+                 has_option(in, "json") ? "\n" : "");
+    in->status = strstr(reply.text, "\nresult: FAIL") != NULL;
+    return FAULT_NONE;
+}
+
+enum fault admin_policy_redteam(struct invocation *in)
+{
+    const char *sheet = option(in, "check");
+
+    if (sheet == NULL)
+        return attack_own(in);
+    TRY(need_words(in, 0, 0, "no further word beside --check"));
+    return check_sheet(in, sheet);
 }
 
 /* ---- permits ---- */

@@ -20,6 +20,7 @@ static const struct {
     {"policy history", desk_policy_history},
     {"policy spent", desk_policy_spent},
     {"policy simulate", desk_policy_simulate},
+    {"policy redteam", desk_policy_redteam},
     {"permit add", desk_permit_add},
     {"permit list", desk_permit_list},
     {"permit show", desk_permit_show},

@@ -36,6 +36,7 @@ CHECKED enum fault desk_notices(struct cx *cx, struct vault *v, bool rest, const
 
 desk_command desk_policy_apply, desk_policy_show, desk_policy_history, desk_policy_spent;
 desk_command desk_policy_simulate; /* desk_simulate.c */
+desk_command desk_policy_redteam;
 desk_command desk_permit_add, desk_permit_list, desk_permit_show;
 /* desk_revoke.c */
 desk_command desk_revoke, desk_revocations;
@@ -64,3 +65,12 @@ CHECKED enum fault desk_put_witnesses(struct desk *d, bool *ret_witnessed);
 /* One line for each member whose log contradicts itself. */
 CHECKED enum fault desk_put_contradictions(struct desk *d, size_t *ret_n);
 CHECKED enum fault desk_check_log(struct desk *d);
+
+/* desk_simulate.c. The policy in force, whether or not its days have come; the one of the first
+ * blob. */
+CHECKED enum fault desk_open_in_force(struct desk *d, struct policy *ret,
+                                      uint64_t *ret_serial);
+CHECKED enum fault desk_open_other(struct desk *d, struct policy *ret);
+/* Numbers of the rules that a sentence of the log names, each once; else its first word. */
+enum { DESK_RULES_MAX = 128 };
+void desk_find_rules(const char *why, char ret[DESK_RULES_MAX]);

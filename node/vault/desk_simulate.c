@@ -10,7 +10,7 @@
 #include "node/vault/simulate.h"
 #include "protocol/base/clock.h"
 
-enum { RULES_MAX = 128, JSON_MAX = 8 * 1024 * 1024, SHOWN_MAX = 1000, REFERENCE_WIDTH = 16 };
+enum { JSON_MAX = 8 * 1024 * 1024, SHOWN_MAX = 1000, REFERENCE_WIDTH = 16 };
 
 static const char *const outcomes[SIMULATED_OUTCOMES] = {
     [SIMULATED_SAME] = "same",
@@ -30,7 +30,7 @@ static enum fault current(struct cx *cx, sqlite3 *sql, void *user)
 }
 
 /* Whether or not its days have come: numbers are compared. */
-static enum fault open_in_force(struct desk *d, struct policy *ret, uint64_t *ret_serial)
+enum fault desk_open_in_force(struct desk *d, struct policy *ret, uint64_t *ret_serial)
 {
     Cohortium__Policy *body;
     struct bytes packed;
@@ -44,7 +44,7 @@ static enum fault open_in_force(struct desk *d, struct policy *ret, uint64_t *re
     return policy_open(d->cx, body, manifest_is_lab(d->v->manifest), ret);
 }
 
-static enum fault open_other(struct desk *d, struct policy *ret)
+enum fault desk_open_other(struct desk *d, struct policy *ret)
 {
     Cohortium__Policy *body;
     struct bytes packed;
@@ -78,7 +78,7 @@ static size_t rule_at(const char *text, const char *p)
 
 /* The numbers of the rules in a sentence of the log, each once; else its first word, as in
  * "local_minimum: ...". */
-static void find_rules(const char *why, char ret[RULES_MAX])
+void desk_find_rules(const char *why, char ret[DESK_RULES_MAX])
 {
     size_t n = 0;
 
@@ -86,7 +86,7 @@ static void find_rules(const char *why, char ret[RULES_MAX])
         size_t k = rule_at(why, p);
         char rule[16];
 
-        if (k == 0 || k >= sizeof rule || n + k + 2 > RULES_MAX)
+        if (k == 0 || k >= sizeof rule || n + k + 2 > DESK_RULES_MAX)
             continue;
         memcpy(rule, p, k);
         rule[k] = '\0';
@@ -101,7 +101,7 @@ static void find_rules(const char *why, char ret[RULES_MAX])
     }
     if (n == 0) {
         n = strcspn(why, ":; ");
-        n = why[n] == ':' && n < RULES_MAX - 1 ? n : 0;
+        n = why[n] == ':' && n < DESK_RULES_MAX - 1 ? n : 0;
         memcpy(ret, why, n);
     }
     ret[n] = '\0';
@@ -138,9 +138,9 @@ static void put_verdict(struct buffer *out, const char *name,
 static void put_question(struct buffer *out, struct cx *cx, const struct simulated *q)
 {
     const char *permit = bytes_hex(cx, q->permit.p, q->permit.n);
-    char rules[RULES_MAX];
+    char rules[DESK_RULES_MAX];
 
-    find_rules(decisive(q)->why, rules);
+    desk_find_rules(decisive(q)->why, rules);
     buffer_printf(out, "{\"record\":%" PRIu64 ",\"asked_ms\":%" PRId64 ",\"times\":%" PRIu64,
                   q->record, q->asked_at, q->times);
     json_pair(out, "reference", q->reference);
@@ -199,9 +199,9 @@ static void put_row(struct desk *d, const struct simulated *q)
 {
     const struct simulated_verdict *by = decisive(q);
     const char *permit = bytes_hex(d->cx, q->permit.p, q->permit.n < 4 ? q->permit.n : 4);
-    char rules[RULES_MAX], name[REFERENCE_WIDTH + 8];
+    char rules[DESK_RULES_MAX], name[REFERENCE_WIDTH + 8];
 
-    find_rules(by->why, rules);
+    desk_find_rules(by->why, rules);
     (void)snprintf(name, sizeof name, "record %" PRIu64, q->record);
     buffer_printf(&d->text, "%-16s %-16s %-10s %-8s %-5s %s\n", outcomes[q->outcome],
                   q->reference[0] != '\0' ? q->reference : name, q->question->analysis,
@@ -271,8 +271,8 @@ enum fault desk_policy_simulate(struct desk *d)
     struct simulation s;
     uint64_t serial;
 
-    TRY(open_other(d, &other));
-    TRY(open_in_force(d, &in_force, &serial));
+    TRY(desk_open_other(d, &other));
+    TRY(desk_open_in_force(d, &in_force, &serial));
     TRY(simulate(d->cx, d->v, &in_force, &other, &s));
     put_text(d, &s, serial);
     return put_json(d, &s, serial);

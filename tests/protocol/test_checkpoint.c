@@ -183,6 +183,51 @@ static void test_checkpoint__whose_it_claims_to_be(void **state)
     assert_false(checkpoint_claims(LOG, LOG)); /* no newline: no note */
 }
 
+/* ---- sheets ---- */
+
+static const char SHEET[] = "cohortium sheet 1\nsite: a\n\nresult: pass\n";
+
+static void test_checkpoint__a_sheet_is_signed_whole(void **state)
+{
+    const uint8_t *key = keys_signing_public(log_key);
+    const char *sheet = NULL;
+    size_t n, held = 0;
+    (void)state;
+
+    CHECK_OK_("sign", cx, sheet_sign(cx, LOG, SHEET, log_key, &sheet));
+    CHECK_OK_("holds", cx, sheet_verify(cx, sheet, LOG, key));
+    CHECK_EQ_("another key", sheet_verify(cx, sheet, LOG, keys_signing_public(other)),
+              FAULT_DENIED);
+    CHECK_EQ_("another name", sheet_verify(cx, sheet, OTHER, key), FAULT_DENIED);
+    n = strlen(sheet);
+    for (size_t i = 0; i < n; i++) {
+        char *bent = cx_strdup(cx, sheet);
+
+        assert_non_null(bent);
+        bent[i] ^= 1;
+        held += sheet_verify(cx, bent, LOG, key) == FAULT_NONE;
+    }
+    CHECK_EQ_("of all with one bit changed", held, 0);
+    CHECK_EQ_("a line more", sheet_verify(cx, cx_printf(cx, "%sx\n", sheet), LOG, key),
+              FAULT_FORMAT);
+    CHECK_EQ_("no signature", sheet_verify(cx, SHEET, LOG, key), FAULT_DENIED);
+    CHECK_EQ_("a checkpoint is no sheet", sheet_verify(cx, note, LOG, key), FAULT_FORMAT);
+}
+
+static void test_checkpoint__what_is_no_sheet_is_not_signed(void **state)
+{
+    static const char *const rows[] = {
+        "", "no newline at its end", "noblank\n4711\nroot\n", "a sheet\nwith \x01 in it\n"};
+    const char *sheet = NULL;
+    (void)state;
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        CHECK_EQ_(rows[i], sheet_sign(cx, LOG, rows[i], log_key, &sheet), FAULT_INVALID);
+    CHECK_EQ_("a name with a blank", sheet_sign(cx, "a b", SHEET, log_key, &sheet),
+              FAULT_INVALID);
+    assert_null(sheet);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +236,8 @@ int main(void)
         cmocka_unit_test(test_checkpoint__no_other_cosignature_holds),
         cmocka_unit_test(test_checkpoint__a_line_is_one_line),
         cmocka_unit_test(test_checkpoint__whose_it_claims_to_be),
+        cmocka_unit_test(test_checkpoint__a_sheet_is_signed_whole),
+        cmocka_unit_test(test_checkpoint__what_is_no_sheet_is_not_signed),
     };
     return cmocka_run_group_tests_name("checkpoint", tests, set_up, tear_down);
 }

@@ -48,8 +48,9 @@ static void put_attacks(struct buffer *out, const struct redteam *r)
         if (f->verdict == REDTEAM_NOT_TRIED)
             buffer_printf(out, "     %s\n", rules_of(f, rules));
         else
-            buffer_printf(out, "     %zu of %zu victims learned; withheld before a guess: "
-                               "%zu%s%s\n",
+            buffer_printf(out,
+                          "     %zu of %zu victims learned; withheld before a guess: "
+                          "%zu%s%s\n",
                           f->right, f->victims, f->stuck, f->why[0] != '\0' ? ", by " : "",
                           f->why[0] != '\0' ? rules_of(f, rules) : "");
     }
@@ -69,15 +70,15 @@ static const char *text_of(struct desk *d, const struct sheet *s)
     buffer_printf(&out, ", %s\nmade: %s by cohortiumd %s\n\n",
                   bytes_hex(d->cx, s->policy, DIGEST_BYTES), s->made, COHORTIUM_VERSION);
     put_attacks(&out, r);
-    buffer_printf(&out,
-                  "\nresult: %s (%zu pass, %zu fail, %zu not tried)\nan ordinary count: %s\n",
-                  result_of(r), r->counts[REDTEAM_PASS], r->counts[REDTEAM_FAIL],
-                  r->counts[REDTEAM_NOT_TRIED], r->honest ? "answered" : "not answered");
-    buffer_text(&out,
-                "Judged on this site's patients as if they were all, from an empty memory. "
-                "Victims are\npatients alone in a cell of all quasi-identifiers. What an "
-                "attacker knows that is not marked\nas one is not tried here; nor are other "
-                "members, machines and people.\n");
+    buffer_printf(
+        &out, "\nresult: %s (%zu pass, %zu fail, %zu not tried)\nan ordinary count: %s\n",
+        result_of(r), r->counts[REDTEAM_PASS], r->counts[REDTEAM_FAIL],
+        r->counts[REDTEAM_NOT_TRIED], r->honest ? "answered" : "not answered");
+    buffer_text(
+        &out, "Judged on this site's patients as if they were all, from an empty memory. "
+              "Victims are\npatients alone in a cell of all quasi-identifiers. What an "
+              "attacker knows that is not marked\nas one is not tried here; nor are other "
+              "members, machines and people.\n");
     return buffer_string(&out);
 }
 
@@ -99,7 +100,8 @@ static enum fault put_json(struct desk *d, const struct sheet *s)
     for (size_t i = 0; i < r->n; i++) {
         const struct redteam_finding *f = &r->list[i];
 
-        buffer_printf(&out, "%s{\"victims\":%zu,\"stuck\":%zu,\"right\":%zu,\"questions\":%zu",
+        buffer_printf(&out,
+                      "%s{\"victims\":%zu,\"stuck\":%zu,\"right\":%zu,\"questions\":%zu",
                       i > 0 ? "," : "", f->victims, f->stuck, f->right, f->questions);
         json_pair(&out, "id", f->id);
         json_pair(&out, "name", f->name);
@@ -123,8 +125,8 @@ static enum fault log_sheet(struct desk *d, const struct sheet *s, const char *n
     record.decision = (char *)"done";
     record.subject = PB_DATA(bytes_of(digest, sizeof digest));
     const char *details =
-        cx_printf(d->cx, "attacks on %s under %s: %s; the sheet's SHA-256 is %s", s->dataset,
-                  s->serial > 0 ? "the policy in force" : "another policy",
+        cx_printf(d->cx, "attacks on %s under %s: %s; the sheet's SHA-256 is %s",
+                  s->dataset, s->serial > 0 ? "the policy in force" : "another policy",
                   result_of(&s->found), bytes_hex(d->cx, digest, sizeof digest));
     return details != NULL ? vault_log(d->cx, d->v, &record, details) : FAULT_MEMORY;
 }

@@ -289,8 +289,8 @@ static enum fault bisection(struct raid *r, double *guess)
     const Cohortium__Variable *v = codebook_variable(w->cb, w->number);
     double low = v->lower, high = v->upper;
 
-    for (int i = 0; i < BISECTIONS && !r->stuck && high - low > (v->upper - v->lower) / 1000;
-         i++) {
+    for (int i = 0;
+         i < BISECTIONS && !r->stuck && high - low > (v->upper - v->lower) / 1000; i++) {
         double middle = (low + high) / 2, n = 0;
         struct ast *below =
             victims_compare(r->cx, w->cb, COHORTIUM__AST_OP__AST_LT, w->number, middle);
@@ -307,7 +307,13 @@ static enum fault bisection(struct raid *r, double *guess)
 
 /* ---- the table ---- */
 
-enum { NEEDS_SECRET = 1, NEEDS_NUMBER = 2, NEEDS_OTHER = 4, NEEDS_PARTS = 8, NEEDS_TWO = 16 };
+enum {
+    NEEDS_SECRET = 1,
+    NEEDS_NUMBER = 2,
+    NEEDS_OTHER = 4,
+    NEEDS_PARTS = 8,
+    NEEDS_TWO = 16
+};
 
 static const struct attack {
     const char *id, *name;
@@ -329,7 +335,8 @@ static const struct attack {
     {"A18", "somebody or nobody", somebody, NEEDS_SECRET},
     {"A31", "an indicator times a value", value_of_one, NEEDS_NUMBER},
     {"A58", "mean and spread of two", of_two, NEEDS_NUMBER | NEEDS_TWO},
-    {"A60", "centroids of k and of k + 1 neighbours", neighbours, NEEDS_NUMBER | NEEDS_PARTS},
+    {"A60", "centroids of k and of k + 1 neighbours", neighbours,
+     NEEDS_NUMBER | NEEDS_PARTS},
     {"A61", "a survival curve's step at a risk set of one", bisection, NEEDS_NUMBER},
 };
 
@@ -383,9 +390,10 @@ static enum fault attack_one(struct raid *r, const struct attack *a)
 static enum fault try_attack(struct raid *r, const struct attack *a)
 {
     struct redteam_finding *f = r->finding;
-    const char *missing = policy_is_noised(&r->side->session)
-                              ? "answers carry noise, and what they cost is not spent on this"
-                              : missing_for(r->victims, a->needs),
+    const char *missing =
+                   policy_is_noised(&r->side->session)
+                       ? "answers carry noise, and what they cost is not spent on this"
+                       : missing_for(r->victims, a->needs),
                *why = NULL;
 
     *f = (struct redteam_finding){.id = a->id, .name = a->name, .why = missing};

@@ -19,7 +19,8 @@ enum { REDTEAM_ATTACKS_MAX = 32 };
 enum redteam_verdict {
     REDTEAM_PASS,      /* the policy holds */
     REDTEAM_FAIL,      /* the attack learned what it is after */
-    REDTEAM_NOT_TRIED, /* nothing here that it could be tried on; why says what is missing */
+    REDTEAM_NOT_TRIED, /* nothing here that it could be tried on; why says what is missing
+                        */
     REDTEAM_VERDICTS
 };
 

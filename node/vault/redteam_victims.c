@@ -21,8 +21,7 @@ struct ast *victims_compare(struct cx *cx, const struct codebook *cb, Cohortium_
         return NULL;
     if (v->type == COHORTIUM__VAR_TYPE__DATE || variable_has_levels(v)) {
         right->op = COHORTIUM__AST_OP__AST_LEVEL;
-        right->type =
-            v->type == COHORTIUM__VAR_TYPE__DATE ? AST_TYPE_DATE : AST_TYPE_LEVEL;
+        right->type = v->type == COHORTIUM__VAR_TYPE__DATE ? AST_TYPE_DATE : AST_TYPE_LEVEL;
         right->variable = variable;
     }
     a->args[1] = right;
@@ -105,13 +104,11 @@ static struct ast *part_of(struct cx *cx, const struct codebook *cb, int variabl
     if (!is_grid(v))
         return victims_compare(cx, cb, COHORTIUM__AST_OP__AST_EQ, variable, bin);
     if (bin > 0)
-        low = victims_compare(cx, cb, COHORTIUM__AST_OP__AST_GE, variable,
-                              v->grid[bin - 1]);
+        low =
+            victims_compare(cx, cb, COHORTIUM__AST_OP__AST_GE, variable, v->grid[bin - 1]);
     if (bin < v->n_grid)
         high = victims_compare(cx, cb, COHORTIUM__AST_OP__AST_LT, variable, v->grid[bin]);
-    return bin == 0            ? high
-           : bin == v->n_grid ? low
-                              : victims_and(cx, low, high);
+    return bin == 0 ? high : bin == v->n_grid ? low : victims_and(cx, low, high);
 }
 
 /* ---- who is alone ---- */
@@ -224,15 +221,16 @@ static void choose_variables(struct search *s)
         f->other = f->number;
 }
 
-/* A victim whose secret is the reference level or 0 would be guessed by learning nothing. */
+/* A victim whose secret is the reference level or 0 would be guessed by learning nothing.
+ */
 static enum fault take(struct search *s, const struct person_cell *p)
 {
     struct victims *f = s->found;
     struct victim *v = &f->list[f->n];
     double secret = 0;
 
-    if (f->secret >= 0 && (!value_at(&s->d->columns[f->secret], p->row, &secret) ||
-                           secret == 0))
+    if (f->secret >= 0 &&
+        (!value_at(&s->d->columns[f->secret], p->row, &secret) || secret == 0))
         return FAULT_NONE;
     if (f->number >= 0 && !value_at(&s->d->columns[f->number], p->row, &v->number))
         return FAULT_NONE;
@@ -245,8 +243,8 @@ static enum fault take(struct search *s, const struct person_cell *p)
     }
     v->cell = ast_join(s->cx, COHORTIUM__AST_OP__AST_AND, v->parts, v->n);
     if (f->secret >= 0)
-        v->secret = victims_compare(s->cx, s->d->cb, COHORTIUM__AST_OP__AST_EQ, f->secret,
-                                    secret);
+        v->secret =
+            victims_compare(s->cx, s->d->cb, COHORTIUM__AST_OP__AST_EQ, f->secret, secret);
     if (v->cell == NULL || (f->secret >= 0 && v->secret == NULL))
         return FAULT_MEMORY;
     f->n++;

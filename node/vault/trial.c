@@ -23,8 +23,8 @@ static enum fault refuse_form(struct trial *t, const struct complaints *c)
     return why != NULL ? refuse(t, SIMULATED_FORM, why) : FAULT_MEMORY;
 }
 
-/* As preflight and begin judge it, but for papers, budgets and who asks: those are no part of
- * a policy. */
+/* As preflight and begin judge it, but for papers, budgets and who asks: those are no part
+ * of a policy. */
 static enum fault judge_form(struct trial *t, bool *ret_stands)
 {
     struct complaints c = complaints_new(t->cx);
@@ -79,8 +79,8 @@ static enum fault set_session(struct trial *t)
     return memory_go_back(t->cx, s->memory, NULL, s->lease, s->circle_length, head);
 }
 
-/* What this site would say to the others whatever they hold: of its regions, before anything is
- * remembered. */
+/* What this site would say to the others whatever they hold: of its regions, before
+ * anything is remembered. */
 static enum fault judge_own_sizes(struct trial *t)
 {
     struct session *s = &t->s;

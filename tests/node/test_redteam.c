@@ -1,6 +1,7 @@
 /*
- * test_redteam.c - attacks on a site's own rows: all are withstood at the standard policy, all
- * that are tried succeed where nothing is withheld, and nothing of it is kept or leaves.
+ * test_redteam.c - attacks on a site's own rows: all are withstood at the standard policy,
+ * all that are tried succeed where nothing is withheld, and nothing of it is kept or
+ * leaves.
  */
 #include <stdlib.h>
 
@@ -49,8 +50,8 @@ static void plant(void)
                 r->age = 45;
             if (left > 0 && i % 7 == 3) {
                 left--;
-                *r = (struct vault_row){.age = 85, .sex = (double)left, .status = 1,
-                                        .score = 3 + (double)left};
+                *r = (struct vault_row){
+                    .age = 85, .sex = (double)left, .status = 1, .score = 3 + (double)left};
             }
         }
         vaults_import(&t, s);

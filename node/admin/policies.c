@@ -9,6 +9,8 @@
 #include "protocol/envelope.h"
 #include "protocol/files.h"
 
+enum { TEXT_MAX = 64 * 1024 };
+
 static void tell_templates(void)
 {
     const struct policy_template *t;
@@ -95,49 +97,27 @@ static enum fault open_side(struct invocation *in, const char *word, struct side
     return policy_open(in->cx, body, true, &ret->numbers);
 }
 
-/* Sentences at most 88 letters wide, set in. */
-static void print_sentence(const char *text)
+static enum fault print_changes(struct invocation *in, const struct side *a,
+                                const struct side *b)
 {
-    enum { IN = 10, WIDE = 88 };
-    size_t at = WIDE;
-    bool first = true;
+    struct buffer text = buffer_new(in->cx, TEXT_MAX);
+    struct policy_change *list;
+    size_t n, counts[3] = {0};
 
-    for (; *text != '\0'; text += strspn(text, " ")) {
-        size_t n = strcspn(text, " ");
-        bool fits = at + 1 + n <= WIDE;
-
-        if (fits)
-            (void)printf(" %.*s", (int)n, text);
-        else
-            (void)printf("%s%*s%.*s", first ? "" : "\n", IN, "", (int)n, text);
-        at = (fits ? at + 1 : IN) + n;
-        first = false;
-        text += n;
-    }
-    (void)fputs("\n", stdout);
-}
-
-static void print_changes(const struct policy_change *list, size_t n)
-{
-    size_t counts[3] = {0};
-
-    for (size_t i = 0; i < n; i++) {
-        const struct policy_change *c = &list[i];
-
-        (void)printf("%-9s %s: %s -> %s\n",
-                     c->way < 0   ? "LOOSENS"
-                     : c->way > 0 ? "TIGHTENS"
-                                  : "NEITHER",
-                     c->name, c->from, c->to);
-        print_sentence(c->sentence);
-        counts[c->way < 0 ? 0 : c->way > 0 ? 1 : 2]++;
-    }
+    TRY(policy_changes(in->cx, &a->numbers, &b->numbers, &list, &n));
+    TRY(policy_put_changes(in->cx, &a->numbers, &b->numbers, &text));
+    for (size_t i = 0; i < n; i++)
+        counts[list[i].way < 0 ? 0 : list[i].way > 0 ? 1 : 2]++;
+    const char *lines = buffer_string(&text);
+    if (lines == NULL)
+        return FAULT_MEMORY;
     if (n == 0)
         (void)fputs("they let out the same\n", stdout);
     else
-        (void)printf("\n%zu loosen%s, %zu tighten%s, %zu neither\n", counts[0],
+        (void)printf("%s\n%zu loosen%s, %zu tighten%s, %zu neither\n", lines, counts[0],
                      counts[0] == 1 ? "s" : "", counts[1], counts[1] == 1 ? "s" : "",
                      counts[2]);
+    return FAULT_NONE;
 }
 
 static void print_dates(const struct side *side)
@@ -179,15 +159,12 @@ static void print_officers(struct invocation *in, const struct side *a,
 
 enum fault admin_policy_diff(struct invocation *in)
 {
-    struct policy_change *list;
     struct side a, b;
-    size_t n;
 
     TRY(need_words(in, 2, 2, "two policies: files, templates or in-force"));
     TRY(open_side(in, in->words[0], &a));
     TRY(open_side(in, in->words[1], &b));
-    TRY(policy_changes(in->cx, &a.numbers, &b.numbers, &list, &n));
-    print_changes(list, n);
+    TRY(print_changes(in, &a, &b));
     print_dates(&a);
     print_dates(&b);
     print_officers(in, &a, &b);

@@ -76,6 +76,17 @@ static enum fault open_policy(struct desk *d, struct bytes packed, Cohortium__Po
     return policy_open(d->cx, *body, manifest_is_lab(d->v->manifest), numbers);
 }
 
+static enum fault put_changes(struct desk *d, const struct policy *before,
+                              const struct policy *after)
+{
+    size_t n = d->text.n;
+
+    TRY(policy_put_changes(d->cx, before, after, &d->text));
+    if (d->text.n == n)
+        buffer_text(&d->text, "what may leave is the same\n");
+    return FAULT_NONE;
+}
+
 enum fault desk_policy_apply(struct desk *d)
 {
     struct act a = act_new(d);
@@ -110,8 +121,8 @@ enum fault desk_policy_apply(struct desk *d)
                       (unsigned long long)body->serial, body->reason, changes)));
     TRY(vault_load_policy(d->cx, d->v));
     buffer_printf(&d->text, "policy %llu is in force\n%s", (unsigned long long)body->serial,
-                  first ? policy_words(d->cx, &after) : changes);
-    return FAULT_NONE;
+                  first ? policy_words(d->cx, &after) : "");
+    return first ? FAULT_NONE : put_changes(d, &before, &after);
 }
 
 enum fault desk_policy_show(struct desk *d)
@@ -159,10 +170,10 @@ enum fault desk_policy_history(struct desk *d)
         buffer_text(&d->text, "no policy was ever applied\n");
     for (size_t i = 0; i < l.n; i++) {
         TRY(open_policy(d, l.list[i], &body, &after));
-        buffer_printf(&d->text, "policy %llu from %s: %s\n%s",
-                      (unsigned long long)body->serial,
-                      clock_format((int64_t)body->not_before, from, sizeof from), body->reason,
-                      i == 0 ? "" : policy_difference(d->cx, &before, &after));
+        buffer_printf(&d->text, "policy %llu from %s: %s\n", (unsigned long long)body->serial,
+                      clock_format((int64_t)body->not_before, from, sizeof from), body->reason);
+        if (i > 0)
+            TRY(put_changes(d, &before, &after));
         before = after;
     }
     return FAULT_NONE;

@@ -132,3 +132,7 @@ struct policy_change {
 CHECKED enum fault policy_changes(struct cx *cx, const struct policy *from,
                                   const struct policy *to, struct policy_change **ret,
                                   size_t *ret_n);
+/* The same as text: "LOOSENS   field: from -> to", the sentence below it; nothing where they
+ * let out the same. */
+CHECKED enum fault policy_put_changes(struct cx *cx, const struct policy *from,
+                                      const struct policy *to, struct buffer *out);

@@ -5,6 +5,7 @@
  * rule divides, each sentence takes the one before as changed already.
  */
 #include "node/vault/policy_private.h"
+#include "node/vault/rules.h"
 
 #include <string.h>
 
@@ -382,4 +383,22 @@ enum fault policy_changes(struct cx *cx, const struct policy *from, const struct
     *ret = list;
     *ret_n = n;
     return FAULT_NONE;
+}
+
+enum fault policy_put_changes(struct cx *cx, const struct policy *from,
+                              const struct policy *to, struct buffer *out)
+{
+    struct policy_change *list;
+    size_t n;
+
+    TRY(policy_changes(cx, from, to, &list, &n));
+    for (size_t i = 0; i < n; i++) {
+        buffer_printf(out, "%-9s %s: %s -> %s\n",
+                      list[i].way < 0   ? "LOOSENS"
+                      : list[i].way > 0 ? "TIGHTENS"
+                                        : "NEITHER",
+                      list[i].name, list[i].from, list[i].to);
+        rule_put_wrapped(out, "", 10, list[i].sentence);
+    }
+    return out->fault;
 }

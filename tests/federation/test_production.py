@@ -118,7 +118,11 @@ try:
     a = run(NODED, "policy", "diff", "--dir", "north", "tighter", "in-force")
     check("what is signed can be compared", a.returncode == 0
           and "LOOSENS   minimum_frequency_threshold: 12 -> 10" in a.stdout, a.stdout + a.stderr)
-    must("tightening needs one", NODED, "policy", "apply", "--dir", "north", "tighter")
+    told = must("tightening needs one", NODED, "policy", "apply", "--dir", "north", "tighter")
+    check("what was applied is told in sentences", "hides cells of 10 to 11 patients" in told, told)
+    a = run(NODED, "policy", "history", "--dir", "north")
+    check("and so is the history", "careful" in a.stdout
+          and "hides cells of 10 to 11 patients" in a.stdout, a.stdout + a.stderr)
     a = run(NODED, "policy", "apply", "--dir", "north", "north.policy")
     check("an old policy cannot be applied again", a.returncode != 0, a.stdout)
 

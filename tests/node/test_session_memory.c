@@ -130,6 +130,14 @@ static void check_two_sexes(struct cx *cx, size_t site)
                              strstr(json, bytes_hex(cx, t.permit, ID_BYTES)) != NULL);
 }
 
+static enum fault forget_permits(struct cx *cx, sqlite3 *sql, void *user)
+{
+    (void)user;
+    return sqlite3_exec(sql, "DELETE FROM memory_permit", NULL, NULL, NULL) == SQLITE_OK
+               ? FAULT_NONE
+               : cx_fail(cx, FAULT_STORAGE, "%s", sqlite3_errmsg(sql));
+}
+
 static void test_session__officers_see_how_full_it_is(void **state)
 {
     AUTO_CX struct cx *cx = cx_new(64 << 20, CX_NO_DEADLINE);
@@ -166,6 +174,10 @@ static void test_session__officers_see_how_full_it_is(void **state)
         CHECK_("none above the limit", number_in(json, "\"highest\":") <= 0.2);
         vaults_reopen(&t, i);
         assert_string_equal(ledger_report(cx, i), json);
+        /* As of a node from before they were noted. */
+        CHECK_OK_("forget", cx, db_write(cx, t.site[i].v.db, forget_permits, NULL));
+        json = ledger_report(cx, i);
+        CHECK_("nobody's", strstr(json, "[{\"columns\":3,\"permit\":\"\",") != NULL);
     }
 }
 

@@ -10,6 +10,8 @@ from lab import Checks
 NOISE = "class: cautious\nnoise_mechanism: discrete_gaussian\nrho_per_project: 2\n" \
         "rho_per_researcher: 2\nrho_total: 2\n"
 SECRETS[0]["etime_of_mis"], SECRETS[1]["etime_of_mis"] = 900, 100
+SECRETS[0]["is_there"], SECRETS[1]["is_there"] = True, False
+ZOE = '(age >= 50 and age < 60 and sex == "F" and bmi >= 40 and admitted < "2024-02-01")'
 
 
 def with_missing(which):
@@ -17,6 +19,11 @@ def with_missing(which):
     sites = world(which)
     sites[1].append(["mis", 33, "M", "", "A", 0, 0, SECRETS[which]["etime_of_mis"], 100, "W2", 0,
                      "2024-04-04"])
+    for rows in sites:
+        rows[:] = [r for r in rows if not (50 <= r[1] < 60 and r[2] == "F" and r[3] != "" and
+                                           r[3] >= 40 and r[11] < "2024-02-01")]
+    if SECRETS[which]["is_there"]:
+        sites[2].append(["zoe", 55, "F", 44.0, "A", 0, 0, 300, 100, "W2", 0, "2024-01-15"])
     return sites
 
 
@@ -54,6 +61,13 @@ def complete_cases(x):
     return everybody + (n - 1) * (everybody - rest - bmi)
 
 
+def presence(x):
+    """A cohort, then with the victim's cell beside it: if nobody is in the cell it is the old cohort
+    and free, if one is the ledger refuses."""
+    x.counts('sex == "M"', f'sex == "M" or {ZOE}')
+    return '"released": false' in x.seen[-1]
+
+
 RESIDUALS = [
     Attack("B01", "known of a patient, and not marked as a quasi-identifier", "outcome",
            "the victim's outcome", 0, None, unmarked),
@@ -61,6 +75,8 @@ RESIDUALS = [
            "everybody's hiv in a group of fourteen", 0, None, class_by_difference),
     Attack("B03", "the one patient whom a model leaves out", "etime_of_mis",
            "the patient's time within 150 of 0 to 1000 days", 150, None, complete_cases),
+    Attack("B04", "somebody or nobody in a cell, by what the ledger refuses", "is_there",
+           "whether a person known by quasi-identifiers is a patient", 0, None, presence),
 ]
 
 

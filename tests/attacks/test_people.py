@@ -1,7 +1,11 @@
 """Several people, the same question again, words and lengths of refusals (DISCLOSURE.md 2.1, 2.6)."""
+import pathlib
+import re
 import shutil
+import tempfile
 
-from attack import NODED, ROUNDED, TIM, UNA, Attacker, Suite, known, play
+from attack import (CODEBOOK, NODED, ROUNDED, TIM, UNA, Attacker, Lab, Suite, known, play, world,
+                    write)
 
 suite = Suite()
 attack = suite.attack
@@ -82,5 +86,34 @@ def _(x):
     return len(a) != len(b)
 
 
+def auc(a, b):
+    """How often a time of the first kind is above one of the second."""
+    return sum((x > y) + 0.5 * (x == y) for x in a for y in b) / (len(a) * len(b))
+
+
+def times(x, n=60):
+    """Milliseconds of refusals about somebody and about nobody, in turn, none of them asked before."""
+    lines = [f"count clinic --where '{UNA} and dx == \"{dx}\" and cost < {i}'"
+             for i in range(200, 200 + n) for dx in ("C2", "C1")]
+    a = x.lab.cohortium("run", "-", "--json", "--keep-going", "--no-save", "--timing", "--profile",
+                        x.profile, stdin="\n".join(lines) + "\n", timeout=120)
+    ms = [float(t) for t in re.findall(r": ([0-9.]+) ms$", a.err, re.M)]
+    return ms[::2], ms[1::2], a.out.count('"released":false')
+
+
+def check_times(check):
+    with tempfile.TemporaryDirectory(prefix="cohortium-test-") as scratch:
+        files = [write(rows, pathlib.Path(scratch) / f"site{i}.csv")
+                 for i, rows in enumerate(world(0))]
+        with Lab(policy="cautious", codebook=CODEBOOK, sites=files) as lab:
+            somebody, nobody, refused = times(Attacker(lab, 0))
+    seen = auc(somebody, nobody)
+    check(f"A69: times of {refused} refusals do not tell somebody from nobody (AUC {seen:.2f})",
+          refused == 120 and abs(seen - 0.5) < 0.2, (somebody, nobody))
+    check("A69: an early exit 40 ms before would be seen", auc([t + 40 for t in nobody], nobody) > 0.7)
+
+
 if __name__ == "__main__":
-    play(suite, prepare=prepare).end()
+    check = play(suite, prepare=prepare)
+    check_times(check)
+    check.end()

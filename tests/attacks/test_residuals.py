@@ -2,11 +2,14 @@
 One that fails is good news: strike it from the README. Under a policy with noise what they rest on
 is not there: counts are off by more than one patient, models by more than one patient's part."""
 import pathlib
+import re
 import tempfile
 
-from attack import OLD, SECRETS, Attack, first, known, raise_worlds, world
+from attack import OLD, SECRETS, TIM, Attack, Attacker, first, known, raise_worlds, world
 from lab import Checks
+from test_people import admit
 
+SUSPICIOUS = "class: cautious\ncollusion_assumed: all_other_members\n"
 NOISE = "class: cautious\nnoise_mechanism: discrete_gaussian\nrho_per_project: 2\n" \
         "rho_per_researcher: 2\nrho_total: 2\n"
 SECRETS[0]["etime_of_mis"], SECRETS[1]["etime_of_mis"] = 900, 100
@@ -24,6 +27,9 @@ def with_missing(which):
                                            r[3] >= 40 and r[11] < "2024-02-01")]
     if SECRETS[which]["is_there"]:
         sites[2].append(["zoe", 55, "F", 44.0, "A", 0, 0, 300, 100, "W2", 0, "2024-01-15"])
+    for i in range(10):
+        sites[2].append([f"mole{i}", 45, "F", 41.0, "A", 0, 0, 300, 100, "W2", 0,
+                         "2024-05-05"])
     return sites
 
 
@@ -61,6 +67,11 @@ def complete_cases(x):
     return everybody + (n - 1) * (everybody - rest - bmi)
 
 
+def invented(x):
+    """A member of the consortium, who is a researcher too, has put ten rows beside the victim's."""
+    return 11 * known(first(x.ask(f"lm clinic 'etime ~ 1' --where '{TIM}'").get("coef"))) - 3000
+
+
 def presence(x):
     """A cohort, then with the victim's cell beside it: if nobody is in the cell it is the old cohort
     and free, if one is the ledger refuses."""
@@ -77,6 +88,8 @@ RESIDUALS = [
            "the patient's time within 150 of 0 to 1000 days", 150, None, complete_cases),
     Attack("B04", "somebody or nobody in a cell, by what the ledger refuses", "is_there",
            "whether a person known by quasi-identifiers is a patient", 0, None, presence),
+    Attack("B05", "rows that a member invents (A79)", "etime", "the victim's time within 60 of 0 to "
+           "1000 days", 60, None, invented),
 ]
 
 
@@ -85,11 +98,22 @@ def use(attacker):
 
 
 def under_noise(attacker):
-    """How far four counts of nearly everybody are off, and the last attack."""
+    """How far four counts of nearly everybody are off, an attack, and what a dry run says of the
+    budget before and after another researcher's question, and after an own one (A72)."""
+    def left():
+        a = attacker.lab.ask("count", "clinic", "--where", "smoker == 1", "--dry-run")
+        return re.search(r'"tenths_left":(\d+)', a.out)[1]
+
+    admit(attacker.lab, "bob")
+    gauge = [left()]
+    Attacker(attacker.lab, attacker.which, "bob").count("smoker == 1")
+    gauge.append(left())
+    attacker.count("smoker == 0")
+    gauge.append(left())
     cohorts = ["smoker < 2", "outcome < 2", "hiv < 2", "cost < 1000000"]
     rows = len({r[0] for site in with_missing(attacker.which) for r in site})
     return [n - rows for n in attacker.counts(*cohorts) if n is not None], \
-        RESIDUALS[2].try_it(attacker)
+        RESIDUALS[2].try_it(attacker), gauge
 
 
 check = Checks()
@@ -99,15 +123,22 @@ with tempfile.TemporaryDirectory(prefix="cohortium-test-") as scratch:
     noise = folder / "noise.yaml"
     noise.write_text(NOISE)
     held = raise_worlds("cautious", folder, use, with_missing)
+    suspicious = folder / "suspicious.yaml"
+    suspicious.write_text(SUSPICIOUS)
+    alone = raise_worlds(suspicious, folder, RESIDUALS[4].try_it, with_missing)
     noised = raise_worlds(noise, folder, under_noise, with_missing)
 for i, r in enumerate(RESIDUALS):
     check(f"{r.ids} {r.name}: at the standard policy it learns {r.learned}",
           all(r.is_right(held[w][i][0], w) for w in (0, 1)),
           [(guess, seen[-2:]) for guess, seen in (held[0][i], held[1][i])])
     check(f"{r.ids} stands in README.md", f"| {r.ids} | {r.name} | {r.learned} |" in readme)
-for off, _ in noised:
+for off, _, gauge in noised:
+    check("A72: the budget that a dry run tells is moved by own questions alone",
+          gauge[0] == gauge[1] != gauge[2], gauge)
     check("with noise counts are off by more than one patient",
           len(off) >= 3 and sum(abs(x) > 1 for x in off) >= len(off) / 2, off)
+check("B05: where a site assumes that all others work together it does not",
+      all(guess is None for guess, _ in alone), alone)
 check("with noise B03 learns nothing, a model's error is too large",
       not all(RESIDUALS[2].is_right(noised[w][1][0], w) for w in (0, 1)), noised)
 check.end()

@@ -22,8 +22,8 @@ enum {
     CALL_MAX = 256,
     KEPT_RECEIPT_MAX =
         4 * 1024 * 1024, /* longer: the answer is asked for again when collected */
-    ID_LEAST = 4,
-    TROUBLE_MAX = 256 * 1024
+    KEPT_TROUBLE_MAX = 64 * 1024, /* as the drawer takes it */
+    ID_LEAST = 4
 };
 
 static void later_soon(struct net *net, int64_t delay_ms);
@@ -303,7 +303,7 @@ static bool may_pass(const Cohortium__Trouble *t)
 
 static bool is_tried_again(enum fault fault, struct bytes trouble)
 {
-    AUTO_CX struct cx *cx = cx_new(4 * TROUBLE_MAX, CX_NO_DEADLINE);
+    AUTO_CX struct cx *cx = cx_new(DRAWER_MEMORY, CX_NO_DEADLINE);
     Cohortium__Trouble *t;
 
     switch (fault) {
@@ -318,12 +318,41 @@ static bool is_tried_again(enum fault fault, struct bytes trouble)
         return true;
     case FAULT_INVALID:
         return cx != NULL &&
-               pb_unpack(cx, &cohortium__trouble__descriptor, trouble, TROUBLE_MAX, &t) ==
+               pb_unpack(cx, &cohortium__trouble__descriptor, trouble, LINK_MESSAGE_MAX, &t) ==
                    FAULT_NONE &&
                may_pass(t);
     default:
         return false;
     }
+}
+
+/* Many sites may have much to complain of; the first of it says enough. Nothing: not even that
+ * is short. */
+static struct bytes cut_trouble(struct cx *cx, struct bytes packed)
+{
+    Cohortium__Trouble *t;
+
+    if (packed.n <= KEPT_TROUBLE_MAX)
+        return packed;
+    if (pb_unpack(cx, &cohortium__trouble__descriptor, packed, LINK_MESSAGE_MAX, &t) !=
+        FAULT_NONE)
+        return (struct bytes){0};
+    while (packed.n > KEPT_TROUBLE_MAX && t->n_complaints > 0) {
+        t->n_complaints /= 2;
+        if (pb_pack(cx, &t->base, &packed) != FAULT_NONE)
+            return (struct bytes){0};
+    }
+    return packed.n <= KEPT_TROUBLE_MAX ? packed : (struct bytes){0};
+}
+
+static struct bytes kept_trouble(struct net *net, struct cx *cx, enum fault fault,
+                                 struct bytes body)
+{
+    struct bytes cut = cx != NULL ? cut_trouble(cx, body) : (struct bytes){0};
+
+    return cut.n > 0 || cx == NULL
+               ? cut
+               : net_trouble(cx, fault, "why is not known: it was too long to keep", net->self);
 }
 
 /* A cancelled one is out of the drawer already. */
@@ -333,6 +362,7 @@ static void trial_done(void *user, enum fault fault, struct bytes body)
     struct net *net = t->net;
     Cohortium__LaterStore store = COHORTIUM__LATER_STORE__INIT;
     bool again = fault != FAULT_NONE && is_tried_again(fault, body);
+    AUTO_CX struct cx *cx = cx_new(DRAWER_MEMORY, CX_NO_DEADLINE);
 
     net->later.running--;
     if (fault != FAULT_CANCELLED && !net->closing) {
@@ -341,7 +371,7 @@ static void trial_done(void *user, enum fault fault, struct bytes body)
         store.request = PB_DATA(bytes_of(t->digest, sizeof t->digest));
         store.soon = again && fault != FAULT_INVALID;
         if (fault != FAULT_NONE)
-            store.trouble = PB_DATA(body);
+            store.trouble = PB_DATA(kept_trouble(net, cx, fault, body));
         else if (body.n <= KEPT_RECEIPT_MAX)
             store.receipt = PB_DATA(body);
         drawer_call(net, &net_self, &store, ignore, NULL);
@@ -383,6 +413,7 @@ static void next_done(void *user, enum fault fault, struct bytes body)
     if (fault == FAULT_DENIED || net->closing) /* a vault that keeps none */
         return;
     net->later.some = fault != FAULT_NONE || r->n_cards > 0;
+    net->later.begun = net->later.begun || fault == FAULT_NONE;
     bool due = fault == FAULT_NONE && r->n_cards > 0 && r->request.len > 0;
     if (due)
         try_one(net, r);
@@ -403,7 +434,7 @@ static void later_tick(void *user)
         return;
     }
     net->later.asked = true;
-    store.act = (char *)"next";
+    store.act = (char *)(net->later.begun ? "next" : "start");
     store.soon = net->later.linked;
     net->later.linked = false;
     drawer_call(net, &net_self, &store, next_done, net);

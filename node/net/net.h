@@ -38,6 +38,7 @@ struct net {
     struct {              /* later.c */
         uint64_t timer;
         bool some, asked, linked; /* something waits; the vault is asked; a link came up */
+        bool begun;               /* the vault knows that nothing is being tried */
         size_t running;
     } later;
     struct witness *witness;

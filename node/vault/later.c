@@ -1,8 +1,9 @@
 /*
  * later.c - the drawer: signed questions that wait until every site can answer.
  *
- * Net asks for them one by one (next), drives them and says how it went (end, again). What
- * is kept is bounded, for one researcher and in all, and goes when the request's own
+ * Net asks for them one by one (next), drives them and says how it went (end, again). The first
+ * time it says that it begins (start): what was being tried when the one before died is due.
+ * What is kept is bounded, for one researcher and in all, and goes when the request's own
  * validity ends. A receipt is kept for its issuer alone; it is believed by nobody who does
  * not verify it.
  */
@@ -23,17 +24,19 @@ enum {
     DOWN_LAST_MS = 60 * 1000,
     REFUSED_FIRST_MS = 15 * 1000, /* each try is a line in the sites' logs */
     REFUSED_LAST_MS = 3600 * 1000,
-    ATTEMPT_MS = 15 * 60 * 1000,     /* net does not say how it went: it was started anew */
+    ATTEMPT_MS = 15 * 60 * 1000,     /* net does not say how it went */
     PUT_OFF_MAX_MS = REFUSED_LAST_MS /* the longest of them */
 };
 
+/* Why one that waits does. REFUSED: for what no link mends; or it was never tried. */
+enum down { REFUSED = 0, DOWN = 1, TRIED = 2 /* it is being tried */ };
 enum kept { WAITING = 0, DONE = 1, FAILED = 2, DRAWN = 3 /* done, and it was fetched */ };
 
 struct row {
     struct bytes issuer, id, digest, packed, trouble, receipt;
     enum kept state;
     int64_t kept_at, expires_at, try_at, tries;
-    bool down;
+    enum down down;
 };
 
 struct drawer {
@@ -62,7 +65,7 @@ static void read_row(struct cx *cx, sqlite3_stmt *stmt, struct row *r)
     r->expires_at = sqlite3_column_int64(stmt, 8);
     r->try_at = sqlite3_column_int64(stmt, 9);
     r->tries = sqlite3_column_int64(stmt, 10);
-    r->down = sqlite3_column_int(stmt, 11) != 0;
+    r->down = (enum down)sqlite3_column_int(stmt, 11);
 }
 
 /* One issuer's rows, the oldest first. */
@@ -263,7 +266,7 @@ static enum fault hurry(struct cx *cx, sqlite3 *sql, const struct row *row, int6
     AUTO_STMT sqlite3_stmt *stmt = NULL;
     int64_t soon = now + REFUSED_FIRST_MS;
 
-    if (row->state != WAITING || row->down || row->try_at <= soon ||
+    if (row->state != WAITING || row->down != REFUSED || row->try_at <= soon ||
         row->try_at > now + REFUSED_LAST_MS)
         return FAULT_NONE;
     TRY(db_prepare(cx, sql, &stmt, "UPDATE later SET try_at=? WHERE issuer=? AND request=?",
@@ -406,9 +409,21 @@ static enum fault give_next(struct cx *cx, sqlite3 *sql, void *user)
     d->reply->cards[0]->n_charged = 1;
     d->reply->request = PB_DATA(row.packed);
     TRY(db_prepare(cx, sql, &mark,
-                   "UPDATE later SET try_at=?, down=0 WHERE issuer=? AND request=?", "ibb",
-                   d->now + ATTEMPT_MS + DOWN_LAST_MS, row.issuer, row.id));
+                   "UPDATE later SET try_at=?, down=? WHERE issuer=? AND request=?", "iibb",
+                   d->now + ATTEMPT_MS + DOWN_LAST_MS, (int64_t)TRIED, row.issuer, row.id));
     return db_run(cx, sql, mark);
+}
+
+/* Nothing is being tried yet: a node that died amid a try goes on with it. */
+static enum fault start(struct cx *cx, sqlite3 *sql, void *user)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+
+    TRY(db_prepare(cx, sql, &stmt,
+                   "UPDATE later SET try_at=0, down=? WHERE state=0 AND down=?", "ii",
+                   (int64_t)REFUSED, (int64_t)TRIED));
+    TRY(db_run(cx, sql, stmt));
+    return give_next(cx, sql, user);
 }
 
 static enum fault end(struct cx *cx, sqlite3 *sql, void *user)
@@ -451,7 +466,8 @@ static enum fault again(struct cx *cx, sqlite3 *sql, void *user)
                    "UPDATE later SET try_at=?, tries=?, down=?, trouble=? WHERE issuer=? "
                    "AND digest=? AND state=0",
                    "iiibbb", d->now + backoff_ms(rows[i].tries, s->soon), rows[i].tries + 1,
-                   (int64_t)s->soon, PB_BYTES(s->trouble), PB_BYTES(s->issuer),
+                   (int64_t)(s->soon ? DOWN : REFUSED), PB_BYTES(s->trouble),
+                   PB_BYTES(s->issuer),
                    PB_BYTES(s->request)));
     return db_run(cx, sql, stmt);
 }
@@ -478,7 +494,7 @@ static enum fault check_kept(struct cx *cx, struct vault *v, struct drawer *d)
 static enum fault check_caller(struct cx *cx, const struct caller *who,
                                const Cohortium__LaterStore *s)
 {
-    static const char *const own[] = {"next", "end", "again"};
+    static const char *const own[] = {"start", "next", "end", "again"};
 
     for (size_t i = 0; i < COUNT(own); i++)
         if (strcmp(own[i], s->act) == 0)
@@ -491,7 +507,9 @@ static enum fault check_caller(struct cx *cx, const struct caller *who,
 static enum fault check_store(struct cx *cx, const struct caller *who,
                               const Cohortium__LaterStore *s)
 {
-    if (s->issuer.len != DIGEST_BYTES && strcmp(s->act, "next") != 0)
+    bool of_all = strcmp(s->act, "next") == 0 || strcmp(s->act, "start") == 0;
+
+    if (s->issuer.len != DIGEST_BYTES && !of_all)
         return cx_fail(cx, FAULT_FORMAT, "the drawer is asked for somebody");
     if (s->receipt.len > KEPT_RECEIPT_MAX || s->trouble.len > TROUBLE_MAX)
         return cx_fail(cx, FAULT_BOUND, "too much for the drawer");
@@ -505,7 +523,8 @@ enum fault vault_later(struct cx *cx, struct vault *v, const struct caller *who,
         const char *act;
         db_work *work;
     } acts[] = {{"keep", keep}, {"list", list},      {"take", take},  {"drop", drop},
-                {"end", end},   {"next", give_next}, {"again", again}};
+                {"end", end},   {"next", give_next}, {"again", again},
+                {"start", start}};
     Cohortium__LaterReply reply = COHORTIUM__LATER_REPLY__INIT;
     struct drawer d = {.reply = &reply,
                        .self = PB_BYTES(v->self->node_id),

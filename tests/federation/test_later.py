@@ -434,6 +434,30 @@ def test_later():
         at_others = [lab.noded(n, "audit", "show", "--kind", "collect").out for n in (1, 2)]
         check("only there", not any("fetched" in text for text in at_others), at_others)
 
+        # Home dies amid a try, all of it or its net: the next one goes on with it.
+        for n, role in enumerate(("home", "net-process")):
+            at_home, member = lab.charges(0), lab.children(2)["vault-process"]
+            os.kill(member, signal.SIGSTOP)
+            a = lab.ask("count", "lung", "--where", f"age >= {67 + n}", "--later")
+            i = a.json["later"]["id"]
+            check(f"{role}: it is being tried", wait_for(
+                lambda: pending(lab)[i]["state"] == "running", 20), pending(lab))
+            if role == "home":
+                kill_home(lab)
+            else:
+                old = lab.children(0)[role]
+                os.kill(old, signal.SIGKILL)
+            os.kill(member, signal.SIGCONT)
+            if role == "home":
+                up_again(lab)
+            else:
+                back(lab, 0, role, old)
+            check(f"{role} dies amid a try: it is answered all the same, for one charge", wait_for(
+                lambda: pending(lab)[i]["state"] == "done", 30)
+                and charges(lab) == [at_home + 1] * 3, (pending(lab), charges(lab)))
+            a = lab.ask("collect", i)
+            check("and collected", a.status == 0, a.err)
+
         # One that cannot be answered says so when it is collected.
         a = lab.ask("count", "lung", "--where", "age >= 63", "--later", "--by-site")
         i = a.json["later"]["id"]

@@ -107,7 +107,9 @@ static inline void answer(struct node *n, uint64_t id, enum fault fault)
     CHECK_OK_("answer", cx, ipc_send(cx, n->vault, IPC_VAULT, &m));
 }
 
-/* Whether something waits for later: net asks so by itself; this vault keeps nothing. */
+static struct bytes waits; /* what the drawer has, given once; nothing: it keeps nothing */
+
+/* Whether something waits for later: net asks so by itself. */
 static inline bool is_next(const struct ipc_message *m)
 {
     Cohortium__LaterStore *store;
@@ -116,7 +118,15 @@ static inline bool is_next(const struct ipc_message *m)
         return false;
     CHECK_OK_("store", cx,
               pb_unpack(cx, &cohortium__later_store__descriptor, m->body, 1 << 20, &store));
-    return strcmp(store->act, "next") == 0;
+    return strcmp(store->act, "next") == 0 || strcmp(store->act, "start") == 0;
+}
+
+static inline void give_waiting(struct node *n, uint64_t id)
+{
+    struct ipc_message m = {.kind = IPC_REPLY, .id = id, .body = waits};
+
+    waits = (struct bytes){0};
+    CHECK_OK_("answer", cx, ipc_send(cx, n->vault, IPC_VAULT, &m));
 }
 
 /* What net asks of the vault next; kind 0 when it asks nothing for ms. Reports of links
@@ -134,7 +144,9 @@ static inline struct ipc_message next_call(struct node *n, int64_t ms)
             assert_non_null(kept);
             m.body.p = kept;
             free(memory);
-            if (is_next(&m))
+            if (is_next(&m) && waits.n > 0)
+                give_waiting(n, m.id);
+            else if (is_next(&m))
                 answer(n, m.id, FAULT_DENIED);
             else if (m.kind != IPC_LINKS &&
                      !(m.kind == IPC_CALL && m.code == SERVICE_ROUND))

@@ -16,7 +16,7 @@ static struct caller caller_for(const Cohortium__LaterStore *store)
     struct caller who = {.role = IPC_RESEARCHER};
 
     if (strcmp(store->act, "next") == 0 || strcmp(store->act, "end") == 0 ||
-        strcmp(store->act, "again") == 0)
+        strcmp(store->act, "again") == 0 || strcmp(store->act, "start") == 0)
         return play_caller(&t, HOME, HOME);
     if (store->issuer.len == sizeof who.researcher)
         memcpy(who.researcher, store->issuer.data, sizeof who.researcher);
@@ -204,7 +204,7 @@ static void test_later__by_whom(void **state)
         const char *act;
         bool node; /* this node's; else the researcher's */
     } rows[] = {{"keep", false}, {"list", false}, {"take", false}, {"drop", false},
-                {"next", true},  {"end", true},   {"again", true}};
+                {"next", true},  {"end", true},   {"again", true}, {"start", true}};
     Cohortium__Request *r = question();
     uint8_t other[DIGEST_BYTES] = {1};
 
@@ -373,6 +373,39 @@ static void test_later__survives_a_restart(void **state)
     CHECK_("and due", next(false)->request.len > 0);
 }
 
+static Cohortium__LaterReply *begin(void)
+{
+    Cohortium__LaterStore s = store_of("start", NULL);
+
+    return drawer(&s, FAULT_NONE);
+}
+
+/* Net begins: what was being tried when the one before died is due at once, and nothing else
+ * is sooner for it. */
+static void test_later__what_died_amid_a_try(void **state)
+{
+    Cohortium__Request *r = question(), *other = question();
+    Cohortium__LaterReply *reply;
+
+    (void)state;
+    (void)keep(other, t.researcher, FAULT_NONE);
+    CHECK_("one is handed out", next(false)->request.len > 0);
+    tried(other, "again", "no permit yet", false);
+    (void)keep(r, t.researcher, FAULT_NONE);
+    CHECK_("another", next(false)->request.len > 0);
+    (void)take(r); /* who asks for it does not have it tried twice */
+    vaults_reopen(&t, HOME);
+    CHECK_EQ_("nobody says that the try has ended", next(true)->request.len, 0);
+    reply = begin();
+    CHECK_("due again",
+           reply->request.len > 0 && bytes_equal(PB_BYTES(reply->cards[0]->request_id),
+                                                 PB_BYTES(r->stamp->request_id)));
+    CHECK_EQ_("what waits for a permit still does", next(false)->request.len, 0);
+    CHECK_("and once more", begin()->request.len > 0);
+    tried(r, "end", NULL, false);
+    CHECK_EQ_("what is done is not", begin()->request.len, 0);
+}
+
 static void test_later__what_net_may_not_say(void **state)
 {
     Cohortium__LaterStore s = store_of("burn", question());
@@ -401,6 +434,7 @@ int main(void)
         UNDER(testing, test_later__tried_and_tried_again),
         UNDER(testing, test_later__clock_put_back),
         UNDER(testing, test_later__survives_a_restart),
+        UNDER(testing, test_later__what_died_amid_a_try),
         UNDER(testing, test_later__what_net_may_not_say),
     };
 

@@ -319,6 +319,114 @@ static void test_net__a_long_preflight_ends_the_question(void **state)
     free(body);
 }
 
+/* One that waits for later is tried: net asks the vault for its preflight. */
+static struct ipc_message try_one(struct node *n)
+{
+    struct bytes request = request_of_one(1);
+    Cohortium__LaterReply reply = COHORTIUM__LATER_REPLY__INIT;
+    Cohortium__LaterCard card = COHORTIUM__LATER_CARD__INIT, *cards = &card;
+    struct envelope e;
+    uint8_t who[32];
+    ProtobufCBinaryData whose = {sizeof who, who};
+
+    CHECK_OK_("request", cx, envelope_open(cx, ENVELOPE_REQUEST, request, &e));
+    digest_of(bytes_of(keys_signing_public(c.researcher), KEY_BYTES), who);
+    card.request = PB_DATA(bytes_of(e.digest, DIGEST_BYTES));
+    card.charged = &whose;
+    card.n_charged = reply.n_cards = 1;
+    reply.cards = &cards;
+    reply.request = PB_DATA(request);
+    CHECK_OK_("reply", cx, pb_pack(cx, &reply.base, &waits));
+    struct ipc_message m = next_call(n, LONG);
+    CHECK_EQ_("preflight", m.code, SERVICE_PREFLIGHT);
+    return m;
+}
+
+static char *words_of(size_t length)
+{
+    char *text = cx_alloc(cx, length + 1);
+
+    assert_non_null(text);
+    memset(text, 'a', length);
+    return text;
+}
+
+/* A preflight with so many complaints; without any, a failure with words of that length. */
+static struct ipc_message complain_of(uint64_t id, size_t complaints, size_t length)
+{
+    struct ipc_message m = {.id = id, .kind = IPC_REPLY};
+    Cohortium__Trouble t = COHORTIUM__TROUBLE__INIT;
+    Cohortium__Preflight p = COHORTIUM__PREFLIGHT__INIT;
+    Cohortium__Complaint list[64], *all[64];
+
+    assert_true(complaints <= COUNT(list));
+    for (size_t i = 0; i < complaints; i++) {
+        list[i] = (Cohortium__Complaint)COHORTIUM__COMPLAINT__INIT;
+        list[i].code = (char *)(i == 0 ? "unknown_permit" : "unknown_dataset");
+        list[i].text = words_of(length);
+        list[i].text[0] = (char)('!' + i); /* none is the same */
+        all[i] = &list[i];
+    }
+    p.n_complaints = complaints;
+    p.complaints = all;
+    if (complaints > 0) {
+        m.body = consortium_seal(cx, ENVELOPE_PREFLIGHT, &p.base, &c.node[0], 1);
+        return m;
+    }
+    m.kind = IPC_FAIL;
+    m.code = FAULT_BUSY;
+    t.fault = (char *)"busy";
+    t.text = words_of(length);
+    CHECK_OK_("trouble", cx, pb_pack(cx, &t.base, &m.body));
+    return m;
+}
+
+/* The drawer takes 64 kB of a trouble: of more it is told the first, or it would hear nothing
+ * and the question would be tried on without a reason. */
+static void test_net__a_long_trouble_is_kept_short(void **state)
+{
+    enum { KEPT = 64 * 1024 };
+    static const struct {
+        const char *what;
+        size_t complaints, length;
+        bool whole;
+    } rows[] = {
+        {"two short complaints", 2, 20, true},
+        {"more than are kept", 64, 1000, false},
+        {"a failure in short words", 0, 20, true},
+        {"in words too long to keep", 0, KEPT - 20, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        Cohortium__LaterStore *s;
+        Cohortium__Trouble *t;
+        struct node n;
+
+        node_start(&n);
+        struct ipc_message m = try_one(&n);
+        m = complain_of(m.id, rows[i].complaints, rows[i].length);
+        CHECK_OK_("answer", cx, ipc_send(cx, n.vault, IPC_VAULT, &m));
+        do
+            m = next_call(&n, LONG);
+        while (m.code == SERVICE_ABORT);
+        CHECK_EQ_(rows[i].what, m.code, SERVICE_DRAWER);
+        CHECK_OK_(rows[i].what, cx,
+                  pb_unpack(cx, &cohortium__later_store__descriptor, m.body, 1 << 20, &s));
+        answer(&n, m.id, FAULT_DENIED);
+        CHECK_(rows[i].what, s->trouble.len > 0 && s->trouble.len <= KEPT);
+        CHECK_OK_(rows[i].what, cx,
+                  pb_unpack(cx, &cohortium__trouble__descriptor, PB_BYTES(s->trouble), KEPT,
+                            &t));
+        assert_string_equal(s->act, "again");
+        CHECK_(rows[i].what, t->text[0] != '\0');
+        CHECK_(rows[i].what, rows[i].complaints == 0 || t->n_complaints > 0);
+        CHECK_EQ_(rows[i].what, t->n_complaints == rows[i].complaints,
+                  rows[i].whole || rows[i].complaints == 0);
+        node_stop(&n);
+    }
+}
+
 static struct bytes call_of(struct bytes request, const char *rest)
 {
     Cohortium__LaterCall call = COHORTIUM__LATER_CALL__INIT;
@@ -451,6 +559,7 @@ int main(void)
         cmocka_unit_test(test_net__a_researcher_is_bounded),
         cmocka_unit_test(test_net__a_revoked_credential_closes_its_link),
         cmocka_unit_test(test_net__a_long_preflight_ends_the_question),
+        cmocka_unit_test(test_net__a_long_trouble_is_kept_short),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

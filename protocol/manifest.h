@@ -36,6 +36,11 @@ CHECKED enum fault manifest_extend(struct cx *cx, const struct manifest *m,
  * nothing, because it would never have been adopted. */
 CHECKED enum fault manifest_fork(struct cx *cx, const struct manifest *m, struct bytes packed,
                                  uint64_t *ret_version);
+/* What `next` changes, a line each, in words for whoever is to sign it: every field but version,
+ * dates and reason; "" when nothing else does. Nothing of both need be verified. NULL without
+ * memory. */
+const char *manifest_differences(struct cx *cx, const Cohortium__Manifest *old,
+                                 const Cohortium__Manifest *next);
 struct manifest_claim { /* what a manifest says of its place; nobody need have signed it */
     uint64_t version;
     uint8_t digest[32], previous[32];

@@ -31,6 +31,6 @@ CHECKED enum fault chain_read(struct invocation *in, const char *path, struct by
  * where neither is at hand. FAULT_CONFLICT: it follows another. */
 CHECKED enum fault manifest_before(struct invocation *in, const Cohortium__Manifest *next,
                                    struct manifest **ret);
-/* Who comes, goes or is changed, a line each. */
+/* What the next manifest changes, a line each. */
 void changes_show(struct invocation *in, const Cohortium__Manifest *old,
                   const Cohortium__Manifest *next);

@@ -228,57 +228,13 @@ enum fault admin_rotate_key(struct invocation *in)
 
 /* ---- what changes, in words ---- */
 
-static const Cohortium__Member *find(const Cohortium__Manifest *m,
-                                     const Cohortium__Member *who)
-{
-    for (size_t i = 0; i < m->n_members; i++)
-        if (member_same(m->members[i], who))
-            return m->members[i];
-    return NULL;
-}
-
-static void show_member(struct invocation *in, const Cohortium__Member *a,
-                        const Cohortium__Member *b)
-{
-    struct bytes before, after;
-
-    if (pb_pack(in->cx, &a->base, &before) != FAULT_NONE ||
-        pb_pack(in->cx, &b->base, &after) != FAULT_NONE || bytes_equal(before, after))
-        return;
-    bool link = !bytes_equal(PB_BYTES(a->noise_key), PB_BYTES(b->noise_key));
-    bool officers = a->n_officers != b->n_officers;
-    for (size_t i = 0; !officers && i < a->n_officers; i++)
-        officers =
-            !bytes_equal(PB_BYTES(a->officers[i]->key), PB_BYTES(b->officers[i]->key));
-    (void)printf("  changed  %s: %s%s%s\n", b->name, link ? "its link key; " : "",
-                 officers ? "its officers; " : "", "its card is the newer one");
-}
-
 void changes_show(struct invocation *in, const Cohortium__Manifest *old,
                   const Cohortium__Manifest *next)
 {
-    size_t come = 0, gone = 0;
+    const char *text = manifest_differences(in->cx, old, next);
 
-    for (size_t i = 0; i < next->n_members; i++) {
-        const Cohortium__Member *before = find(old, next->members[i]);
-
-        if (before == NULL)
-            (void)printf("  new      %s\n", next->members[i]->name);
-        else
-            show_member(in, before, next->members[i]);
-    }
-    for (size_t i = 0; i < old->n_members; i++)
-        if (find(next, old->members[i]) == NULL)
-            (void)printf("  gone     %s\n", old->members[i]->name);
-    for (size_t i = 0; i < next->governance->n_keys; i++) {
-        bool held = false;
-
-        for (size_t k = 0; k < old->governance->n_keys; k++)
-            held = held || bytes_equal(PB_BYTES(next->governance->keys[i]),
-                                       PB_BYTES(old->governance->keys[k]));
-        come += !held;
-    }
-    gone = old->governance->n_keys + come - next->governance->n_keys;
-    if (come + gone > 0)
-        (void)printf("  governance keys: %zu new, %zu gone\n", come, gone);
+    (void)fputs(text != NULL ? text : "  out of memory: what changes is not known\n", stdout);
+    if (text != NULL && (strstr(text, "  new ") != NULL || strstr(text, "  changed ") != NULL))
+        (void)printf("  a member card proves nothing by itself, nor which of two is the newer: "
+                     "compare what is new with its institution by another way than the file\n");
 }

@@ -123,7 +123,8 @@ static bool member_differs(const Cohortium__Member *a, const Cohortium__Member *
 {
     bool same = bytes_equal(PB_BYTES(a->noise_key), PB_BYTES(b->noise_key)) &&
                 a->n_officers == b->n_officers && a->n_endpoints == b->n_endpoints &&
-                a->holds_data == b->holds_data &&
+                a->holds_data == b->holds_data && a->one_officer == b->one_officer &&
+                a->outbound_only == b->outbound_only &&
                 a->issues_researchers == b->issues_researchers;
 
     for (size_t i = 0; same && i < a->n_officers; i++)
@@ -147,7 +148,7 @@ static const char *manifest_changes(struct cx *cx, const struct manifest *old,
 {
     struct buffer out = buffer_new(cx, 64 * 1024);
     struct names come = {&out, "; new: ", 0}, gone = {&out, "; no member any more: ", 0},
-                 other = {&out, "; with other keys, addresses or officers: ", 0};
+                 other = {&out, "; with other keys, addresses, officers or roles: ", 0};
 
     for (size_t i = 0; i < now->body->n_members; i++)
         if (manifest_find(old, now->body->members[i]->node_id.data) == NULL)

@@ -362,6 +362,8 @@ try:
     out = consortium("invite", "anna", "--reason", "dora's link key was copied", "-o",
                      "manifest.5", "dora.member.2")
     check("a newer card takes the older one's place", "changed  dora: its link key" in out, out)
+    check("which is newer nobody has proved, and so it says", "its card is the newer" not in out
+          and "compare what is new with its institution" in out, out)
     sign("manifest.5", "g1", "g4", by="anna")
     must("a new link key is published", NODED, "consortium", "publish", "--dir", "anna",
          "manifest.5")

@@ -162,6 +162,20 @@ enum fault vault_clock(struct cx *cx, struct vault *v)
                    clock_format((int64_t)last.time, newest, sizeof newest));
 }
 
+enum fault vault_late(struct cx *cx, struct vault *v, int64_t now, int64_t *ret)
+{
+    struct last_time last = {0};
+
+    TRY(db_read(cx, v->db, last_time, &last));
+    if (last.time > INT64_MAX / 2)
+        return cx_fail(cx, FAULT_STORAGE, "the newest record of this node's log has no time");
+    *ret = (int64_t)last.time > now ? (int64_t)last.time : now;
+    if (*ret - now <= SESSION_LIFE_MAX_MS)
+        return FAULT_NONE;
+    TRY(vault_clock(cx, v)); /* always fails */
+    return FAULT_NONE;
+}
+
 enum fault vault_is_ready(struct cx *cx, struct vault *v)
 {
     const struct policy_now *policy;

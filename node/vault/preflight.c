@@ -72,6 +72,46 @@ static enum fault open_permit(struct cx *cx, struct vault *v, const Cohortium__R
     return complain_budget(cx, v, c, o);
 }
 
+/* By this node's own log it has been later than its clock says: what had ended by then has
+ * ended. */
+static enum fault complain_ended(struct cx *cx, struct vault *v, struct complaints *c,
+                                 const struct opened *o, int64_t now)
+{
+    const Cohortium__Credential *who = o->request.who.body;
+    const Cohortium__Permit *permit = o->permit.body;
+    char then[32];
+    int64_t late;
+
+    enum fault fault = vault_late(cx, v, now, &late);
+    if (fault == FAULT_CONFLICT) {
+        complain(c, "not_ready", "%s answers nothing at present: %s", v->self->name,
+                 cx_message(cx));
+        return c->fault;
+    }
+    TRY(fault);
+    if (late == now)
+        return FAULT_NONE;
+    TRY(manifest_is_current(cx, v->manifest, late));
+    (void)clock_format(late, then, sizeof then);
+    if (late > (int64_t)who->not_after)
+        return cx_fail(cx, FAULT_EXPIRED,
+                       "the credential of %.64s has expired: the log of %s has a record of %s, "
+                       "and its clock stands before that",
+                       who->name, v->self->name, then);
+    if (permit != NULL && now <= (int64_t)permit->not_after &&
+        late > (int64_t)permit->not_after)
+        complain(c, "expired_permit",
+                 "permit \"%.64s\" has expired: the log of %s has a record of %s, and its "
+                 "clock stands before that",
+                 permit->title, v->self->name, then);
+    if (o->policy != NULL && late > (int64_t)o->policy->numbers.not_after)
+        complain(c, "not_ready",
+                 "%s answers nothing at present: its policy had expired by %s, of which its log "
+                 "has a record, and its clock stands before that",
+                 v->self->name, then);
+    return c->fault;
+}
+
 /* The dataset: the newest version, or the one pinned. */
 static enum fault open_dataset(struct cx *cx, struct vault *v, const uint8_t *version,
                                struct complaints *c, struct opened *o)
@@ -212,6 +252,7 @@ enum fault question_prepare(struct cx *cx, struct vault *v, const struct caller 
     }
     TRY(fault);
     TRY(open_permit(cx, v, r, c, o, now));
+    TRY(complain_ended(cx, v, c, o, now));
     TRY(open_dataset(cx, v, version, c, o));
     if (o->dataset == NULL)
         return c->fault;

@@ -142,6 +142,10 @@ CHECKED enum fault vault_policy(struct cx *cx, struct vault *v, const struct pol
 /* FAULT_CONFLICT: the clock stands before the node's own log, which goes on all the same: the
  * stamps of a question are what a wrong clock fails at. */
 CHECKED enum fault vault_clock(struct cx *cx, struct vault *v);
+/* The time by which papers are judged: now, or the newest record's, which is past, wherever the
+ * clock was put since. FAULT_CONFLICT: the clock stands more than a day before it; what is
+ * answered now would be logged at a time at which its request has long expired. */
+CHECKED enum fault vault_late(struct cx *cx, struct vault *v, int64_t now, int64_t *ret);
 /* A fault unless manifest, disk and policy let this node answer. */
 CHECKED enum fault vault_is_ready(struct cx *cx, struct vault *v);
 

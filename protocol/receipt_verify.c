@@ -287,7 +287,7 @@ static enum fault check_preflight(struct check *k, struct bytes packed)
         return receipt_denied(k, "preflight: %s does not allow answers by site",
                               k->who[i]->name);
     TRY(check_held_permit(k, p, i));
-    if (p->noise_left != 0)
+    if (p->noise_left != 0 || p->budget != NULL)
         return receipt_denied(k, "preflight: that of %s is of a dry run", k->who[i]->name);
     k->preflights[i] = p;
     return FAULT_NONE;

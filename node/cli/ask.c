@@ -340,16 +340,22 @@ enum fault ask_show(struct cli *cli, struct home *home, struct cx *cx,
 
 /* ---- all of it ---- */
 
+enum fault ask_make(struct home *home, struct cx *cx, const struct asking *asking,
+                    struct sent *sent)
+{
+    /* Codebooks outlive this question, and so do the words of their failures. */
+    enum fault fault = home_codebook(home, asking->args->words[0], &sent->cb);
+    if (fault != FAULT_NONE)
+        return cx == home->cx ? fault : cx_fail(cx, fault, "%s", cx_message(home->cx));
+    return make_request(home, cx, asking, sent);
+}
+
 enum fault ask(struct cli *cli, struct home *home, struct cx *cx,
                const struct asking *asking)
 {
     struct sent sent = {0};
 
-    /* Codebooks outlive this question, and so do the words of their failures. */
-    enum fault fault = home_codebook(home, asking->args->words[0], &sent.cb);
-    if (fault != FAULT_NONE)
-        return cx == home->cx ? fault : cx_fail(cx, fault, "%s", cx_message(home->cx));
-    TRY(make_request(home, cx, asking, &sent));
+    TRY(ask_make(home, cx, asking, &sent));
     return args_has(asking->args, "--later") ? later_leave(cli, home, cx, asking, &sent)
                                              : ask_send(cli, home, cx, asking, &sent);
 }

@@ -92,6 +92,12 @@ CHECKED enum fault later_cancel(struct home *home, struct cx *cx, const char *id
 const char *charged_words(struct home *home, struct cx *cx,
                           const Cohortium__LaterCard *card);
 
+/* ask.c: the request of asking's words: question, permit, sites; signed. */
+CHECKED enum fault ask_make(struct home *home, struct cx *cx, const struct asking *asking,
+                            struct sent *sent);
+/* dry_run.c: one site's preflight, which must be of this question. */
+CHECKED enum fault dry_run_open(struct home *home, struct cx *cx, const struct sent *sent,
+                                ProtobufCBinaryData packed, Cohortium__Preflight **ret);
 /* dry_run.c: what the sites said of the question, and what it would cost. */
 CHECKED enum fault dry_run_show(struct cli *cli, struct home *home, struct cx *cx,
                                 const struct asking *asking, const struct sent *sent,

@@ -102,7 +102,7 @@ CHECKED enum fault args_split(struct cx *cx, const char *line, char ***ret, int 
 int fault_status(enum fault fault);
 
 command_run run_count, run_table, run_describe, run_lm, run_glm, run_file;
-command_run run_datasets, run_codebook, run_codebook_diff, run_sites, run_status;
+command_run run_datasets, run_codebook, run_codebook_diff, run_sites, run_status, run_budget;
 command_run run_doctor;
 command_run run_collect, run_cancel, run_pending;
 command_run run_receipts, run_verify, run_replay, run_export;

@@ -83,6 +83,8 @@ static const struct option options_datasets[] = {
      "how many patients each has: a question each, charged to the permit"},
     {"--permit", "ID|TITLE", "for --counts (default: the profile's, or the only one)"},
     {NULL, NULL, NULL}};
+static const struct option options_budget[] = {
+    {"--permit", "ID|TITLE", "of this permit alone"}, {NULL, NULL, NULL}};
 static const struct option options_receipts[] = {
     {"--last", "N", "the newest N (default 20; 0: all)"},
     {"--profile", "NAME", "whose (default: the only one, or `default`)"},
@@ -238,6 +240,12 @@ const struct command commands[] = {
      "my papers and my home node",
      "cohortium status",
      {options_json, options_home}},
+    {"budget",
+     run_budget,
+     "[DATASET] [--permit ID]",
+     "what is left to ask, by permit, dataset and site",
+     "cohortium budget lung",
+     {options_budget, options_json, options_home}},
     {"doctor",
      run_doctor,
      "",

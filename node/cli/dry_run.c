@@ -25,8 +25,8 @@ struct price {
                     the site with least */
 };
 
-static enum fault open_preflight(struct home *home, struct cx *cx, const struct sent *sent,
-                                 ProtobufCBinaryData packed, Cohortium__Preflight **ret)
+enum fault dry_run_open(struct home *home, struct cx *cx, const struct sent *sent,
+                        ProtobufCBinaryData packed, Cohortium__Preflight **ret)
 {
     struct envelope e;
     Cohortium__Preflight *p;
@@ -243,26 +243,53 @@ static enum fault open_session(struct cx *cx, const struct home *home,
     return policy_session(cx, home->manifest, policies, n, &d->policy);
 }
 
+/* All complaints; what several sites say alike is told once. */
+struct wrong {
+    const char *site; /* the last that has some */
+    size_t n, sites;
+    Cohortium__Complaint **list;
+};
+
+static enum fault gather(struct cx *cx, const char *site, const Cohortium__Preflight *p,
+                         struct wrong *w)
+{
+    Cohortium__Complaint **list;
+
+    if (p->n_complaints == 0)
+        return FAULT_NONE;
+    CX_NEW(cx, list, w->n + p->n_complaints);
+    for (size_t i = 0; i < w->n + p->n_complaints; i++)
+        list[i] = i < w->n ? w->list[i] : p->complaints[i - w->n];
+    *w = (struct wrong){site, w->n + p->n_complaints, w->sites + 1, list};
+    return FAULT_NONE;
+}
+
 static enum fault open_rows(struct cli *cli, struct home *home, struct cx *cx,
                             const struct asking *asking, const struct sent *sent,
                             const Cohortium__Receipt *receipt, struct row *rows,
                             double *ret_left)
 {
+    struct wrong wrong = {0};
+    size_t n = 0;
+
     for (size_t i = 0; i < receipt->n_preflights; i++) {
         Cohortium__Preflight *p = NULL;
-        size_t at = i;
 
-        TRY(open_preflight(home, cx, sent, receipt->preflights[i], &p));
+        TRY(dry_run_open(home, cx, sent, receipt->preflights[i], &p));
         const char *site = member_name(cx, home->manifest, PB_BYTES(p->stamp->issuer));
+        TRY(gather(cx, site, p, &wrong));
         if (p->n_complaints > 0)
-            return tell_complaints(cli, cx, site, p->complaints, p->n_complaints,
-                                   asking->many);
+            continue;
+        size_t at = n++;
         for (; at > 0 && strcmp(rows[at - 1].site, site) > 0; at--)
             rows[at] = rows[at - 1];
         TRY(open_row(cx, home, site, p, &rows[at]));
         if (policy_is_noised(rows[at].policy) && p->noise_left < *ret_left)
             *ret_left = p->noise_left;
     }
+    if (wrong.n > 0)
+        return tell_complaints(cli, cx, wrong.sites == 1 ? wrong.site : "the sites",
+                               wrong.list, wrong.n, asking->many);
     return FAULT_NONE;
 }
 

@@ -351,6 +351,10 @@ static void after_preflight(struct ask *a)
         ask_settle(a);
         return;
     }
+    if (a->request.body->dry_run) { /* complaints are in the preflights, by site */
+        finish(a);
+        return;
+    }
     if (t.n_complaints > 0) {
         t.fault = (char *)fault_name(FAULT_INVALID);
         t.text =
@@ -359,10 +363,6 @@ static void after_preflight(struct ask *a)
             packed = (struct bytes){0};
         tell_end(a, FAULT_INVALID, packed);
         ask_free(a);
-        return;
-    }
-    if (a->request.body->dry_run) {
-        finish(a);
         return;
     }
     call.request = PB_DATA(a->request.envelope.packed);

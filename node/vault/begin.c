@@ -44,7 +44,7 @@ static enum fault check_preflight(struct cx *cx, struct vault *v, const struct r
         return cx_fail(cx, FAULT_FORMAT, "the preflight of %s does not say what it remembers",
                        who->name);
     TRY(circles_check_claim(cx, p->memory, who->name));
-    if (p->noise_left != 0)
+    if (p->noise_left != 0 || p->budget != NULL)
         return cx_fail(cx, FAULT_FORMAT,
                        "the preflight of %s says what is left of a budget, as for a dry run",
                        who->name);

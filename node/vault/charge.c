@@ -138,6 +138,64 @@ enum fault charge_left(struct cx *cx, struct vault *v, const struct opened *o,
     return FAULT_NONE;
 }
 
+/* ---- what is left, for whoever asks ---- */
+
+struct budget {
+    const struct opened *o;
+    struct zcdp_limits limits; /* rho 0: no noise here */
+    Cohortium__Budget *told;
+};
+
+static enum fault read_budget(struct cx *cx, sqlite3 *sql, void *user)
+{
+    struct budget *b = user;
+    struct zcdp_spent spent;
+
+    TRY(permits_used(cx, sql, b->o->request.body->permit.data, &b->told->permit_questions));
+    if (b->limits.rho == 0)
+        return FAULT_NONE;
+    const struct zcdp_payer payer = payer_of(b->o);
+
+    TRY(zcdp_spent(cx, sql, &payer, &spent));
+    b->told->rho = b->limits.rho;
+    b->told->permit_spent = spent.permit;
+    b->told->permit_limit = b->limits.permit;
+    b->told->researcher_spent = spent.researcher;
+    b->told->researcher_limit = b->limits.researcher;
+    b->told->patients_own = spent.own;
+    b->told->patients_limit = b->limits.dataset;
+    return FAULT_NONE;
+}
+
+/* A permit's use is its researchers' business, and nobody else's. */
+static bool is_of_permit(const struct opened *o)
+{
+    const Cohortium__Permit *p = o->permit.body;
+
+    for (size_t i = 0; p != NULL && i < p->n_researchers; i++)
+        if (bytes_equal(PB_BYTES(p->researchers[i]),
+                        bytes_of(o->request.who.body->signing_key.data, KEY_BYTES)))
+            return true;
+    return false;
+}
+
+enum fault charge_budget(struct cx *cx, struct vault *v, const struct opened *o,
+                         Cohortium__Budget **ret)
+{
+    struct budget b = {.o = o};
+
+    *ret = NULL;
+    if (o->dataset == NULL || o->policy == NULL || !is_of_permit(o))
+        return FAULT_NONE;
+    if (policy_is_noised(&o->policy->numbers))
+        b.limits = gate_noise_limits(&o->policy->numbers);
+    CX_NEW(cx, b.told, 1);
+    cohortium__budget__init(b.told);
+    TRY(db_read(cx, v->db, read_budget, &b));
+    *ret = b.told;
+    return FAULT_NONE;
+}
+
 struct noise_draw {
     const struct opened *o;
     const uint8_t *question, *draw;

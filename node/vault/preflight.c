@@ -304,6 +304,8 @@ enum fault vault_preflight(struct cx *cx, struct vault *v, const struct caller *
     reply.request = PB_DATA(bytes_of(o.request.envelope.digest, DIGEST_BYTES));
     reply.n_complaints = c.n;
     reply.complaints = c.list;
+    if (o.request.body->dry_run)
+        TRY(charge_budget(cx, v, &o, &reply.budget));
     if (c.n == 0) {
         reply.version = PB_DATA(bytes_of(held->version, ID_BYTES));
         TRY(policy_to_pb(cx, &o.policy->numbers, &policy));

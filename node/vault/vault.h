@@ -222,6 +222,9 @@ CHECKED enum fault charge_look_noise(struct cx *cx, struct vault *v, const struc
 /* Tenths of the narrowest budget that its researcher has not spent; others' use is not told. */
 CHECKED enum fault charge_left(struct cx *cx, struct vault *v, const struct opened *o,
                                uint32_t *ret);
+/* What a dry run tells of budgets; absent where the permit is not its researcher's. */
+CHECKED enum fault charge_budget(struct cx *cx, struct vault *v, const struct opened *o,
+                                 Cohortium__Budget **ret);
 /* The noise of one round (gate_noise_add), before it leaves. */
 CHECKED enum fault charge_noise(struct cx *cx, struct vault *v, const struct opened *o,
                                 const uint8_t question[32], uint32_t round,

@@ -127,6 +127,7 @@ struct zcdp_payer {
 
 struct zcdp_spent {
     uint64_t dataset, permit, researcher;
+    uint64_t own; /* of dataset: this researcher's */
 };
 
 CHECKED enum fault zcdp_spent(struct cx *cx, sqlite3 *sql, const struct zcdp_payer *payer,

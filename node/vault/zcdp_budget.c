@@ -41,7 +41,7 @@ static enum fault sum(struct cx *cx, sqlite3 *sql, sqlite3_stmt *stmt, uint64_t 
 enum fault zcdp_spent(struct cx *cx, sqlite3 *sql, const struct zcdp_payer *payer,
                       struct zcdp_spent *ret)
 {
-    AUTO_STMT sqlite3_stmt *all = NULL, *permit = NULL, *researcher = NULL;
+    AUTO_STMT sqlite3_stmt *all = NULL, *permit = NULL, *researcher = NULL, *own = NULL;
 
     TRY(db_prepare(cx, sql, &all, "SELECT sum(rho) FROM noise_spent WHERE namespace=?", "t",
                    payer->name_space));
@@ -52,7 +52,11 @@ enum fault zcdp_spent(struct cx *cx, sqlite3 *sql, const struct zcdp_payer *paye
     TRY(db_prepare(cx, sql, &researcher,
                    "SELECT sum(rho) FROM noise_spent WHERE researcher=?", "b",
                    bytes_of(payer->researcher, DIGEST)));
-    return sum(cx, sql, researcher, &ret->researcher);
+    TRY(sum(cx, sql, researcher, &ret->researcher));
+    TRY(db_prepare(cx, sql, &own,
+                   "SELECT sum(rho) FROM noise_spent WHERE namespace=? AND researcher=?",
+                   "tb", payer->name_space, bytes_of(payer->researcher, DIGEST)));
+    return sum(cx, sql, own, &ret->own);
 }
 
 const char *zcdp_text(struct cx *cx, uint64_t rho, bool up)

@@ -2,6 +2,7 @@
 near the truth by as much as they say, budgets end, and the same question is the same answer."""
 import math
 import random
+import re
 import sys
 
 from lab import Checks, Lab
@@ -142,6 +143,19 @@ def test_budget(lab):
     noise = a.json["rules"].get("noise", a.json.get("noise")) if a.status == 0 else None
     check("a dry run tells rho, epsilon and what is left", noise and noise["rho"] == 0.001
           and abs(noise["epsilon"] - 0.175) < 0.02 and noise["tenths_left"] == 9, a.out + a.err)
+    a = lab.ask("budget")
+    rows = a.json["budgets"] if a.status == 0 else []
+    check("a researcher sees what is left, at every site", [r["site"] for r in rows] ==
+          ["hospital_a", "hospital_b", "hospital_c"] and all(
+              r["questions"] == {"asked": 45, "left": 1955} and
+              abs(r["noise"]["rho"] - 0.001) < 1e-9 for r in rows), a.out + a.err)
+    check("of each budget", all(r["noise"][k] == {"limit": 2, "left": 1.955} for r in rows for k in
+                                ("permit", "researcher", "patients_less_yours")), a.out)
+    a = lab.cohortium("budget", "clinic", "--profile", "lab-test")
+    check("as a table", re.search(r"hospital_b +1955 \(45 asked\) +1.9550 of 2.0000", a.out),
+          a.out + a.err)
+    a = lab.cohortium("budget", "nowhere", "--profile", "lab-test")
+    check("and of nothing else", a.status == 0 and "no permit of yours fits" in a.out, a.out)
     again = ask(lab, "count", "--where", "age >= 30")
     once = ask(lab, "count", "--where", "age >= 30")
     check("the same question is the same answer", again["patients"] == once["patients"])

@@ -91,6 +91,10 @@ with Lab(policy="cautious") as lab:
     lab.ask("table", "lung", "sex * status", "--where", "age >= 50")
     a = lab.ask("count", "lung", "--dry-run")
     check("a question is charged once", a.json["permit"]["charged"] == before + 1, a.out)
+    b = lab.ask("budget").json["budgets"]
+    check("what is left is told by every site", len(b) == 3 and all(
+        r["questions"] == {"asked": before + 1, "left": None} and r["noise"] is None for r in b),
+          str(b))
     a = lab.cohortium("count", "lung", "--dry-run", "--profile", "lab-test")
     check("it says so in words", "question  1 of permit" in a.out and
           "\n  R1   what rests on fewer than 10 patients, nobody included\n" in a.out, a.out)

@@ -228,6 +228,61 @@ static uint32_t told_left(struct cx *cx, const struct keys *researcher)
     return left;
 }
 
+/* What a dry run tells one researcher of a permit's budgets; absent: nothing. */
+static bool told_budget(struct cx *cx, const struct keys *researcher,
+                        const uint8_t permit[ID_BYTES], bool dry_run,
+                        Cohortium__Budget *ret)
+{
+    uint8_t subject[DIGEST_BYTES];
+    struct play p;
+
+    struct bytes paper = vaults_credential(&t, cx, HOME, researcher);
+    Cohortium__Request *r = vaults_request(&t, cx, "count", NULL, "age < 30");
+    r->dry_run = dry_run;
+    digest_of(bytes_of(keys_signing_public(researcher), KEY_BYTES), subject);
+    r->stamp->issuer = PB_DATA(bytes_of(subject, sizeof subject));
+    r->credential = PB_DATA(paper);
+    r->permit = PB_DATA(bytes_of(permit, ID_BYTES));
+    play_new(&p, &t, vaults_seal(cx, r, researcher));
+    CHECK_EQ_("preflight", play_preflight(&p, VICTIM), FAULT_NONE);
+    const Cohortium__Budget *b = play_preflight_of(&p, VICTIM)->budget;
+
+    if (b != NULL)
+        *ret = *b;
+    play_free(&p);
+    return b != NULL;
+}
+
+/* A permit's own researcher hears its use, also when nothing is left; of the patients' budget
+ * each hears their own part. */
+static void test_session__budgets_are_told_to_whose_they_are(void **state)
+{
+    AUTO_CX struct cx *cx = cx_new(32 << 20, CX_NO_DEADLINE);
+    uint64_t eighth = ZCDP_ONE / 8;
+    uint8_t other[ID_BYTES];
+    Cohortium__Budget b;
+    (void)state;
+
+    assert_non_null(cx);
+    vaults_permit(&t, &(struct vaults_permit){.researcher = t.stranger}, other);
+    (void)answer_of(cx, "age >= 40");
+    (void)answer_of(cx, "age >= 60");
+    CHECK_("one's own", told_budget(cx, t.researcher, t.permit, true, &b));
+    CHECK_EQ_("questions", b.permit_questions, 2);
+    CHECK_EQ_("a question", b.rho, eighth);
+    CHECK_EQ_("permit", b.permit_spent, 2 * eighth);
+    CHECK_EQ_("of", b.permit_limit, 2 * eighth); /* used up, and told all the same */
+    CHECK_EQ_("researcher", b.researcher_spent, 2 * eighth);
+    CHECK_EQ_("of", b.researcher_limit, 3 * eighth);
+    CHECK_EQ_("patients", b.patients_own, 2 * eighth);
+    CHECK_EQ_("of", b.patients_limit, 4 * eighth);
+    CHECK_("another's permit", !told_budget(cx, t.stranger, t.permit, true, &b));
+    CHECK_("another's own", told_budget(cx, t.stranger, other, true, &b));
+    CHECK_EQ_("nothing of what others asked",
+              b.permit_questions + b.permit_spent + b.researcher_spent + b.patients_own, 0);
+    CHECK_("not where it is no dry run", !told_budget(cx, t.stranger, other, false, &b));
+}
+
 /* Half of the dataset's budget is gone: whoever spent it sees that, nobody else does. */
 static void test_session__nobody_hears_what_others_spent(void **state)
 {
@@ -569,6 +624,7 @@ int main(void)
         UNDER(noised, test_session__a_permit_is_used_up),
         UNDER(noised, test_session__officers_see_what_was_spent),
         UNDER(noised, test_session__nobody_hears_what_others_spent),
+        UNDER(noised, test_session__budgets_are_told_to_whose_they_are),
         UNDER(noised, test_session__a_crash_gives_nothing_back),
         UNDER(noised, test_session__another_draw_is_charged),
         UNDER(noised, test_session__by_site_is_refused),

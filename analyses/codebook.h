@@ -31,6 +31,11 @@ CHECKED enum fault codebook_check(struct cx *cx, const Cohortium__Codebook *body
 CHECKED enum fault codebook_from_body(struct cx *cx, const Cohortium__Codebook *body,
                                       struct codebook **ret);
 
+/* Whose patients these are; "patient" where the codebook does not say. */
+static inline const char *codebook_namespace(const struct codebook *cb)
+{
+    return cb->body->patient_namespace[0] != '\0' ? cb->body->patient_namespace : "patient";
+}
 /* Index or -1. Direct identifiers and hidden variables are found too: see variable_is_usable. */
 int codebook_find(const struct codebook *cb, const char *name);
 static inline const Cohortium__Variable *codebook_variable(const struct codebook *cb, int i)

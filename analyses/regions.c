@@ -181,13 +181,16 @@ static enum fault finder_new(struct cx *cx, const struct codebook *cb, struct fi
 struct gathered {
     size_t n;
     struct ast **list;
+    bool everybody;
 };
 enum { ROOM = 2 * REGIONS_MAX };
 
 static void gather(struct gathered *g, const struct finder *f)
 {
     for (size_t k = 0; k < f->n_done && g->n < ROOM + REGIONS_A_CELL_MAX; k++)
-        if (!is_constant(f->done[k]))
+        if (is_constant(f->done[k]))
+            g->everybody = true; /* what is constant false was not taken up */
+        else
             g->list[g->n++] = f->done[k];
     if (g->n >= ROOM)
         g->n = sort_distinct(g->list, g->n);
@@ -222,8 +225,10 @@ enum fault regions_make(struct cx *cx, const struct codebook *cb, struct ast *co
     CX_NEW(cx, all.list, ROOM + REGIONS_A_CELL_MAX);
     CX_NEW(cx, needed.list, ROOM + REGIONS_A_CELL_MAX);
     for (size_t i = 0; i < n_cells; i++) {
-        if (cells[i] == NULL)
-            continue; /* everybody: the namespace, always in the ledger */
+        if (cells[i] == NULL) {
+            all.everybody = true; /* the namespace, always in the ledger */
+            continue;
+        }
         TRY(open_cell(&f, cells[i], &ok));
         if (!ok) {
             complain(
@@ -240,8 +245,10 @@ enum fault regions_make(struct cx *cx, const struct codebook *cb, struct ast *co
         if (all.n >= ROOM)
             break;
     }
-    struct regions made = {
-        .n = sort_distinct(all.list, all.n), .list = all.list, .n_cells = n_cells};
+    struct regions made = {.n = sort_distinct(all.list, all.n),
+                           .list = all.list,
+                           .everybody = all.everybody,
+                           .n_cells = n_cells};
     if (made.n > REGIONS_MAX) {
         complain(
             c, "too_many_regions",

@@ -21,6 +21,7 @@ struct regions {
     size_t n;
     struct ast **list; /* canonical, distinct, sorted; never constant */
     bool *optional;    /* of cells alone that may be withheld one by one */
+    bool everybody;    /* some cell rests on the whole namespace */
     size_t n_cells;
 };
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,5 +145,25 @@ enum fault file_read(struct cx *cx, const char *what, const char *path, size_t b
         n += (size_t)got;
     }
     *ret = bytes_of(p, n);
+    return FAULT_NONE;
+}
+
+enum fault file_read_stream(struct cx *cx, const char *what, int fd, size_t bound,
+                            struct bytes *ret)
+{
+    uint8_t part[16 * 1024];
+    struct buffer b = buffer_new(cx, bound);
+    ssize_t k;
+
+    while ((k = read(fd, part, sizeof part)) != 0) {
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k < 0)
+            return cx_fail(cx, FAULT_IO, "%s: %s", what, strerror(errno));
+        buffer_put(&b, part, (size_t)k);
+        TRY(b.fault);
+    }
+    sodium_memzero(part, sizeof part);
+    *ret = bytes_of(b.p, b.n);
     return FAULT_NONE;
 }

@@ -20,3 +20,6 @@ CHECKED enum fault file_write(struct cx *cx, const char *what, const char *path,
  * others have any right to it. FAULT_MISSING, FAULT_BOUND, FAULT_IO. */
 CHECKED enum fault file_read(struct cx *cx, const char *what, const char *path,
                              size_t bound, bool private_only, struct bytes *ret);
+/* Everything until the end of a pipe or the like. FAULT_BOUND, FAULT_IO. */
+CHECKED enum fault file_read_stream(struct cx *cx, const char *what, int fd, size_t bound,
+                                    struct bytes *ret);

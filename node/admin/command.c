@@ -193,6 +193,15 @@ const struct admin_command admin_commands[] = {
      "its price, in plain words. Without --template it says what each of the three is for. Nothing\n"
      "is signed: edit it, give its reason, then `policy check` and `policy sign`.\n\n"
      "example: cohortiumd policy new --template standard -o policy.yaml"},
+    {"data withdraw", admin_data_withdraw, "--reason TEXT DATASET FILE",
+     "leave patients who withdrew out of every new sum", "reason:",
+     "FILE (- is standard input) has their identifiers, one a line, as the data files have them. From\n"
+     "then on no row of theirs counts, in any dataset of the same patients, also of files to come.\n"
+     "Answers that were given stay as they are, and are given again, until as many patients have\n"
+     "withdrawn or changed as the policy's minimum_frequency_threshold says: before, whoever compares\n"
+     "old and new answers would learn about them. New questions that would tell are refused.\n"
+     "Nothing takes a withdrawal back.\n\n"
+     "example: cohortiumd data withdraw --reason \"consent forms of 3 May\" lung withdrawn.txt"},
     {"policy check", admin_policy_check, "[--lab] FILE.yaml",
      "what this policy would allow, in plain words", "lab",
      "example: cohortiumd policy check policy.yaml"},

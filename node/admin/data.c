@@ -128,6 +128,8 @@ enum fault admin_codebook_show(struct invocation *in)
 
 /* ---- data ---- */
 
+enum { IDENTIFIERS_MAX = 16 * 1024 * 1024 };
+
 /* What an import left in its staging folder, when it did not end well. */
 static void remove_staging(const char *path)
 {
@@ -204,6 +206,25 @@ enum fault admin_data_list(struct invocation *in)
 {
     TRY(need_words(in, 0, 0, "no further word"));
     return ask_node(in, "data list", NULL, 0, NULL, 0, NULL);
+}
+
+/* Identifiers are not words of the command: a shell remembers those. */
+enum fault admin_data_withdraw(struct invocation *in)
+{
+    struct bytes identifiers;
+    const char *reason;
+
+    TRY(need_words(in, 2, 2, "a dataset's name and a file of identifiers, or -"));
+    TRY(need_option(in, "reason", "TEXT", &reason));
+    if (strcmp(in->words[1], "-") == 0)
+        TRY(file_read_stream(in->cx, "standard input", STDIN_FILENO, IDENTIFIERS_MAX,
+                             &identifiers));
+    else
+        TRY(read_document(in, in->words[1], &identifiers));
+    const char *words[] = {in->words[0], reason};
+    enum fault fault = ask_node(in, "data withdraw", words, 2, &identifiers, 1, NULL);
+    sodium_memzero((void *)identifiers.p, identifiers.n);
+    return fault;
 }
 
 enum fault admin_data_drop(struct invocation *in)

@@ -15,6 +15,7 @@
 #include "node/data/import.h"
 #include "node/sandbox.h"
 #include "protocol/base/clock.h"
+#include "protocol/files.h"
 #include "protocol/keys.h"
 
 enum {
@@ -44,26 +45,6 @@ static bool write_all(int fd, const void *p, size_t n)
         n -= (size_t)k;
     }
     return true;
-}
-
-/* Everything until the end of file, at most `bound`. */
-static enum fault read_all(struct cx *cx, int fd, size_t bound, struct bytes *ret)
-{
-    uint8_t part[16 * 1024];
-    struct buffer b = buffer_new(cx, bound);
-    ssize_t k;
-
-    while ((k = read(fd, part, sizeof part)) != 0) {
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k < 0)
-            return cx_fail(cx, FAULT_IO, "pipe: %s", strerror(errno));
-        buffer_put(&b, part, (size_t)k);
-        TRY(b.fault);
-    }
-    sodium_memzero(part, sizeof part);
-    *ret = bytes_of(b.p, b.n);
-    return FAULT_NONE;
 }
 
 /* ---- the child ---- */
@@ -99,7 +80,7 @@ static enum fault read_needs(struct cx *cx, struct needs *ret)
 {
     struct bytes all, key, quiet;
 
-    TRY(read_all(cx, FD_NEEDS, NEEDS_MAX, &all));
+    TRY(file_read_stream(cx, "pipe", FD_NEEDS, NEEDS_MAX, &all));
     if (!take(&all, KEY_BYTES, &key) || !take(&all, 1, &quiet) ||
         !take_long(&all, &ret->codebook) || !take_long(&all, &ret->name))
         return cx_fail(cx, FAULT_INTERNAL, "the import was not told what it needs");
@@ -307,7 +288,7 @@ enum fault import_child_run(struct cx *cx, const struct import_job *job,
     (void)close(report[1]);
     bool sent = pid > 0 && write_all(needs[1], packed.p, packed.n);
     (void)close(needs[1]);
-    enum fault fault = pid > 0 ? read_all(cx, report[0], REPORT_MAX, &all)
+    enum fault fault = pid > 0 ? file_read_stream(cx, "pipe", report[0], REPORT_MAX, &all)
                                : cx_fail(cx, FAULT_IO, "fork: %s", strerror(errno));
     (void)close(report[0]);
     if (pid > 0)

@@ -114,7 +114,7 @@ static uint64_t big_endian(const uint8_t *p)
 static void read_unit(struct importer *im, const struct csv_row *row,
                       const struct csv_field *f, uint64_t at)
 {
-    const char *name_space = im->cb->body->patient_namespace;
+    const char *name_space = codebook_namespace(im->cb);
     const char *p = f->text;
     size_t n = f->n;
     uint8_t hash[16];
@@ -130,8 +130,7 @@ static void read_unit(struct importer *im, const struct csv_row *row,
         return;
     }
     if (n != im->last_n || memcmp(p, im->last_id, n) != 0) {
-        patient_hash(im->setup->key, name_space[0] != '\0' ? name_space : "patient", p, n,
-                     hash);
+        patient_hash(im->setup->key, name_space, p, n, hash);
         im->last_order.high = big_endian(hash);
         im->last_order.low = big_endian(hash + 8);
         im->last_n = n <= sizeof im->last_id ? n : 0;

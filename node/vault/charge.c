@@ -68,9 +68,9 @@ enum fault charge_look(struct cx *cx, struct vault *v, const struct opened *o,
 
 static struct zcdp_payer payer_of(const struct opened *o)
 {
-    const char *name_space = o->dataset->cb->body->patient_namespace;
+    const char *name_space = codebook_namespace(o->dataset->cb);
 
-    return (struct zcdp_payer){.name_space = name_space[0] != '\0' ? name_space : "patient",
+    return (struct zcdp_payer){.name_space = name_space,
                                .permit = o->request.body->permit.data,
                                .researcher = o->request.who.subject};
 }

@@ -353,7 +353,7 @@ static enum fault check_digest(struct cx *cx, const char *name, const uint8_t *m
     return FAULT_NONE;
 }
 
-static double value_at(const struct column *c, uint64_t i)
+double column_value(const struct column *c, uint64_t i)
 {
     switch (c->type) {
     case COLUMN_U8:
@@ -381,7 +381,7 @@ static enum fault check_bitmap(struct cx *cx, const char *name, const struct col
         if ((c->valid[w] & ~inside) != 0)
             return damaged(cx, name, "its bitmap reaches beyond its rows");
         for (uint64_t gone = ~c->valid[w] & inside; gone != 0; gone &= gone - 1, missing++)
-            if (value_at(c, first + (uint64_t)__builtin_ctzll(gone)) != 0)
+            if (column_value(c, first + (uint64_t)__builtin_ctzll(gone)) != 0)
                 return damaged(cx, name, "a missing row holds a value");
     }
     if (missing != c->missing)

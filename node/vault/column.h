@@ -47,6 +47,12 @@ CHECKED enum fault column_write(struct cx *cx, int folder_fd, const char *name,
 CHECKED enum fault column_open(struct cx *cx, int folder_fd, const char *name, bool deep,
                                struct column *ret);
 void column_close(struct column *c);
+/* A row's value; 0 where it is missing. */
+double column_value(const struct column *c, uint64_t row);
+static inline bool column_is_valid(const struct column *c, uint64_t row)
+{
+    return c->valid == NULL || (c->valid[row / 64] >> (row % 64) & 1);
+}
 
 struct patients {
     uint64_t rows, count;

@@ -3,10 +3,10 @@
 
 #include <string.h>
 
-/* Of everybody the sums are given where there is no cohort. */
+/* Everybody is one region more, where a cell rests on the whole namespace. */
 static size_t of_everybody(const struct opened *o)
 {
-    return 1 + (o->asked.cohort == NULL ? o->plan.n_quasi_columns : 0);
+    return o->regions.everybody ? 1 + o->plan.n_quasi_columns : 0;
 }
 
 size_t columns_count(const struct opened *o)
@@ -23,14 +23,13 @@ struct making_columns {
     struct leverage_column *next;
 };
 
-/* bitmap NULL: everybody. */
 static enum fault add_set(struct making_columns *c, const uint64_t *bitmap)
 {
     uint64_t *set;
 
     CX_NEW(c->cx, set, (size_t)((c->people + 63) / 64));
     for (uint64_t i = 0; i < c->patients; i++)
-        if (bitmap == NULL || (bitmap[i / 64] >> (i % 64) & 1))
+        if (bitmap[i / 64] >> (i % 64) & 1)
             set[c->places[i] / 64] |= (uint64_t)1 << (c->places[i] % 64);
     *c->next++ = (struct leverage_column){.set = set};
     return FAULT_NONE;
@@ -43,7 +42,7 @@ static enum fault add_values(struct making_columns *c, const uint64_t *bitmap)
 
         CX_NEW(c->cx, values, (size_t)c->people);
         for (uint64_t i = 0; i < c->patients; i++)
-            if (bitmap == NULL || (bitmap[i / 64] >> (i % 64) & 1))
+            if (bitmap[i / 64] >> (i % 64) & 1)
                 values[c->places[i]] = c->fractions[k][i];
         *c->next++ = (struct leverage_column){.values = values};
     }
@@ -62,6 +61,15 @@ static enum fault find_order(struct cx *cx, const struct regions *r, size_t **re
     return FAULT_NONE;
 }
 
+static enum fault find_everybody(struct cx *cx, const struct dataset *d, uint64_t **ret)
+{
+    CX_NEW(cx, *ret, (size_t)((d->patients.count + 63) / 64));
+    for (uint64_t i = 0; i < d->patients.count; i++)
+        if (!dataset_left_out(d, i))
+            (*ret)[i / 64] |= (uint64_t)1 << (i % 64);
+    return FAULT_NONE;
+}
+
 enum fault columns_make(struct cx *cx, const struct opened *o, struct memory *m,
                         uint64_t lease, uint64_t *const *bitmaps, struct columns *ret)
 {
@@ -69,6 +77,7 @@ enum fault columns_make(struct cx *cx, const struct opened *o, struct memory *m,
                                .patients = o->dataset->patients.count,
                                .n_fractions = o->plan.n_quasi_columns};
     const uint16_t **fractions;
+    uint64_t *everybody;
 
     *ret = (struct columns){.n = columns_count(o), .each = 1 + o->plan.n_quasi_columns};
     TRY(find_order(cx, &o->regions, &ret->order));
@@ -84,9 +93,11 @@ enum fault columns_make(struct cx *cx, const struct opened *o, struct memory *m,
     c.fractions = fractions;
     CX_NEW(cx, ret->list, ret->n);
     c.next = ret->list;
-    TRY(add_set(&c, NULL));
-    if (o->asked.cohort == NULL)
-        TRY(add_values(&c, NULL));
+    if (o->regions.everybody) {
+        TRY(find_everybody(cx, o->dataset, &everybody));
+        TRY(add_set(&c, everybody));
+        TRY(add_values(&c, everybody));
+    }
     for (size_t i = 0; i < o->regions.n; i++) {
         TRY(add_set(&c, bitmaps[ret->order[i]]));
         TRY(add_values(&c, bitmaps[ret->order[i]]));

@@ -1,6 +1,7 @@
 /*
- * columns.h - the columns (leverage.h) that a question's regions add: everybody, then each
- * region, each followed by the numeric quasi-identifiers that are summed over it. Regions
+ * columns.h - the columns (leverage.h) that a question's regions add: everybody where a cell
+ * rests on the whole namespace, then each region, each followed by the numeric
+ * quasi-identifiers that are summed over it. Regions
  * that the question cannot do without come before those of cells that may be withheld, for
  * what comes first is borne first.
  */

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CODEBOOK_MEMORY = 64 * 1024 * 1024 };
+enum { CODEBOOK_MEMORY = 64 * 1024 * 1024, ROWS_PADDED = 4096 };
 
 static const char CELL_KEY_LABEL[] = "cohortium cell keys 1";
 static const char CONTENT_LABEL[] = "cohortium dataset content 1";
@@ -222,6 +222,33 @@ enum fault dataset_make_keys(struct cx *cx, struct dataset *d, const uint8_t pat
     sodium_memzero(site, sizeof site);
     if (!atomic_compare_exchange_strong(&d->cell_keys, &none, keys))
         keys_drop(keys, n); /* another thread was first: the same numbers */
+    return FAULT_NONE;
+}
+
+enum fault dataset_leave_out(struct cx *cx, struct dataset *d, const uint8_t (*hashes)[16],
+                             size_t n)
+{
+    const struct patients *p = &d->patients;
+    uint64_t at = 0, rows = (p->rows + ROWS_PADDED) / 64;
+
+    if (n == 0)
+        return FAULT_NONE;
+    d->left_out = cx_array(d->cx, (size_t)(p->count / 64) + 1, sizeof *d->left_out);
+    d->left_out_rows = cx_array(d->cx, (size_t)rows + 1, sizeof *d->left_out_rows);
+    if (d->left_out == NULL || d->left_out_rows == NULL)
+        return cx_fail(cx, FAULT_MEMORY, "no memory for the patients who withdrew");
+    for (size_t i = 0; i < n; i++) { /* both sorted: one walk */
+        while (at < p->count && memcmp(p->hashes[at], hashes[i], sizeof *hashes) < 0)
+            at++;
+        if (at < p->count && memcmp(p->hashes[at], hashes[i], sizeof *hashes) == 0) {
+            d->left_out[at / 64] |= (uint64_t)1 << (at % 64);
+            d->n_left_out++;
+            at++;
+        }
+    }
+    for (uint64_t row = 0; row < p->rows; row++)
+        if (dataset_left_out(d, p->ordinal[row]))
+            d->left_out_rows[row / 64] |= (uint64_t)1 << (row % 64);
     return FAULT_NONE;
 }
 

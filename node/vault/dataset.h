@@ -13,6 +13,10 @@ struct dataset {
     struct patients patients;
     struct column *columns; /* by variable of the codebook; map == NULL where not stored */
     const uint64_t *_Atomic cell_keys; /* by ordinal; NULL: not made yet */
+    /* Patients who withdrew: their rows are read by nobody. Both NULL: nobody did. */
+    uint64_t n_left_out;
+    uint64_t *left_out;      /* by ordinal, a bit each */
+    uint64_t *left_out_rows; /* by row, a bit each, padded to KERNEL_ROWS */
     /* private to dataset.c */
     struct cx *cx;
     int references;
@@ -32,6 +36,14 @@ CHECKED enum fault dataset_open_folder(struct cx *cx, int data_fd, const char *f
  * that follows from this one. Any thread. */
 CHECKED enum fault dataset_make_keys(struct cx *cx, struct dataset *d,
                                      const uint8_t patient_key[32]);
+/* Of these patients (sorted hashes; others are passed over) no row counts. Once, before the
+ * dataset is shared. */
+CHECKED enum fault dataset_leave_out(struct cx *cx, struct dataset *d,
+                                     const uint8_t (*hashes)[16], size_t n);
+static inline bool dataset_left_out(const struct dataset *d, uint64_t ordinal)
+{
+    return d->left_out != NULL && (d->left_out[ordinal / 64] >> (ordinal % 64) & 1);
+}
 struct dataset *dataset_hold(struct dataset *d); /* thread-safe count */
 void dataset_release(struct dataset **d);
 #define AUTO_DATASET __attribute__((cleanup(dataset_release)))
@@ -39,6 +51,13 @@ void dataset_release(struct dataset **d);
 /* Digest of all columns' digests and names: changes with any byte of the rows, and when a
  * file is replaced, added or lost. Stays inside the vault. */
 void dataset_content(const struct dataset *d, uint8_t ret[32]);
+struct dataset_changes {
+    uint64_t came, went, changed; /* patients; changed: some value of theirs */
+};
+/* From one version to the next, withdrawn ones taken as gone from `after`. A variable that
+ * only one of them has is no change, nor is another order of a patient's rows. */
+CHECKED enum fault dataset_compare(struct cx *cx, const struct dataset *before,
+                                   const struct dataset *after, struct dataset_changes *ret);
 /* "v<hex>": the folder of a version. */
 enum { DATASET_FOLDER = 34 };
 void dataset_folder(const uint8_t version[16], char ret[DATASET_FOLDER]);

@@ -110,9 +110,15 @@ static const char version_9[] =
     " place INTEGER NOT NULL, permit BLOB NOT NULL, PRIMARY KEY(namespace, dataset, place))"
     " WITHOUT ROWID;";
 
+/* Patients who withdrew, by hash: their rows are in no sum from then on, whatever file they
+ * come with. at: later than every import before it. */
+static const char version_10[] =
+    "CREATE TABLE IF NOT EXISTS left_out(namespace TEXT NOT NULL, hash BLOB NOT NULL,"
+    " at INTEGER NOT NULL, PRIMARY KEY(namespace, hash)) WITHOUT ROWID;";
+
 /* upgrades[v] takes a file of version v to v + 1. */
 static const char *const upgrades[] = {version_1, version_2, version_3, version_4, version_5,
-                                       version_6, version_7, version_8, version_9};
+                                       version_6, version_7, version_8, version_9, version_10};
 
 static enum fault read_version(struct cx *cx, sqlite3 *sql, int64_t *ret)
 {

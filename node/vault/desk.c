@@ -35,6 +35,7 @@ static const struct {
     {"data publish", desk_data_publish},
     {"data list", desk_data_list},
     {"data drop", desk_data_drop},
+    {"data withdraw", desk_data_withdraw},
     {"audit verify", desk_audit_verify},
     {"audit show", desk_audit_show},
     {"explain", desk_explain},

@@ -34,6 +34,14 @@ CHECKED enum fault desk_reason(struct desk *d, size_t i, const char **ret);
 CHECKED enum fault desk_notices(struct cx *cx, struct vault *v, bool rest, const char ***ret,
                                 size_t *ret_n);
 
+/* An operator's act and its record in the log, a db_work. */
+struct desk_act {
+    Cohortium__LogRecord record;
+    const char *details;
+};
+struct desk_act desk_act(const char *kind, const char *details);
+CHECKED enum fault desk_log(struct cx *cx, sqlite3 *sql, void *user);
+
 desk_command desk_policy_apply, desk_policy_show, desk_policy_history, desk_policy_spent;
 desk_command desk_policy_simulate; /* desk_simulate.c */
 desk_command desk_policy_redteam;
@@ -48,6 +56,12 @@ desk_command desk_codebook_add, desk_codebook_show;
 desk_command desk_data_begin, desk_data_publish, desk_data_list, desk_data_drop;
 desk_command desk_explain;       /* desk_explain.c */
 desk_command desk_ledger_report; /* desk_ledger.c; also as JSON */
+/* desk_withdraw.c */
+desk_command desk_data_withdraw;
+/* Where something was released of the dataset: whether an import changes nothing, or at least
+ * minimum_frequency_threshold patients. FAULT_REFUSED says how many it changes. */
+CHECKED enum fault desk_check_refresh(struct desk *d, const char *staging, const char *name,
+                                      struct bytes codebook);
 desk_command desk_audit_verify, desk_audit_show, desk_audit_prove,
     desk_audit_witnesses, desk_audit_export, desk_audit_report;
 desk_command desk_audit_accept_restore;

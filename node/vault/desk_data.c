@@ -31,17 +31,21 @@ enum fault desk_data_begin(struct desk *d)
     return FAULT_NONE;
 }
 
-struct log_act {
-    Cohortium__LogRecord *record;
-    const char *details;
-};
-
-static enum fault log_it(struct cx *cx, sqlite3 *sql, void *user)
+enum fault desk_log(struct cx *cx, sqlite3 *sql, void *user)
 {
-    const struct log_act *a = user;
+    struct desk_act *a = user;
     uint64_t index;
 
-    return audit_append(cx, sql, a->record, a->details, &index);
+    return audit_append(cx, sql, &a->record, a->details, &index);
+}
+
+struct desk_act desk_act(const char *kind, const char *details)
+{
+    struct desk_act a = {.record = COHORTIUM__LOG_RECORD__INIT, .details = details};
+
+    a.record.kind = (char *)kind;
+    a.record.decision = (char *)"done";
+    return a;
 }
 
 enum fault desk_data_publish(struct desk *d)
@@ -50,8 +54,6 @@ enum fault desk_data_publish(struct desk *d)
     uint64_t rows, patients;
     uint8_t version[ID_BYTES];
     struct bytes codebook;
-    Cohortium__LogRecord record = COHORTIUM__LOG_RECORD__INIT;
-    struct log_act a = {.record = &record};
 
     TRY(desk_word(d, 0, "a staging folder", &staging));
     TRY(desk_word(d, 1, "a dataset's name", &name));
@@ -60,11 +62,12 @@ enum fault desk_data_publish(struct desk *d)
     if (strncmp(staging, "staging-", 8) != 0 || strchr(staging, '/') != NULL)
         return cx_fail(d->cx, FAULT_DENIED, "`%.60s` is no staging folder", staging);
     TRY(store_codebook(d->cx, d->v->store, name, NULL, &codebook));
-    record.kind = (char *)"import";
-    record.decision = (char *)"done";
-    a.details = cx_printf(d->cx, "a new version of %s answers", name);
-    TRY(store_publish(d->cx, d->v->store, staging, name, codebook, rows, patients, log_it, &a,
-                      version));
+    TRY(desk_check_refresh(d, staging, name, codebook));
+    struct desk_act a =
+        desk_act("import", cx_printf(d->cx, "a new version of %s answers", name));
+
+    TRY(store_publish(d->cx, d->v->store, staging, name, codebook, rows, patients, desk_log,
+                      &a, version));
     buffer_printf(&d->text, "%s: %llu rows of %llu patients imported, version %s answers now\n",
                   name, (unsigned long long)rows, (unsigned long long)patients,
                   bytes_hex(d->cx, version, 4));
@@ -93,15 +96,12 @@ enum fault desk_data_list(struct desk *d)
 enum fault desk_data_drop(struct desk *d)
 {
     const char *name, *reason;
-    Cohortium__LogRecord record = COHORTIUM__LOG_RECORD__INIT;
-    struct log_act a = {.record = &record};
 
     TRY(desk_word(d, 0, "a dataset's name", &name));
     TRY(desk_word(d, 1, "a reason (--reason)", &reason));
-    record.kind = (char *)"drop";
-    record.decision = (char *)"done";
-    a.details = cx_printf(d->cx, "%s dropped: %s", name, reason);
-    TRY(store_drop(d->cx, d->v->store, name, log_it, &a));
+    struct desk_act a = desk_act("drop", cx_printf(d->cx, "%s dropped: %s", name, reason));
+
+    TRY(store_drop(d->cx, d->v->store, name, desk_log, &a));
     buffer_printf(&d->text, "%s is dropped; the ledger of its patients stays\n", name);
     return FAULT_NONE;
 }

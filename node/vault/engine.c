@@ -169,6 +169,7 @@ static enum fault region_scan(struct cx *cx, const struct dataset *data,
                               const struct plan *plan, struct region *regions, size_t n)
 {
     uint64_t mask[KERNEL_ROWS] __attribute__((aligned(64))), words[KERNEL_WORDS];
+    const uint64_t *left_out = data->left_out_rows;
     bool one_row_each = data->patients.count == data->rows;
     unsigned look = 0;
 
@@ -181,6 +182,8 @@ static enum fault region_scan(struct cx *cx, const struct dataset *data,
         for (struct region *r = regions; r < regions + n; r++) {
             if (plan->kernel->mask(r->truth, rows, mask, words) == 0)
                 continue;
+            for (size_t word = 0; left_out != NULL && word < KERNEL_WORDS; word++)
+                words[word] &= ~left_out[first / 64 + word];
             if (one_row_each)
                 region_words(r, first, rows, words);
             else
@@ -250,26 +253,11 @@ enum fault engine_regions(struct cx *cx, const struct dataset *data,
         TRY(regions_some(cx, data, regions->list, regions->n, found));
     for (size_t i = 0; i < regions->n; i++)
         ret_sizes[i] = found[i].size;
-    *ret_population = data->patients.count;
+    *ret_population = data->patients.count - data->n_left_out;
     return FAULT_NONE;
 }
 
 /* ---- a variable by patient ---- */
-
-static double value_at(const struct column *c, uint64_t row)
-{
-    switch (c->type) {
-    case COLUMN_U8:
-        return ((const uint8_t *)c->values)[row];
-    case COLUMN_U16:
-        return ((const uint16_t *)c->values)[row];
-    case COLUMN_I32:
-        return ((const int32_t *)c->values)[row];
-    case COLUMN_F64:
-        return ((const double *)c->values)[row];
-    }
-    return 0;
-}
 
 enum fault engine_fractions(struct cx *cx, const struct dataset *data, int variable,
                             uint16_t *ret)
@@ -289,8 +277,8 @@ enum fault engine_fractions(struct cx *cx, const struct dataset *data, int varia
 
         if (row % KERNEL_ROWS == 0)
             TRY(cx_on_time(cx));
-        if (c->valid == NULL || (c->valid[row / 64] >> (row % 64) & 1)) {
-            sum += (value_at(c, row) - lower) / (upper - lower);
+        if (column_is_valid(c, row)) {
+            sum += (column_value(c, row) - lower) / (upper - lower);
             n++;
         }
         if (!last)

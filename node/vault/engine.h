@@ -4,7 +4,7 @@
  * Every row's term is rounded once to the number's public quantum (towards minus infinity), then
  * everything is integer addition: the same sums for any split, order, thread count or processor.
  * A term that is not finite or beyond its public bound is FAULT_NUMERIC before anything is
- * sent. Distinct patients are counted per cell; rows of a patient are neighbours. A measure with
+ * sent. Rows of patients who withdrew are in nothing. Distinct patients are counted per cell; rows of a patient are neighbours. A measure with
  * keys wants dataset_make_keys before.
  */
 #pragma once

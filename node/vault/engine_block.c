@@ -432,6 +432,22 @@ static void add_numbers(struct work *w)
     }
 }
 
+static void cut_row(struct work *w, size_t row)
+{
+    w->mask[row] = 0;
+    w->words[row / 64] &= ~((uint64_t)1 << row % 64);
+    w->kept--;
+}
+
+/* Of who withdrew no row counts. */
+static void cut_left_out(struct work *w, uint64_t first)
+{
+    for (size_t word = 0; word < KERNEL_WORDS; word++)
+        for (uint64_t left = w->words[word] & w->data->left_out_rows[first / 64 + word];
+             left != 0; left &= left - 1)
+            cut_row(w, word * 64 + (size_t)__builtin_ctzll(left));
+}
+
 /* Of each patient the first rows_max rows count, whatever is asked of them: so no patient
  * moves a sum by more than that many terms (zcdp.h). A patient's rows are neighbours. */
 static void cut_rows(struct work *w, uint64_t first)
@@ -445,15 +461,15 @@ static void cut_rows(struct work *w, uint64_t first)
 
             if (at < w->m->rows_max || ordinal[at - w->m->rows_max] != ordinal[at])
                 continue;
-            w->mask[row] = 0;
-            w->words[word] &= ~((uint64_t)1 << row % 64);
-            w->kept--;
+            cut_row(w, row);
         }
 }
 
 enum fault work_add(struct cx *cx, struct work *w, uint64_t first, size_t rows)
 {
     w->kept = w->plan->kernel->mask(w->plan->slots[w->b->where], rows, w->mask, w->words);
+    if (w->data->left_out_rows != NULL && w->kept > 0)
+        cut_left_out(w, first);
     if (w->m->rows_max > 0 && w->kept > 0 && !w->one_row_each)
         cut_rows(w, first);
     if (w->kept == 0)

@@ -482,6 +482,14 @@ void memory_confirm(struct memory *m, uint64_t n, const uint8_t head[32])
     (void)pthread_mutex_unlock(&m->lock);
 }
 
+bool memory_is_settled(struct memory *m)
+{
+    (void)pthread_mutex_lock(&m->lock);
+    bool settled = m->settled;
+    (void)pthread_mutex_unlock(&m->lock);
+    return settled;
+}
+
 uint64_t memory_length(struct memory *m, uint8_t ret_head[32])
 {
     (void)pthread_mutex_lock(&m->lock);

@@ -102,6 +102,8 @@ void memory_written(const struct memory_entry *e, bool stands);
 /* Every site of the circle has written: it saw all of their vectors. */
 void memory_confirm(struct memory *m, uint64_t n, const uint8_t head[32]);
 
+/* Whether anything was released of this dataset. */
+bool memory_is_settled(struct memory *m);
 /* How many columns, and the head over them. */
 uint64_t memory_length(struct memory *m, uint8_t ret_head[32]);
 /* The highest leverage of a patient here, 0 to 1; never who. */

@@ -165,6 +165,7 @@ enum fault store_verify(struct cx *cx, struct store *s, const struct version_row
                        "%s: its files are not those that were imported (one was replaced, "
                        "added or lost); restore the folder from a backup or import again",
                        row->name);
+    TRY(store_tell_left_out(cx, s, d));
     *ret = d;
     d = NULL;
     return FAULT_NONE;

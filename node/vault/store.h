@@ -27,6 +27,11 @@ CHECKED enum fault store_put_codebook(struct cx *cx, sqlite3 *sql, struct bytes 
 CHECKED enum fault store_codebook(struct cx *cx, struct store *store, const char *dataset,
                                   const uint8_t *digest, struct bytes *ret_packed);
 
+/* What an import in its staging folder changes beside the version that answers. *ret_any:
+ * there is one. */
+CHECKED enum fault store_changes(struct cx *cx, struct store *store, const char *staging,
+                                 const char *name, struct bytes codebook, bool *ret_any,
+                                 struct dataset_changes *ret);
 /* Publishing an import: the staging folder (name inside data folder) is verified deeply, moved
  * to its place and becomes visible in one transaction (with its log record, by `work`, which
  * may be NULL). */
@@ -34,6 +39,17 @@ CHECKED enum fault store_publish(struct cx *cx, struct store *store, const char 
                                  const char *name, struct bytes codebook, uint64_t rows,
                                  uint64_t patients, db_work *work, void *user,
                                  uint8_t ret_version[16]);
+/* Patients who withdrew: from now on no row of theirs is in any sum, also of what is imported
+ * later; who has begun a question ends it. hashes: sorted. With `work` in one transaction. */
+CHECKED enum fault store_leave_out(struct cx *cx, struct store *store, const char *name_space,
+                                   const uint8_t (*hashes)[16], size_t n, db_work *work,
+                                   void *user);
+/* How many of the answering version's patients withdrew since it answers. */
+CHECKED enum fault store_left_out(struct cx *cx, struct store *store, const char *name,
+                                  uint64_t *ret);
+/* The answering version as a new one, whose files hold nobody that withdrew. */
+CHECKED enum fault store_cut(struct cx *cx, struct store *store, const char *name,
+                             db_work *work, void *user, uint8_t ret_version[16]);
 /* All versions of the name; requests that hold one finish with it. */
 CHECKED enum fault store_drop(struct cx *cx, struct store *store, const char *name,
                               db_work *work, void *user);

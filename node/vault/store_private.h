@@ -36,6 +36,13 @@ bool version_is(const struct version_row *row, const char *state);
 /* Opens a version deeply and compares it with its row. */
 CHECKED enum fault store_verify(struct cx *cx, struct store *s,
                                 const struct version_row *row, struct dataset **ret);
+/* Tells d, which is not shared yet, who withdrew. */
+CHECKED enum fault store_tell_left_out(struct cx *cx, struct store *s, struct dataset *d);
+/* Stamps go upward even when the clock does not: after the one that `text` selects. */
+CHECKED enum fault store_next_stamp(struct cx *cx, sqlite3 *sql, const char *text,
+                                    int64_t *ret);
+#define STORE_STAGING "staging-"
+void store_remove_folder(int parent, const char *name);
 /* Takes d over. */
 void store_keep(struct store *s, struct dataset *d, bool answers);
 /* version NULL: all of the name. */

@@ -18,12 +18,11 @@
 #include "node/vault/store_private.h"
 #include "protocol/base/clock.h"
 
-static const char STAGING[] = "staging-";
+static const char STAGING[] = STORE_STAGING;
 
 /* ---- codebooks ---- */
 
-/* Stamps go upward even when the clock does not, so that `newest` is well defined. */
-static enum fault next_stamp(struct cx *cx, sqlite3 *sql, const char *text, int64_t *ret)
+enum fault store_next_stamp(struct cx *cx, sqlite3 *sql, const char *text, int64_t *ret)
 {
     AUTO_STMT sqlite3_stmt *stmt = NULL;
     bool row = false;
@@ -44,7 +43,7 @@ enum fault store_put_codebook(struct cx *cx, sqlite3 *sql, struct bytes packed,
     int64_t stamp;
 
     TRY(codebook_open(cx, packed, &cb));
-    TRY(next_stamp(cx, sql, "SELECT max(added_at) FROM codebook", &stamp));
+    TRY(store_next_stamp(cx, sql, "SELECT max(added_at) FROM codebook", &stamp));
     TRY(db_prepare(cx, sql, &stmt,
                    "INSERT INTO codebook(digest, name, packed, envelope, added_at)"
                    " VALUES(?, ?, ?, ?, ?) ON CONFLICT(digest) DO UPDATE SET"
@@ -111,7 +110,7 @@ static enum fault sync_folder(struct cx *cx, int parent, const char *name)
 }
 
 /* A folder of plain files, gone as far as it can be: what is left is swept next time. */
-static void remove_folder(int parent, const char *name)
+void store_remove_folder(int parent, const char *name)
 {
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -167,12 +166,39 @@ enum fault store_sweep(struct cx *cx, struct store *s, bool staging)
 
     for (struct dirent *e; fault == FAULT_NONE && (e = readdir(dir)) != NULL;)
         if (is_ours(e->d_name, staging) && !is_known(rows, n, e->d_name))
-            remove_folder(s->data_fd, e->d_name);
+            store_remove_folder(s->data_fd, e->d_name);
     (void)closedir(dir);
     return fault;
 }
 
 /* ---- publishing ---- */
+
+static enum fault check_names(struct cx *cx, const char *staging, const char *name)
+{
+    if (!name_is_valid(name) || strchr(staging, '/') != NULL || staging[0] == '.')
+        return cx_fail(cx, FAULT_INVALID, "no name of a dataset, or of a staging folder");
+    return FAULT_NONE;
+}
+
+enum fault store_changes(struct cx *cx, struct store *store, const char *staging,
+                         const char *name, struct bytes codebook, bool *ret_any,
+                         struct dataset_changes *ret)
+{
+    AUTO_DATASET struct dataset *before = NULL, *after = NULL;
+    static const uint8_t none[16];
+
+    *ret_any = false;
+    TRY(check_names(cx, staging, name));
+    enum fault fault = store_current(cx, store, name, &before);
+
+    if (fault == FAULT_MISSING || fault == FAULT_STORAGE)
+        return FAULT_NONE; /* none, or one that cannot be read */
+    TRY(fault);
+    TRY(dataset_open_folder(cx, store->data_fd, staging, name, none, codebook, false, &after));
+    TRY(store_tell_left_out(cx, store, after));
+    *ret_any = true;
+    return dataset_compare(cx, before, after, ret);
+}
 
 struct publication {
     const struct dataset *dataset;
@@ -200,7 +226,7 @@ static enum fault write_version(struct cx *cx, sqlite3 *sql, void *user)
     AUTO_STMT sqlite3_stmt *stmt = NULL;
     int64_t stamp;
 
-    TRY(next_stamp(cx, sql, "SELECT max(imported_at) FROM dataset_version", &stamp));
+    TRY(store_next_stamp(cx, sql, "SELECT max(imported_at) FROM dataset_version", &stamp));
     TRY(supersede(cx, sql, d->name, "superseded"));
     TRY(db_prepare(cx, sql, &stmt,
                    "INSERT INTO dataset_version(version, name, codebook, content, rows,"
@@ -243,7 +269,7 @@ static enum fault move_and_write(struct cx *cx, struct store *s, const char *sta
     if (fault == FAULT_NONE)
         fault = db_write(cx, s->db, write_version, p);
     if (fault != FAULT_NONE)
-        remove_folder(s->data_fd, folder);
+        store_remove_folder(s->data_fd, folder);
     return fault;
 }
 
@@ -257,8 +283,7 @@ enum fault store_publish(struct cx *cx, struct store *store, const char *staging
     struct bytes known;
     uint8_t version[16];
 
-    if (!name_is_valid(name) || strchr(staging, '/') != NULL || staging[0] == '.')
-        return cx_fail(cx, FAULT_INVALID, "no name of a dataset, or of a staging folder");
+    TRY(check_names(cx, staging, name));
     randombytes_buf(version, sizeof version);
     TRY(dataset_open_folder(cx, store->data_fd, staging, name, version, codebook, true,
                             &d));
@@ -267,7 +292,10 @@ enum fault store_publish(struct cx *cx, struct store *store, const char *staging
     dataset_content(d, p.content);
     p.dataset = d;
     (void)pthread_mutex_lock(&store->publishing);
-    enum fault fault = move_and_write(cx, store, staging, &p);
+    enum fault fault = store_tell_left_out(cx, store, d);
+
+    if (fault == FAULT_NONE)
+        fault = move_and_write(cx, store, staging, &p);
 
     if (fault == FAULT_NONE)
         store_keep(store, dataset_hold(d), true);

@@ -171,5 +171,22 @@ with modes(NOISE, by_site="no") as lab: # a site that is never asked alone may g
     a = lab.ask("describe", "lung", "age", "--by", "sex")
     check("cell key: n of a group is as in a table", flat(a.item("n")) == t and None not in t,
           a.out)
+    first = next(csv.DictReader(open(SITES[0])))
+    gone = lab_home / "withdrawn.txt"
+    gone.write_text(first["rid"] + "\n")
+    a = lab.noded(0, "data", "withdraw", "--reason", "consent of 3 May", "lung", str(gone))
+    check("who withdraws is found", a.status == 0 and "1 of them patients of lung" in a.out and
+          "1 patients withdrew" in a.out, a.out + a.err)
+    a = lab.noded(0, "data", "withdraw", "--reason", "consent of 3 May", "lung", "-",
+                  stdin=first["rid"] + "\n")
+    check("again, from standard input", a.status == 0 and "1 patients withdrew" in a.out,
+          a.out + a.err)
+    a = lab.noded(0, "data", "withdraw", "lung", str(gone))
+    check("but not without a reason", a.status == 2 and "--reason" in a.err, a.out + a.err)
+    a = lab.ask("table", "lung", "sex")
+    check("answers from before stay", flat(a.item("counts")) == t, a.out)
+    a = lab.ask("table", "lung", "sex * status")
+    check("what would tell is not given", a.status == 0 and
+          not [g for g in flat(a.item("counts")) if g is not None], a.out + a.err)
 scratch.cleanup()
 check.end()

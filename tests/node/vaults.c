@@ -240,14 +240,13 @@ struct bytes vaults_credential(struct vaults *t, struct cx *cx, size_t site,
     return PB_BYTES(data(cx, reply->blobs[0].data, reply->blobs[0].len));
 }
 
-void vaults_import(struct vaults *t, size_t site)
+const Cohortium__AdminReply *vaults_publish(struct vaults *t, struct cx *cx, size_t site,
+                                            unsigned want)
 {
-    AUTO_CX struct cx *cx = cx_new(16 << 20, CX_NO_DEADLINE);
     struct vault_site *s = &t->site[site];
     struct bytes packed;
     const char *name = "lung";
 
-    assert_non_null(cx);
     CHECK_OK_(
         "codebook", cx,
         envelope_seal_body(cx, ENVELOPE_CODEBOOK, t->cb->packed, s->officer, &packed));
@@ -261,7 +260,15 @@ void vaults_import(struct vaults *t, size_t site)
     (void)close(fd);
     const char *n = cx_printf(cx, "%zu", s->n);
     const char *words[] = {begun->text, name, n, n};
-    (void)vaults_desk(t, cx, site, "data publish", words, COUNT(words), NULL, 0);
+    return vaults_desk(t, cx, site, "data publish", words, COUNT(words), NULL, want);
+}
+
+void vaults_import(struct vaults *t, size_t site)
+{
+    AUTO_CX struct cx *cx = cx_new(16 << 20, CX_NO_DEADLINE);
+
+    assert_non_null(cx);
+    (void)vaults_publish(t, cx, site, 0);
 }
 
 /* ---- the consortium ---- */

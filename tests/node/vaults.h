@@ -62,7 +62,9 @@ struct vaults_permit {
 };
 void vaults_permit(struct vaults *t, const struct vaults_permit *what,
                    uint8_t ret_id[ID_BYTES]);
-/* The site's rows as they are now, as one more import. */
+/* The site's rows as they are now, as one more import; what publishing it says. */
+const Cohortium__AdminReply *vaults_publish(struct vaults *t, struct cx *cx, size_t site,
+                                            unsigned want);
 void vaults_import(struct vaults *t, size_t site);
 struct bytes vaults_credential(struct vaults *t, struct cx *cx, size_t site,
                                const struct keys *researcher);

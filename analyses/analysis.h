@@ -112,10 +112,9 @@ CHECKED enum fault question_open(struct cx *cx, const struct codebook *cb,
                                  struct regions *ret_regions,
                                  const struct analysis **ret_analysis);
 
-/* How many columns (node/vault/leverage.h) an answer rests on: everybody, each region, and
- * the numeric quasi-identifiers summed over each; of everybody only where there is no cohort. */
-size_t question_columns(const struct asked *asked, const struct plan *plan,
-                        const struct regions *regions);
+/* How many columns (node/vault/leverage.h) an answer rests on: each region, everybody where a
+ * cell rests on all, and the numeric quasi-identifiers summed over each. */
+size_t question_columns(const struct plan *plan, const struct regions *regions);
 
 /* For show: adds a released or derived item; a table; a line. */
 Cohortium__Item *report_put(struct report *r, const char *name, Cohortium__ItemKind kind,

@@ -159,11 +159,9 @@ static enum fault open_regions(struct cx *cx, const struct asked *asked,
     return regions_make(cx, asked->cb, cells, optional, n, c, ret);
 }
 
-size_t question_columns(const struct asked *asked, const struct plan *plan,
-                        const struct regions *regions)
+size_t question_columns(const struct plan *plan, const struct regions *regions)
 {
-    return 1 + (asked->cohort == NULL ? plan->n_quasi_columns : 0) +
-           regions->n * (1 + plan->n_quasi_columns);
+    return (regions->everybody + regions->n) * (1 + plan->n_quasi_columns);
 }
 
 enum fault question_open(struct cx *cx, const struct codebook *cb,

@@ -301,6 +301,14 @@ const struct admin_command admin_commands[] = {
      "can do. A NUMBER is that of a record of the log. RULE is R1 to R25, and `rules` all of them;\n"
      "they need no node. What it says of an answer must not go back to the researcher.\n\n"
      "example: cohortiumd explain 0f3a5c7e9b1d2f40"},
+    {"ledger part", admin_ledger_part, "--reason TEXT DATASET",
+     "answer again after a site has left that was always asked together with this one", "reason:",
+     "Sites that have answered about a dataset together are asked together, because two answers of\n"
+     "which one leaves a site out give that site's numbers. When one of them has left the consortium,\n"
+     "this site answers again after this command, judging by its own patients alone and by all that\n"
+     "was released before. What old and new answers differ by is then the part of who left: agree on\n"
+     "it with them first. The others of the group do the same. Nothing takes it back.\n\n"
+     "example: cohortiumd ledger part --reason \"hospital_c has agreed, letter of 3 May\" lung"},
     {"ledger report", admin_ledger_report, "[--dir FOLDER] [--json]",
      "how much of what the patients bear was released, by data set and permit", "json",
      "Every released number is remembered as columns over the patients that it rests on. Of each\n"

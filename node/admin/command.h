@@ -73,7 +73,7 @@ admin_run admin_join, admin_export, admin_publish, admin_thaw;
 admin_run admin_invite, admin_revoke_member, admin_leave, admin_rotate_key, admin_renew;
 admin_run admin_codebook_draft, admin_codebook_check, admin_codebook_show,
     admin_codebook_sign, admin_codebook_add;
-admin_run admin_data_import, admin_data_list, admin_data_drop, admin_data_withdraw;
+admin_run admin_data_import, admin_data_list, admin_data_drop, admin_data_withdraw, admin_ledger_part;
 admin_run admin_policy_new, admin_policy_diff, admin_policy_check, admin_policy_sign, admin_policy_apply, admin_policy_show,
     admin_policy_history, admin_policy_spent, admin_policy_simulate, admin_policy_redteam;
 admin_run admin_permit_new, admin_permit_sign, admin_permit_show, admin_permit_add,

@@ -236,3 +236,13 @@ enum fault admin_data_drop(struct invocation *in)
     const char *words[] = {in->words[0], reason};
     return ask_node(in, "data drop", words, 2, NULL, 0, NULL);
 }
+
+enum fault admin_ledger_part(struct invocation *in)
+{
+    const char *reason;
+
+    TRY(need_words(in, 1, 1, "a dataset's name"));
+    TRY(need_option(in, "reason", "TEXT", &reason));
+    const char *words[] = {in->words[0], reason};
+    return ask_node(in, "ledger part", words, 2, NULL, 0, NULL);
+}

@@ -84,7 +84,7 @@ static enum fault find_price(struct cx *cx, const struct dry *d, struct price *p
     p->regions = d->regions.n;
     p->columns = d->noised || d->policy.testing
                      ? 0
-                     : question_columns(&d->asked, &d->plan, &d->regions);
+                     : question_columns(&d->plan, &d->regions);
     p->numbers = d->plan.price;
     p->rounds = d->plan.rounds_max;
     if (!is_bounded(d))

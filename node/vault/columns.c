@@ -11,7 +11,7 @@ static size_t of_everybody(const struct opened *o)
 
 size_t columns_count(const struct opened *o)
 {
-    return question_columns(&o->asked, &o->plan, &o->regions);
+    return question_columns(&o->plan, &o->regions);
 }
 
 struct making_columns {

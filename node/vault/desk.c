@@ -39,6 +39,7 @@ static const struct {
     {"audit verify", desk_audit_verify},
     {"audit show", desk_audit_show},
     {"explain", desk_explain},
+    {"ledger part", desk_ledger_part},
     {"ledger report", desk_ledger_report},
     {"audit accept-restore", desk_audit_accept_restore},
     {"audit prove", desk_audit_prove},

@@ -55,7 +55,7 @@ desk_command desk_researcher_issue, desk_researcher_list, desk_researcher_revoke
 desk_command desk_codebook_add, desk_codebook_show;
 desk_command desk_data_begin, desk_data_publish, desk_data_list, desk_data_drop;
 desk_command desk_explain;       /* desk_explain.c */
-desk_command desk_ledger_report; /* desk_ledger.c; also as JSON */
+desk_command desk_ledger_report, desk_ledger_part; /* desk_ledger.c; the report also as JSON */
 /* desk_withdraw.c */
 desk_command desk_data_withdraw;
 /* Where something was released of the dataset: whether an import changes nothing, or at least

@@ -1,15 +1,17 @@
 /*
- * desk_ledger.c - how full the memory of what was released is, for officers: by data set
+ * desk_ledger.c - how full the memory of what was released is, for officers, and parting from a
+ * circle one of whom has left. By data set
  * and permit, and the highest leverage as a number. No patient can be told from it, and
  * other sites' numbers are cut to two digits.
  */
 #include <inttypes.h>
+#include <sodium.h>
 #include <string.h>
 
 #include "node/finding.h"
 #include "node/vault/desk.h"
 
-enum { JSON_MAX = 4 * 1024 * 1024, TITLE_MAX = 60 };
+enum { JSON_MAX = 4 * 1024 * 1024, TITLE_MAX = 60, PART_WAIT_MS = 5000 };
 
 struct reading {
     struct memory_name *names;
@@ -126,12 +128,13 @@ static void put_members(struct page *page, const struct memory_use *use)
 static void put_capacity(struct page *page, const struct memory_use *use)
 {
     struct buffer *text = &page->d->text;
-    uint64_t about = memory_about(use->largest);
+    uint64_t most = use->largest > use->people ? use->largest : use->people;
+    uint64_t about = memory_about(most);
     uint64_t capacity = memory_capacity(about, page->limit);
 
     buffer_printf(text, "  patients      %" PRIu64 " of this site so far", use->people);
     if (use->n_members > 0)
-        buffer_printf(text, "; about %" PRIu64 " of all these sites", about);
+        buffer_printf(text, "; at least about %" PRIu64 " of all these sites", about);
     buffer_text(text, "\n");
     buffer_printf(&page->json,
                   ",\"patients_here\":%" PRIu64 ",\"patients_about\":%" PRIu64
@@ -243,4 +246,54 @@ enum fault desk_ledger_report(struct desk *d)
     buffer_text(&page.json, "]}");
     d->reply->json = buffer_string(&page.json);
     return d->reply->json != NULL ? FAULT_NONE : FAULT_MEMORY;
+}
+
+/* ---- parting ---- */
+
+/* Names of those of the circle who have left; FAULT_CONFLICT: nobody has. */
+static enum fault who_left(struct desk *d, const char *dataset, struct memory *m,
+                           size_t *ret_left)
+{
+    uint8_t(*members)[32];
+    size_t n;
+
+    TRY(memory_circle(d->cx, m, &members, &n));
+    *ret_left = 0;
+    for (size_t i = 0; i < n; i++)
+        *ret_left += manifest_find(d->v->manifest, members[i]) == NULL;
+    if (n == 0)
+        return cx_fail(d->cx, FAULT_CONFLICT,
+                       "this site judges \"%s\" alone: there is nobody to part from", dataset);
+    if (*ret_left == 0)
+        return cx_fail(d->cx, FAULT_CONFLICT,
+                       "all who are asked about \"%s\" together with this site are members of "
+                       "the consortium: there is nobody to part from", dataset);
+    return FAULT_NONE;
+}
+
+enum fault desk_ledger_part(struct desk *d)
+{
+    AUTO_DATASET struct dataset *data = NULL;
+    const char *dataset, *reason;
+    uint8_t nobody[DIGEST_BYTES];
+    struct memory *m;
+    uint64_t lease;
+    size_t left;
+
+    TRY(desk_word(d, 0, "a dataset's name", &dataset));
+    TRY(desk_reason(d, 1, &reason));
+    TRY(store_current(d->cx, d->v->store, dataset, &data));
+    TRY(memory_open(d->cx, &d->v->memories, d->v->db, data->cb, &m));
+    TRY(who_left(d, dataset, m, &left));
+    struct desk_act a = desk_act(
+        "part", cx_printf(d->cx, "%s is judged alone from now on, reason: %s", dataset, reason));
+
+    randombytes_buf(nobody, sizeof nobody);
+    TRY(memory_lease(d->cx, m, nobody, PART_WAIT_MS, &lease));
+    TRY(memory_part(d->cx, m, d->v->db, lease, desk_log, &a));
+    buffer_printf(&d->text,
+                  "%s: %zu of those who were asked together with this site have left; it judges by "
+                  "its own patients alone from now on, by all that was released before\n",
+                  dataset, left);
+    return FAULT_NONE;
 }

@@ -412,7 +412,7 @@ static enum fault enter(struct cx *cx, struct memory_entry *e,
     }
     memcpy(e->head, before, sizeof e->head);
     e->after = leverage_rank(m->l);
-    e->changes = !m->settled || e->after != m->stored || e->before != e->after ||
+    e->changes = e->parts || !m->settled || e->after != m->stored || e->before != e->after ||
                  m->people_n != m->people_stored;
     (void)pthread_mutex_lock(&m->lock);
     m->entering = true;
@@ -437,7 +437,7 @@ static void settle(struct memory *m, const struct memory_entry *e)
     size_t rank = leverage_rank(m->l);
 
     m->stored = rank;
-    m->confirmed = e->before > m->confirmed ? e->before : m->confirmed;
+    m->confirmed = e->parts || e->before > m->confirmed ? e->before : m->confirmed;
     for (size_t i = (size_t)e->before; i < rank; i++)
         memcpy(m->heads[i + 1], e->heads[i - e->before], 32);
     if (!m->settled && e->n_members > 0) {
@@ -449,6 +449,8 @@ static void settle(struct memory *m, const struct memory_entry *e)
         memcpy(m->members, e->members, e->n_members * sizeof *m->members);
         m->n_members = e->n_members;
     }
+    if (e->parts)
+        m->n_members = 0;
     m->alone = m->n_members == 0;
     m->settled = true;
 }
@@ -472,6 +474,78 @@ void memory_written(const struct memory_entry *e, bool stands)
     }
     (void)pthread_mutex_unlock(&m->lock);
     (void)pthread_mutex_unlock(&m->work);
+}
+
+/* ---- out of a circle ---- */
+
+/* Columns that the circle's products told apart may be one in this site's own rows: they are
+ * a basis anew. */
+static enum fault judge_anew(struct cx *cx, struct memory *m, struct db *db,
+                             struct memory_entry *e)
+{
+    AUTO_LEVERAGE struct leverage *before = NULL;
+    struct leverage_column *columns;
+    uint64_t *products;
+    bool *take;
+
+    TRY(load(cx, m, db, m->stored));
+    size_t n = leverage_rank(m->l);
+    before = m->l;
+    m->l = NULL;
+    TRY(leverage_new(cx, m->people_n, &m->l));
+    CX_NEW(cx, columns, n);
+    CX_NEW(cx, take, n);
+    CX_NEW(cx, products, leverage_products_size(m->l, n));
+    for (size_t i = 0; i < n; i++) {
+        columns[i] = leverage_at(before, i);
+        take[i] = true;
+    }
+    TRY(leverage_products(cx, m->l, columns, n, products));
+    return enter(cx, e, columns, n, products, take);
+}
+
+struct parting {
+    struct memory_entry *e;
+    db_work *work;
+    void *user;
+};
+
+static enum fault write_parting(struct cx *cx, sqlite3 *sql, void *user)
+{
+    struct parting *p = user;
+
+    TRY(memory_write(cx, sql, p->e));
+    return p->work == NULL ? FAULT_NONE : p->work(cx, sql, p->user);
+}
+
+enum fault memory_part(struct cx *cx, struct memory *m, struct db *db, uint64_t lease,
+                       db_work *work, void *user)
+{
+    AUTO_CX struct cx *own = cx_new((size_t)4 << 30, cx_deadline(cx));
+    struct memory_entry e = {.memory = m, .lease = lease, .parts = true};
+    struct parting p = {&e, work, user};
+
+    if (own == NULL)
+        return cx_fail(cx, FAULT_MEMORY, "out of memory for the ledger");
+    TRY(work_begin(cx, m, lease));
+    enum fault fault = judge_anew(own, m, db, &e);
+
+    (void)work_end(m, FAULT_NONE);
+    if (fault == FAULT_NONE)
+        fault = db_write(own, db, write_parting, &p);
+    memory_written(&e, fault == FAULT_NONE);
+    return fault == FAULT_NONE ? FAULT_NONE : cx_fail(cx, fault, "%s", cx_message(own));
+}
+
+enum fault memory_circle(struct cx *cx, struct memory *m, uint8_t (**ret)[32], size_t *ret_n)
+{
+    (void)pthread_mutex_lock(&m->lock);
+    *ret_n = m->n_members;
+    *ret = cx_array(cx, m->n_members + 1, sizeof **ret);
+    if (*ret != NULL && m->n_members > 0)
+        memcpy(*ret, m->members, m->n_members * sizeof **ret);
+    (void)pthread_mutex_unlock(&m->lock);
+    return *ret != NULL ? FAULT_NONE : FAULT_MEMORY;
 }
 
 void memory_confirm(struct memory *m, uint64_t n, const uint8_t head[32])

@@ -89,6 +89,7 @@ struct memory_entry {
     /* filled by memory_enter */
     uint64_t before, after; /* columns */
     bool changes;           /* what is stored */
+    bool parts;             /* alone from now on, whatever the circle was */
     uint8_t head[32];
     uint8_t (*heads)[32]; /* over each that joined */
 };
@@ -99,6 +100,13 @@ CHECKED enum fault memory_enter(struct cx *cx, struct memory_entry *e,
                                 const uint64_t *pooled, const bool *take);
 CHECKED enum fault memory_write(struct cx *cx, sqlite3 *sql, const struct memory_entry *e);
 void memory_written(const struct memory_entry *e, bool stands);
+/* Out of its circle, one of whom is gone: all columns, judged by this site's own products from
+ * now on. With `work` in one transaction. The lease ends. */
+CHECKED enum fault memory_part(struct cx *cx, struct memory *m, struct db *db, uint64_t lease,
+                               db_work *work, void *user);
+/* Who it is settled with, sorted; none: nobody. In cx. */
+CHECKED enum fault memory_circle(struct cx *cx, struct memory *m, uint8_t (**ret)[32],
+                                 size_t *ret_n);
 /* Every site of the circle has written: it saw all of their vectors. */
 void memory_confirm(struct memory *m, uint64_t n, const uint8_t head[32]);
 

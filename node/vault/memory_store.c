@@ -255,7 +255,7 @@ static enum fault write_circle(struct cx *cx, sqlite3 *sql, const struct memory_
         cx, sql, &stmt,
         "INSERT INTO memory_circle(namespace, dataset, members, confirmed, people)"
         " VALUES(?,?,?,?,x'') ON CONFLICT(namespace, dataset) DO UPDATE"
-        " SET confirmed=excluded.confirmed",
+        " SET members=excluded.members, confirmed=excluded.confirmed",
         "ttbi", m->name_space, m->dataset, members, (int64_t)e->before));
     TRY(db_run(cx, sql, stmt));
     if (m->people_stored == m->people_n)

@@ -187,7 +187,7 @@ static enum fault complain_circle(struct cx *cx, struct vault *v, struct complai
     if (missing.n > 0)
         complain(c, "always_together",
                  "%s has answered about \"%s\" together with %s, and never answers without; ask "
-                 "them, too",
+                 "them, too; of one that has left its operator parts by `cohortiumd ledger part`",
                  v->self->name, q->dataset, buffer_string(&missing));
     TRY(missing.fault);
     if (q->by_site && claim.n_members > 0)

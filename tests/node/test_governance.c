@@ -333,6 +333,70 @@ static void test_governance__one_fork_is_judged_at_a_time(void **state)
     cx_free(&cx);
 }
 
+/* ---- a circle of which one has left ---- */
+
+static bool home_alone_gives(const char *cohort)
+{
+    AUTO_CX struct cx *cx = cx_new(16 << 20, CX_NO_DEADLINE);
+    struct play p;
+
+    assert_non_null(cx);
+    Cohortium__Request *r = each_request(cx, "count", NULL, cohort);
+
+    r->question->n_sites = 1;
+    play_new(&p, &t, vaults_seal(cx, r, t.researcher));
+    answer_each(&p);
+    bool given = play_release(&p, HOME)->released;
+    play_free(&p);
+    return given;
+}
+
+/* The others never answer without; when their operators part them, each judges alone, by all
+ * that was released before. */
+static void test_governance__the_others_part_from_who_left(void **state)
+{
+    static const char *const words[] = {"lung", "they have agreed"};
+    struct cx *cx = cx_new(64 << 20, CX_NO_DEADLINE);
+    struct memory *m;
+    uint8_t(*members)[32], head[32];
+    struct body b;
+    struct play p;
+    size_t n;
+
+    (void)state;
+    assert_non_null(cx);
+    CHECK_OK_("memory", cx,
+              memory_open(cx, &vault(HOME)->memories, vault(HOME)->db, t.cb, &m));
+    (void)vaults_desk(&t, cx, HOME, "ledger part", words, COUNT(words), NULL, 1);
+    ask(&p, "age >= 40");
+    play_whole(&p);
+    CHECK_("together", play_release(&p, HOME)->released);
+    play_free(&p);
+    uint64_t columns = memory_length(m, head);
+    (void)vaults_desk(&t, cx, HOME, "ledger part", words, COUNT(words), NULL, 1);
+    next_body(&b, vault(HOME)->manifest, 1);
+    without(&b, VICTIM);
+    CHECK_OK_("one leaves", cx, adopt(cx, HOME, seal(cx, &b, 2)));
+    (void)vaults_desk(&t, cx, HOME, "ledger part", words, 1, NULL, 2);
+    (void)vaults_desk(&t, cx, HOME, "ledger part", words, COUNT(words), NULL, 0);
+    CHECK_("why is logged", strstr(vaults_newest(&t, cx, HOME, "part")->details,
+                                   "they have agreed") != NULL);
+    (void)vaults_desk(&t, cx, HOME, "ledger part", words, COUNT(words), NULL, 1);
+    for (int again = 0; again < 2; again++) {
+        CHECK_OK_("memory", cx,
+                  memory_open(cx, &vault(HOME)->memories, vault(HOME)->db, t.cb, &m));
+        CHECK_OK_("circle", cx, memory_circle(cx, m, &members, &n));
+        CHECK_EQ_("with nobody", n, 0);
+        CHECK_EQ_("by all columns", memory_length(m, head), columns);
+        vaults_reopen(&t, HOME);
+    }
+    vaults_policy(&t, HOME, BY_SITE);
+    permit_by_site(0);
+    CHECK_("three fewer", !home_alone_gives("age >= 40 and age < 80"));
+    CHECK_("another", home_alone_gives("age >= 60"));
+    cx_free(&cx);
+}
+
 /* The other one holds: taken at the next start, and ours freezes nobody then. */
 static void test_governance__the_other_one_holds(void **state)
 {
@@ -374,6 +438,7 @@ int main(void)
         UNDER(cautious, test_governance__a_fork_freezes),
         UNDER(cautious, test_governance__one_fork_is_judged_at_a_time),
         UNDER(cautious, test_governance__the_other_one_holds),
+        UNDER(cautious, test_governance__the_others_part_from_who_left),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

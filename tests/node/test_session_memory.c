@@ -114,7 +114,7 @@ static const char *ledger_report(struct cx *cx, size_t site)
 /* Two sets that share nobody: a patient's leverage is 1 / the size of their own. */
 static void check_two_sexes(struct cx *cx, size_t site)
 {
-    double most = 0, all = patients_of_sex(0) + patients_of_sex(1);
+    double most = 0, all = fmax(patients_of_sex(0), patients_of_sex(1)); /* that are known */
     const char *json = ledger_report(cx, site);
 
     for (size_t i = 0; i < t.site[site].n; i++)

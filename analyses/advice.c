@@ -53,6 +53,25 @@ static size_t levels_there(struct giving *g, int variable)
     return 0;
 }
 
+/* One that the codebook derives from the same source, with fewer levels. */
+static bool give_derived(struct giving *g, int variable, size_t levels)
+{
+    const struct codebook *cb = g->asked->cb;
+    const Cohortium__Variable *v = codebook_variable(cb, variable);
+    const char *source = variable_is_derived(v) ? v->from : v->name;
+
+    for (size_t i = 0; i < cb->body->n_variables; i++) {
+        const Cohortium__Variable *other = codebook_variable(cb, (int)i);
+
+        if (strcmp(other->from, source) != 0 || other->n_levels >= levels)
+            continue;
+        give(g, cx_printf(g->cx, "a coarser grid: `%s` has %zu levels, `%s` has %zu",
+                          v->name, levels, other->name, other->n_levels));
+        return true;
+    }
+    return false;
+}
+
 /* Of variables as levels, the one with most of them: where a coarser one would gain most.
  */
 static void give_coarser(struct giving *g, char *const *names, size_t n)
@@ -70,6 +89,8 @@ static void give_coarser(struct giving *g, char *const *names, size_t n)
             most = levels;
         }
     }
+    if (widest >= 0 && give_derived(g, widest, most))
+        return;
     if (widest >= 0)
         give(g, cx_printf(
                     g->cx,

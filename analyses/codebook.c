@@ -1,5 +1,5 @@
 /* codebook.c - opening and checking the consortium's dictionary. */
-#include "analyses/codebook.h"
+#include "analyses/derived.h"
 
 #include <math.h>
 #include <sodium.h>
@@ -266,6 +266,8 @@ enum fault codebook_check(struct cx *cx, const Cohortium__Codebook *body)
     for (size_t i = 0; i < body->n_variables; i++)
         names[i] = body->variables[i]->name;
     TRY(words_are_unique(cx, body->name, "variable", names, body->n_variables));
+    for (size_t i = 0; i < body->n_variables; i++)
+        TRY(derived_check(cx, body, body->variables[i]));
     return check_count_unit(cx, body);
 }
 

@@ -321,6 +321,8 @@ static void diff_variable(struct diff *d, const Cohortium__Variable *a,
     diff_levels(d, a, b);
     tell_texts(d, a->name, "bounds", bounds_text(d->cx, a), bounds_text(d->cx, b));
     tell_texts(d, a->name, "cut points", grid_text(d->cx, a), grid_text(d->cx, b));
+    tell_texts(d, a->name, "derived", look_derived(d->cx, d->a, a),
+               look_derived(d->cx, d->b, b));
     tell_texts(d, a->name, "missing codes",
                list_text(d->cx, a->n_missing_codes, a->missing_codes),
                list_text(d->cx, b->n_missing_codes, b->missing_codes));

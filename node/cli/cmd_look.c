@@ -47,10 +47,43 @@ const char *look_number(struct cx *cx, const Cohortium__Variable *v, double x)
                : report_number(cx, x, 0, 10);
 }
 
-/* Levels, or bounds with unit and cut points. */
-static const char *values_text(struct cx *cx, const Cohortium__Variable *v)
+/* What a derived variable's level i of its source is called. */
+static const char *source_level(struct cx *cx, const Cohortium__Variable *source, size_t i)
 {
+    double first = source->type == COHORTIUM__VAR_TYPE__INTEGER ? source->lower : 0;
+
+    return variable_has_levels(source) ? source->levels[i]
+                                       : cx_printf(cx, "%.0f", first + (double)i);
+}
+
+const char *look_derived(struct cx *cx, const struct codebook *cb,
+                         const Cohortium__Variable *v)
+{
+    int at = codebook_find(cb, v->from);
     struct buffer b = buffer_new(cx, 256 * 1024);
+
+    if (!variable_is_derived(v) || at < 0)
+        return "";
+    const Cohortium__Variable *source = codebook_variable(cb, at);
+    buffer_printf(&b, "from %s", v->from);
+    for (size_t i = 0; i < v->n_cut; i++)
+        buffer_printf(&b, "%s%s", i > 0 ? ", " : " cut at ",
+                      look_number(cx, source, v->cut[i]));
+    for (size_t i = 0; i < v->n_recode; i++) {
+        const char *name = source_level(cx, source, i);
+
+        buffer_printf(&b, "%s%s is %s", i > 0 ? ", " : ": ", name != NULL ? name : "?",
+                      v->levels[v->recode[i]]);
+    }
+    const char *text = buffer_string(&b);
+    return text == NULL ? "" : text;
+}
+
+/* Levels, or bounds with unit and cut points. */
+static const char *values_text(struct cx *cx, const struct codebook *cb,
+                               const Cohortium__Variable *v)
+{
+    struct buffer b = buffer_new(cx, 512 * 1024);
 
     for (size_t i = 0; i < v->n_levels && i < 12; i++)
         buffer_printf(&b, "%s%s", i > 0 ? ", " : "", v->levels[i]);
@@ -66,14 +99,34 @@ static const char *values_text(struct cx *cx, const Cohortium__Variable *v)
                       look_number(cx, v, v->grid[i]));
     if (v->n_grid > 12)
         buffer_text(&b, ", ...");
+    if (variable_is_derived(v))
+        buffer_printf(&b, "; %s", look_derived(cx, cb, v));
     const char *text = buffer_string(&b);
     return text == NULL ? "" : text;
 }
 
-static void put_json_variable(struct buffer *out, struct cx *cx,
-                              const Cohortium__Variable *v)
+/* Of one that is not derived: null and empty. */
+static void put_json_derived(struct buffer *out, const Cohortium__Variable *v)
 {
-    (void)cx;
+    if (variable_is_derived(v))
+        look_pair(out, false, "from", v->from);
+    else
+        buffer_text(out, ",\"from\":null");
+    buffer_text(out, ",\"cut\":[");
+    for (size_t i = 0; i < v->n_cut; i++) {
+        buffer_text(out, i > 0 ? "," : "");
+        put_json_number(out, v->cut[i]);
+    }
+    buffer_text(out, "],\"recode\":[");
+    for (size_t i = 0; i < v->n_recode; i++) {
+        buffer_text(out, i > 0 ? "," : "");
+        put_json_text(out, v->levels[v->recode[i]]);
+    }
+    buffer_text(out, "]");
+}
+
+static void put_json_variable(struct buffer *out, const Cohortium__Variable *v)
+{
     buffer_text(out, "{");
     look_pair(out, true, "name", v->name);
     look_pair(out, false, "type", look_type(v->type));
@@ -96,7 +149,9 @@ static void put_json_variable(struct buffer *out, struct cx *cx,
         buffer_text(out, i > 0 ? "," : "");
         put_json_number(out, v->grid[i]);
     }
-    buffer_text(out, "]}");
+    buffer_text(out, "]");
+    put_json_derived(out, v);
+    buffer_text(out, "}");
 }
 
 static enum fault show_codebook(struct cli *cli, const struct args *args, struct home *home)
@@ -131,12 +186,12 @@ static enum fault show_codebook(struct cli *cli, const struct args *args, struct
             continue;
         if (json) {
             buffer_text(&out, rows > 0 ? "," : "");
-            put_json_variable(&out, cx, v);
+            put_json_variable(&out, v);
         }
         cells[rows * COUNT(head)] = v->name;
         cells[rows * COUNT(head) + 1] = look_type(v->type);
         cells[rows * COUNT(head) + 2] = look_role(v->role);
-        cells[rows * COUNT(head) + 3] = values_text(cx, v);
+        cells[rows * COUNT(head) + 3] = values_text(cx, cb, v);
         cells[rows * COUNT(head) + 4] = v->label;
         rows++;
     }

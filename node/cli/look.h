@@ -20,6 +20,10 @@ const char *look_role(Cohortium__Role role);
 /* A bound or cut point as its variable's values are written: a date as a date. In cx. */
 const char *look_number(struct cx *cx, const Cohortium__Variable *v, double x);
 
+/* "from age cut at 50, 60", "from dx: E10 is diabetes, ..."; "" of one that is not derived. */
+const char *look_derived(struct cx *cx, const struct codebook *cb,
+                         const Cohortium__Variable *v);
+
 typedef enum fault look_show(struct cli *cli, const struct args *args, struct home *home);
 /* So many words; a link to home; show; closed again. */
 CHECKED enum fault look(struct cli *cli, const struct args *args, size_t words,

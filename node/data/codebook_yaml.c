@@ -19,8 +19,9 @@ static const char *const roles[] = {"direct_identifier", "quasi_identifier", "se
                                     "ordinary", "hidden"};
 static const char *const top_keys[] = {"dataset", "title", "count_unit", "namespace",
                                        "variables"};
-static const char *const variable_keys[] = {"name",  "type",   "role", "levels",  "unit",
-                                            "label", "bounds", "grid", "missing", "nested"};
+static const char *const variable_keys[] = {"name",  "type",   "role",  "levels",  "unit",
+                                            "label", "bounds", "grid",  "missing", "nested",
+                                            "from",  "cut",    "recode"};
 
 static enum fault optional_text(struct cx *cx, const struct yaml_node *map, const char *key,
                                 const char *what, size_t bytes_max, char **ret)
@@ -114,12 +115,33 @@ static enum fault read_grid(struct cx *cx, const struct yaml_node *node, const c
     return FAULT_NONE;
 }
 
+/* ROLE_UNSET where a derived one says none: then it has its source's. */
+static enum fault read_role(struct cx *cx, const struct yaml_node *map, const char *name,
+                            Cohortium__Variable *v)
+{
+    const struct yaml_node *role = yaml_get(map, "role");
+    size_t i;
+
+    v->role = yaml_get(map, "from") != NULL ? COHORTIUM__ROLE__ROLE_UNSET
+                                            : COHORTIUM__ROLE__ORDINARY;
+    if (role == NULL)
+        return FAULT_NONE;
+    TRY(yaml_word(cx, role, cx_printf(cx, "role of `%s`", name), roles, COUNT(roles), &i));
+    v->role = (Cohortium__Role)(COHORTIUM__ROLE__DIRECT_IDENTIFIER + (int)i);
+    return FAULT_NONE;
+}
+
 static enum fault read_kind(struct cx *cx, const struct yaml_node *map, const char *name,
                             Cohortium__Variable *v)
 {
     const struct yaml_node *type = yaml_get(map, "type"), *role = yaml_get(map, "role");
     size_t i;
 
+    if (type == NULL && yaml_get(map, "from") != NULL) {
+        v->type = yaml_get(map, "cut") != NULL ? COHORTIUM__VAR_TYPE__ORDERED
+                                               : COHORTIUM__VAR_TYPE__CATEGORICAL;
+        return read_role(cx, map, name, v);
+    }
     if (type == NULL)
         return yaml_fail(cx, map,
                          "variable `%s`: `type` is missing; expected integer, real, "
@@ -131,17 +153,17 @@ static enum fault read_kind(struct cx *cx, const struct yaml_node *map, const ch
     /* An identifier's values are never listed or summed: text without levels. */
     v->type = identifier ? COHORTIUM__VAR_TYPE__CATEGORICAL
                          : (Cohortium__VarType)(COHORTIUM__VAR_TYPE__INTEGER + (int)i);
-    v->role = identifier ? COHORTIUM__ROLE__DIRECT_IDENTIFIER : COHORTIUM__ROLE__ORDINARY;
-    if (role == NULL)
-        return FAULT_NONE;
-    TRY(yaml_word(cx, role, cx_printf(cx, "role of `%s`", name), roles, COUNT(roles), &i));
-    v->role = (Cohortium__Role)(COHORTIUM__ROLE__DIRECT_IDENTIFIER + (int)i);
-    if (identifier && v->role != COHORTIUM__ROLE__DIRECT_IDENTIFIER)
-        return yaml_fail(cx, role,
-                         "variable `%s`: an identifier has the role direct_identifier; "
-                         "remove `role` or choose another type",
-                         name);
-    return FAULT_NONE;
+    v->role = COHORTIUM__ROLE__DIRECT_IDENTIFIER;
+    if (identifier && role != NULL) {
+        TRY(yaml_word(cx, role, cx_printf(cx, "role of `%s`", name), roles, COUNT(roles),
+                      &i));
+        if (i != 0)
+            return yaml_fail(cx, role,
+                             "variable `%s`: an identifier has the role direct_identifier; "
+                             "remove `role` or choose another type",
+                             name);
+    }
+    return identifier ? FAULT_NONE : read_role(cx, map, name, v);
 }
 
 static enum fault read_words(struct cx *cx, const struct yaml_node *node, const char *what,
@@ -239,6 +261,157 @@ static enum fault read_variables(struct cx *cx, const struct yaml_node *node,
     return FAULT_NONE;
 }
 
+/* ---- derived variables: when all others are known ---- */
+
+static enum fault read_cut(struct cx *cx, const struct yaml_node *node,
+                           const Cohortium__Variable *source, Cohortium__Variable *v)
+{
+    const char *what = cx_printf(cx, "cut of `%s`", v->name);
+
+    TRY(yaml_check_list(cx, node, what, CODEBOOK_LEVELS_MAX - 1));
+    if (node->count == 0)
+        return yaml_fail(cx, node, "%s: expected one cut point or more", what);
+    CX_NEW(cx, v->cut, node->count);
+    v->n_cut = node->count;
+    for (size_t i = 0; i < node->count; i++)
+        TRY(number_of(cx, node->items[i], what, source->type, &v->cut[i]));
+    if (v->n_levels > 0)
+        return FAULT_NONE;
+    v->n_levels = v->n_cut + 1;
+    return cut_names(cx, source, v->cut, v->n_cut, &v->levels);
+}
+
+/* Which of the source's levels a key names, or SIZE_MAX. */
+static size_t level_named(struct cx *cx, const Cohortium__Variable *source, const char *key,
+                          size_t n)
+{
+    double first = source->type == COHORTIUM__VAR_TYPE__INTEGER ? source->lower : 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const char *name = variable_has_levels(source)
+                               ? source->levels[i]
+                               : cx_printf(cx, "%.0f", first + (double)i);
+
+        if (name != NULL && strcmp(name, key) == 0)
+            return i;
+    }
+    return SIZE_MAX;
+}
+
+/* The place of a new level's name; a name not met before is the next one. */
+static enum fault level_place(struct cx *cx, const struct yaml_node *node, bool fixed,
+                              Cohortium__Variable *v, uint32_t *ret)
+{
+    const char *text;
+    int at;
+
+    TRY(yaml_text(cx, node, cx_printf(cx, "recode of `%s`", v->name), WORD_BYTES, &text));
+    at = variable_level(v, text);
+    if (at < 0 && fixed)
+        return yaml_fail(cx, node, "recode of `%s`: `%.60s` is none of its levels%s",
+                         v->name, text, level_hint(cx, v, text));
+    if (at < 0) {
+        at = (int)v->n_levels;
+        v->levels[v->n_levels++] = (char *)(uintptr_t)text;
+    }
+    *ret = (uint32_t)at;
+    return FAULT_NONE;
+}
+
+/* {level of the source: level}, in the order of the source's levels: so do new names come.
+ */
+static enum fault read_recode(struct cx *cx, const struct yaml_node *node,
+                              const Cohortium__Variable *source, Cohortium__Variable *v)
+{
+    size_t n = variable_recoded(source);
+    bool fixed = v->n_levels > 0;
+    const struct yaml_node **by_level;
+
+    if (node->kind != YAML_MAP)
+        return yaml_fail(cx, node,
+                         "recode of `%s`: expected a map of levels, as in {north: n}",
+                         v->name);
+    CX_NEW(cx, by_level, n);
+    CX_NEW(cx, v->recode, n);
+    if (!fixed)
+        CX_NEW(cx, v->levels, n);
+    for (size_t i = 0; i < node->count; i++) {
+        size_t at = level_named(cx, source, node->keys[i]->text, n);
+
+        if (at == SIZE_MAX)
+            return yaml_fail(cx, node->keys[i],
+                             "recode of `%s`: `%.60s` is no level of `%s`%s", v->name,
+                             node->keys[i]->text, source->name,
+                             level_hint(cx, source, node->keys[i]->text));
+        by_level[at] = node->items[i];
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (by_level[i] == NULL)
+            return yaml_fail(cx, node,
+                             "recode of `%s`: level %zu of `%s` is not named; name all "
+                             "%zu",
+                             v->name, i + 1, source->name, n);
+        TRY(level_place(cx, by_level[i], fixed, v, &v->recode[v->n_recode++]));
+    }
+    return FAULT_NONE;
+}
+
+static enum fault read_derived(struct cx *cx, const struct yaml_node *list,
+                               const struct yaml_node *map, const Cohortium__Codebook *body,
+                               Cohortium__Variable *v)
+{
+    const struct yaml_node *from = yaml_get(map, "from"), *cut = yaml_get(map, "cut"),
+                           *recode = yaml_get(map, "recode");
+    const Cohortium__Variable *source = NULL;
+    bool chain = false;
+
+    TRY(variable_text(cx, from, cx_printf(cx, "from of `%s`", v->name), &v->from));
+    for (size_t i = 0; i < body->n_variables; i++)
+        if (strcmp(body->variables[i]->name, v->from) == 0) {
+            source = body->variables[i];
+            chain = yaml_get(list->items[i], "from") != NULL;
+        }
+    if (source == NULL)
+        return yaml_fail(cx, from,
+                         "variable `%s`: there is no variable `%s` to derive it from",
+                         v->name, v->from);
+    if (chain)
+        return yaml_fail(cx, from,
+                         "variable `%s`: `%s` is derived itself; name what it comes from",
+                         v->name, v->from);
+    if (v->role == COHORTIUM__ROLE__ROLE_UNSET)
+        v->role = source->role;
+    if ((cut == NULL) == (recode == NULL))
+        return yaml_fail(cx, map,
+                         "variable `%s`: expected either `cut` or `recode` beside `from`",
+                         v->name);
+    if (recode != NULL && variable_recoded(source) > 0)
+        return read_recode(cx, recode, source, v);
+    if (recode != NULL)
+        return yaml_fail(
+            cx, recode,
+            "variable `%s`: `%s` cannot be recoded: that takes levels, yes or no, "
+            "or a few whole numbers of what is no quasi-identifier; cut it",
+            v->name, source->name);
+    return read_cut(cx, cut, source, v);
+}
+
+static enum fault read_all_derived(struct cx *cx, const struct yaml_node *list,
+                                   const Cohortium__Codebook *body)
+{
+    for (size_t i = 0; i < body->n_variables; i++) {
+        const struct yaml_node *map = list->items[i];
+
+        if (yaml_get(map, "from") != NULL)
+            TRY(read_derived(cx, list, map, body, body->variables[i]));
+        else if (yaml_get(map, "cut") != NULL || yaml_get(map, "recode") != NULL)
+            return yaml_fail(cx, map,
+                             "variable `%s`: say `from` which variable it is derived",
+                             body->variables[i]->name);
+    }
+    return FAULT_NONE;
+}
+
 /* What codebook_check says about a variable is shown at that variable's place. */
 static enum fault place_of(struct cx *cx, const struct yaml_node *root,
                            const Cohortium__Codebook *body)
@@ -281,6 +454,7 @@ enum fault codebook_from_yaml(struct cx *cx, const char *path, const char *text,
     if ((node = yaml_get(root, "namespace")) != NULL)
         TRY(name_text(cx, node, "namespace", &body->patient_namespace));
     TRY(read_variables(cx, yaml_get(root, "variables"), body));
+    TRY(read_all_derived(cx, yaml_get(root, "variables"), body));
     TRY(yaml_clean(cx, path, text, n, &body->text));
     if (codebook_check(cx, body) != FAULT_NONE)
         return place_of(cx, root, body);
@@ -324,7 +498,48 @@ static void put_pair(struct buffer *b, const char *indent, const char *key,
     buffer_text(b, "\n");
 }
 
-static void put_variable(struct buffer *b, const Cohortium__Variable *v)
+static void put_recode(struct buffer *b, const Cohortium__Variable *source,
+                       const Cohortium__Variable *v)
+{
+    double first = source->type == COHORTIUM__VAR_TYPE__INTEGER ? source->lower : 0;
+
+    buffer_text(b, "    recode: {");
+    for (size_t i = 0; i < v->n_recode; i++) {
+        buffer_text(b, i > 0 ? ", " : "");
+        if (variable_has_levels(source))
+            yaml_put_text(b, source->levels[i]);
+        else
+            buffer_printf(b, "%.0f", first + (double)i);
+        buffer_text(b, ": ");
+        yaml_put_text(b, v->levels[v->recode[i]]);
+    }
+    buffer_text(b, "}\n");
+}
+
+/* Of a codebook that was checked. */
+static void put_derived(struct buffer *b, const Cohortium__Codebook *body,
+                        const Cohortium__Variable *v)
+{
+    const Cohortium__Variable *source = NULL;
+
+    for (size_t i = 0; i < body->n_variables; i++)
+        if (strcmp(body->variables[i]->name, v->from) == 0)
+            source = body->variables[i];
+    if (!variable_is_derived(v) || source == NULL)
+        return;
+    put_pair(b, "    ", "from", v->from);
+    for (size_t i = 0; i < v->n_cut; i++) {
+        buffer_text(b, i == 0 ? "    cut: [" : ", ");
+        put_number(b, source, v->cut[i]);
+    }
+    if (v->n_cut > 0)
+        buffer_text(b, "]\n");
+    else
+        put_recode(b, source, v);
+}
+
+static void put_variable(struct buffer *b, const Cohortium__Codebook *body,
+                         const Cohortium__Variable *v)
 {
     bool identifier = v->role == COHORTIUM__ROLE__DIRECT_IDENTIFIER &&
                       v->type == COHORTIUM__VAR_TYPE__CATEGORICAL && v->n_levels == 0;
@@ -351,6 +566,7 @@ static void put_variable(struct buffer *b, const Cohortium__Variable *v)
     put_words(b, "missing", v->missing_codes, v->n_missing_codes);
     if (v->nested)
         buffer_text(b, "    nested: yes\n");
+    put_derived(b, body, v);
 }
 
 enum fault codebook_to_yaml(struct cx *cx, const Cohortium__Codebook *body,
@@ -366,7 +582,7 @@ enum fault codebook_to_yaml(struct cx *cx, const Cohortium__Codebook *body,
     put_pair(&b, "", "namespace", body->patient_namespace);
     buffer_text(&b, "variables:\n");
     for (size_t i = 0; i < body->n_variables; i++)
-        put_variable(&b, body->variables[i]);
+        put_variable(&b, body, body->variables[i]);
     text = buffer_string(&b);
     if (text == NULL)
         return b.fault != FAULT_NONE ? b.fault : FAULT_MEMORY;

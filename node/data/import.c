@@ -215,8 +215,10 @@ static enum fault list_absent(struct importer *im)
     for (size_t i = 0; i < im->report->n_variables; i++) {
         const struct target *t = &im->targets[i];
 
+        if (t->source != NULL)
+            t = t->source; /* it is there, or missing, where its source is */
         if (t->stored && t->column == SIZE_MAX)
-            im->report->absent[im->report->n_absent++] = t->v->name;
+            im->report->absent[im->report->n_absent++] = im->targets[i].v->name;
         im->report->missing[i] =
             t->stored && t->column == SIZE_MAX ? im->report->rows : t->missing;
     }

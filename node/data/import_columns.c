@@ -80,6 +80,9 @@ enum fault import_targets(struct importer *im)
         if (t->stored || t == im->unit)
             TRY(fill_words(im, t));
     }
+    for (size_t i = 0; i < n; i++)
+        if (variable_is_derived(im->targets[i].v))
+            im->targets[i].source = &im->targets[codebook_find(im->cb, im->targets[i].v->from)];
     if (im->unit == NULL)
         return cx_fail(im->cx, FAULT_FORMAT, "the codebook's count unit is not a variable");
     return FAULT_NONE;
@@ -148,6 +151,8 @@ static enum fault find_columns(struct importer *im, const struct csv_row *row,
         const char *name = name_of(t), *near;
         double at;
 
+        if (t->source != NULL)
+            continue; /* computed, never read */
         if (words_find(names, name, strlen(name), &at)) {
             t->column = (size_t)at;
             continue;
@@ -207,6 +212,14 @@ static enum fault judge_others(struct importer *im, const struct csv_row *row)
             continue;
         }
         near = bytes_nearest(name, absent_names, n_absent);
+        int derived = codebook_find(im->cb, name);
+        if (derived >= 0 && im->targets[derived].source != NULL) {
+            import_problem(im, row->row, row->line, name,
+                           "the variable of this name is computed from `%s`; leave the column "
+                           "out, or say `ignore: [...]` with its name in a mapping file",
+                           im->targets[derived].v->from);
+            continue;
+        }
         if (near != NULL && strcmp(near, name) == 0) {
             import_problem(
                 im, row->row, row->line, name,
@@ -258,6 +271,8 @@ enum fault import_places(struct importer *im, size_t n)
     for (size_t i = 0; i < im->report->n_variables; i++) {
         struct target *t = &im->targets[i];
 
+        if (t->source != NULL)
+            continue;
         if (t->how->place == 0) {
             if (t == im->unit)
                 import_problem(

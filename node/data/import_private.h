@@ -9,7 +9,8 @@ struct target {
     const Cohortium__Variable *v;
     const struct mapping_variable *how;
     bool stored, levels;
-    size_t column;      /* of the file; SIZE_MAX: absent */
+    const struct target *source; /* of a derived variable: computed; else NULL */
+    size_t column;      /* of the file; SIZE_MAX: absent, or computed */
     struct words words; /* levels, recodings; NAN: missing */
     double lower, upper;
     double *values; /* by row, malloc */

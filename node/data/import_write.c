@@ -101,19 +101,22 @@ static enum fault write_patients(struct importer *im, uint64_t rows)
 static enum fault write_column(struct importer *im, const struct target *t, uint64_t rows,
                                const uint32_t *from, double *values, uint8_t *valid)
 {
+    const struct target *read = t->source != NULL ? t->source : t;
     uint8_t digest[32];
 
-    if (t->column == SIZE_MAX) {
+    if (read->column == SIZE_MAX) {
         memset(values, 0, rows * sizeof *values);
         memset(valid, 0, rows);
     } else {
         for (uint64_t i = 0; i < rows; i++)
-            values[i] = t->values[from[i]];
-        if (t->missing == 0)
+            values[i] = t->source != NULL
+                            ? variable_derive(t->v, read->v, read->values[from[i]])
+                            : read->values[from[i]];
+        if (read->missing == 0)
             memset(valid, 1, rows);
         else
             for (uint64_t i = 0; i < rows; i++)
-                valid[i] = t->valid[from[i]];
+                valid[i] = read->valid[from[i]];
     }
     return column_write(im->cx, im->setup->staging_fd, t->v->name, column_type_for(t->v),
                         values, valid, rows, digest);
@@ -130,10 +133,11 @@ enum fault import_write(struct importer *im, uint64_t rows)
 
     for (uint64_t i = 0; fault == FAULT_NONE && i < rows; i++)
         from[i] = im->order[i].row;
-    for (size_t i = 0; fault == FAULT_NONE && i < im->report->n_variables; i++) {
-        struct target *t = &im->targets[i];
+    /* What is computed comes first: its source is let go when it was written. */
+    for (size_t k = 0; fault == FAULT_NONE && k < 2 * im->report->n_variables; k++) {
+        struct target *t = &im->targets[k % im->report->n_variables];
 
-        if (!t->stored)
+        if (!t->stored || (t->source != NULL) != (k < im->report->n_variables))
             continue;
         fault = write_column(im, t, rows, from, values, valid);
         im->report->n_stored++;

@@ -248,6 +248,10 @@ static enum fault read_variables(struct cx *cx, const struct yaml_node *node,
     for (size_t i = 0; i < node->count; i++) {
         int at = codebook_find(cb, node->keys[i]->text);
 
+        if (variable_is_derived(codebook_variable(cb, at)))
+            return yaml_fail(cx, node->items[i],
+                             "variable `%s` is computed from `%s`; remove it here", names[at],
+                             codebook_variable(cb, at)->from);
         TRY(read_variable(cx, node->items[i], m, codebook_variable(cb, at),
                           &m->variables[at]));
     }

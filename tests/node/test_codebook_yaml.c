@@ -58,12 +58,123 @@ static void test_codebook_yaml__a_list_is_the_same_as_a_map(void **state)
     assert_memory_equal(a->digest, b->digest, 32);
 }
 
+static const char derived[] =
+    "dataset: d\ncount_unit: p\nvariables:\n  p: {type: identifier}\n"
+    "  band: {from: age, cut: [50, 60]}\n"
+    "  age: {type: integer, role: quasi_identifier, bounds: [20, 100], grid: [50, 55, "
+    "60]}\n"
+    "  seen: {type: date, bounds: [2020-01-01, 2030-12-31]}\n"
+    "  era: {from: seen, cut: [2021-01-01, 2022-01-01], levels: [early, then, late]}\n"
+    "  dose: {type: real, bounds: [0, 9]}\n"
+    "  much: {from: dose, cut: [0.5, 2]}\n"
+    "  town: {type: categorical, role: quasi_identifier, levels: [a, b, c]}\n"
+    "  area: {from: town, recode: {c: north, a: south, b: north}}\n"
+    "  hiv: {type: binary, role: sensitive}\n"
+    "  hiv_words: {from: hiv, recode: {0: no, 1: yes}}\n"
+    "  ecog: {type: integer, bounds: [1, 3]}\n"
+    "  fit: {from: ecog, type: ordered, role: sensitive, levels: [poor, good],\n"
+    "        recode: {1: good, 2: poor, 3: poor}}\n"
+    "  inner: {type: binary, role: hidden}\n";
+
+static const Cohortium__Variable *named(const struct codebook *cb, const char *name)
+{
+    int at = codebook_find(cb, name);
+
+    assert_true(at >= 0);
+    return codebook_variable(cb, at);
+}
+
+static void check_levels(const struct codebook *cb, const char *name, const char *a,
+                         const char *b, const char *c)
+{
+    const Cohortium__Variable *v = named(cb, name);
+    const char *want[] = {a, b, c};
+
+    CHECK_EQ_(name, v->n_levels, c != NULL ? 3 : 2);
+    for (size_t i = 0; i < v->n_levels; i++)
+        assert_string_equal(v->levels[i], want[i]);
+}
+
+/* Levels and names; roles are the source's; written out and read again it is the same. */
+static void test_codebook_yaml__derives_variables(void **state)
+{
+    AUTO_CX struct cx *cx = cx_new(1 << 24, CX_NO_DEADLINE);
+    Cohortium__Codebook *body;
+    struct codebook *cb, *again;
+    const char *text;
+
+    (void)state;
+    CHECK_OK_("derived", cx, codebook_from_yaml(cx, "c", derived, strlen(derived), &body));
+    CHECK_OK_("derived", cx, codebook_from_body(cx, body, &cb));
+    check_levels(cb, "band", "<50", "50-59", ">=60");
+    check_levels(cb, "era", "early", "then", "late");
+    check_levels(cb, "much", "<0.5", "[0.5,2)", ">=2");
+    check_levels(cb, "area", "south", "north", NULL);
+    check_levels(cb, "hiv_words", "no", "yes", NULL);
+    check_levels(cb, "fit", "poor", "good", NULL);
+    assert_true(variable_is_quasi(named(cb, "band")) &&
+                variable_is_quasi(named(cb, "area")));
+    assert_int_equal(named(cb, "hiv_words")->role, COHORTIUM__ROLE__SENSITIVE);
+    assert_int_equal(named(cb, "much")->role, COHORTIUM__ROLE__ORDINARY);
+    assert_int_equal(named(cb, "band")->type, COHORTIUM__VAR_TYPE__ORDERED);
+    assert_int_equal(named(cb, "area")->type, COHORTIUM__VAR_TYPE__CATEGORICAL);
+    CHECK_OK_("shown", cx, codebook_to_yaml(cx, cb->body, &text));
+    CHECK_OK_(text, cx, codebook_from_yaml(cx, "shown", text, strlen(text), &body));
+    CHECK_OK_(text, cx, codebook_from_body(cx, body, &again));
+    assert_memory_equal(cb->digest, again->digest, 32);
+}
+
+/* A derived variable is no way around a grid or a role: each row is the book above with one
+ * part replaced. */
+struct refused {
+    const char *what, *old, *put, *says;
+};
+static void check_refused(const char *book, const struct refused *rows, size_t n);
+
+static void test_codebook_yaml__a_derived_variable_is_no_way_around(void **state)
+{
+    static const struct refused rows[] = {
+        {"off the grid", "cut: [50, 60]", "cut: [50, 57]",
+         "cut point 2 is not on the grid"},
+        {"a quasi-identifier without a grid", ", grid: [50, 55, 60]", "",
+         "a quasi-identifier that has none"},
+        {"a role that is less", "{from: age, ", "{from: age, role: ordinary, ",
+         "has its role"},
+        {"a sensitive one as ordinary", "{from: hiv, ", "{from: hiv, role: ordinary, ",
+         "has its role"},
+        {"a hidden source", "from: hiv,", "from: inner,", "hidden; nothing is derived"},
+        {"an identifier", "{from: town, recode: {c: north, a: south, b: north}}",
+         "{from: p, cut: [1]}", "direct identifier"},
+        {"single ages", "{from: age, cut: [50, 60]}", "{from: age, recode: {50: x}}",
+         "cut it"},
+        {"of one that is derived", "{from: hiv, recode: {0: no, 1: yes}}",
+         "{from: area, recode: {south: x, north: y}}", "is derived itself"},
+        {"of itself", "{from: dose,", "{from: much,", "is derived itself"},
+        {"of none", "{from: dose,", "{from: dosis,", "no variable `dosis`"},
+        {"neither", "{from: dose, cut: [0.5, 2]}", "{from: dose}", "either `cut` or"},
+        {"both", "cut: [0.5, 2]}", "cut: [0.5, 2], recode: {0: a}}", "either `cut` or"},
+        {"without from", "{from: dose, cut: [0.5, 2]}", "{type: binary, cut: [1]}",
+         "say `from`"},
+        {"beyond the bounds", "cut: [0.5, 2]", "cut: [0.5, 20]", "within the bounds"},
+        {"falling", "cut: [0.5, 2]", "cut: [2, 0.5]", "ascend"},
+        {"levels cut", "{from: dose, cut: [0.5, 2]}", "{from: town, cut: [1]}",
+         "cannot be cut"},
+        {"a level left out", "{c: north, a: south, b: north}", "{c: north, a: south}",
+         "is not named"},
+        {"a level that is none", "{c: north, a", "{d: north, a", "no level of `town`"},
+        {"too few names", "[early, then, late]", "[early, late]", "3 levels, not 2"},
+        {"a name for nobody", "[poor, good]", "[poor, good, fair]", "nothing becomes"},
+        {"missing codes of its own", "{from: dose, ", "{from: dose, missing: [\"-9\"], ",
+         "no missing codes"},
+    };
+    (void)state;
+    check_refused(derived, rows, COUNT(rows));
+}
+
 /* Each row is the good codebook with one part replaced. */
 static void test_codebook_yaml__refuses_with_a_place(void **state)
 {
-    static const struct {
-        const char *what, *old, *put, *says;
-    } rows[] = {
+    static const struct refused rows[] = {
         {"a misspelt key", "levels:", "level:",
          "c.yaml:7:28: variable `sex`: unknown key "
          "`level`, did you mean `levels`?"},
@@ -94,16 +205,21 @@ static void test_codebook_yaml__refuses_with_a_place(void **state)
         {"an identifier with a role", "{type: identifier}",
          "{type: identifier, role: ordinary}", "direct_identifier"},
     };
+    (void)state;
+    check_refused(good, rows, COUNT(rows));
+}
+
+static void check_refused(const char *book, const struct refused *rows, size_t n)
+{
     AUTO_CX struct cx *cx = cx_new(1 << 24, CX_NO_DEADLINE);
 
-    (void)state;
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        const char *at = strstr(good, rows[i].old);
+    for (size_t i = 0; i < n; i++) {
+        const char *at = strstr(book, rows[i].old);
         Cohortium__Codebook *body;
         char text[2000];
 
         CHECK_(rows[i].what, at != NULL);
-        (void)snprintf(text, sizeof text, "%.*s%s%s", (int)(at - good), good, rows[i].put,
+        (void)snprintf(text, sizeof text, "%.*s%s%s", (int)(at - book), book, rows[i].put,
                        at + strlen(rows[i].old));
         CHECK_EQ_(rows[i].what, codebook_from_yaml(cx, "c.yaml", text, strlen(text), &body),
                   FAULT_FORMAT);
@@ -140,6 +256,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_codebook_yaml__compiles_what_is_written),
         cmocka_unit_test(test_codebook_yaml__a_list_is_the_same_as_a_map),
+        cmocka_unit_test(test_codebook_yaml__derives_variables),
+        cmocka_unit_test(test_codebook_yaml__a_derived_variable_is_no_way_around),
         cmocka_unit_test(test_codebook_yaml__refuses_with_a_place),
         cmocka_unit_test(test_codebook_yaml__lung_compiles),
     };

@@ -165,6 +165,49 @@ static void test_import__stores_what_the_file_says(void **state)
     run_free(&r);
 }
 
+/* Computed from what was read, missing where that is, whichever stands first. */
+static void test_import__computes_derived_variables(void **state)
+{
+    static const char derived[] =
+        "dataset: d\ncount_unit: pid\nvariables:\n  pid: {type: identifier}\n"
+        "  band: {from: age, cut: [50, 60]}\n  age: {type: integer, bounds: [0, 120]}\n"
+        "  sex: {type: categorical, levels: [male, female, other]}\n"
+        "  group: {from: sex, recode: {male: x, female: y, other: x}}\n"
+        "  ecog: {type: integer, bounds: [1, 3]}\n"
+        "  fit: {from: ecog, recode: {1: good, 2: poor, 3: poor}}\n";
+    AUTO_CX struct cx *cx = cx_new(1 << 26, CX_NO_DEADLINE);
+    struct codebook *cb = codebook_of(cx, TEXT(derived));
+    struct run r =
+        run(cx, cb, NULL,
+            TEXT("pid,age,sex\na,49,male\nb,50,female\nc,59,other\nd,60,\ne,,male\n"));
+    static const struct {
+        const char *id;
+        double band, group;
+    } want[] = {{"a", 0, 0}, {"b", 1, 1}, {"c", 1, 0}, {"d", 2, -999}, {"e", -999, 0}};
+
+    (void)state;
+    CHECK_OK_("import", cx, r.fault);
+    for (size_t i = 0; i < COUNT(want); i++) {
+        uint64_t row = row_of(cx, &r, want[i].id);
+
+        CHECK_(want[i].id, cell(cx, &r, "band", row) == want[i].band);
+        CHECK_(want[i].id, cell(cx, &r, "group", row) == want[i].group);
+        CHECK_(want[i].id, cell(cx, &r, "fit", row) == -999); /* this file has no ecog */
+    }
+    assert_non_null(strstr(import_report_text(cx, cb, &r.report),
+                           "not in this file, stored as missing: ecog, fit\n"));
+    run_free(&r);
+    r = run(cx, cb, NULL, TEXT("pid,age,band\na,49,<50\n"));
+    CHECK_EQ_("a column of its name", r.fault, FAULT_FORMAT);
+    CHECK_("says why", strstr(import_report_text(cx, cb, &r.report),
+                              "computed from `age`; leave the column out") != NULL);
+    run_free(&r);
+    r = run(cx, cb, "dataset: d\nignore: [band]\n", TEXT("pid,age,band\na,49,<60\n"));
+    CHECK_OK_("ignored", cx, r.fault);
+    CHECK_("and computed", cell(cx, &r, "band", 0) == 0);
+    run_free(&r);
+}
+
 static void test_import__a_mapping_translates(void **state)
 {
     static const char mapping[] =
@@ -597,6 +640,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_import__stores_what_the_file_says),
+        cmocka_unit_test(test_import__computes_derived_variables),
         cmocka_unit_test(test_import__a_mapping_translates),
         cmocka_unit_test(test_import__without_a_header_and_without_rows),
         cmocka_unit_test(test_import__refuses_with_a_place),

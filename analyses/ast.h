@@ -72,7 +72,8 @@ struct ast *ast_constant(struct cx *cx, bool value);
 void ast_variables(const struct ast *ast, bool *used);
 
 /* Closed language of a production policy (DISCLOSURE.md 0.5): complaints for comparisons of
- * quasi-identifiers off the codebook grid, comparisons of two variables, arithmetic in a
- * cohort. Levels, is missing, and cut points on the grid (or at the bounds) pass. */
+ * quasi-identifiers, and of whatever else has a grid (R12), off the codebook grid,
+ * comparisons of two variables, arithmetic in a cohort. Levels, is missing, and cut points
+ * on the grid (or at the bounds) pass. */
 void ast_complain_closed(struct complaints *c, struct cx *cx, const struct codebook *cb,
                          const struct ast *cohort);

@@ -87,11 +87,14 @@ static void off_grid(struct judge *j, const struct ast *a, const struct ast *var
 {
     const char *name = codebook_variable(j->cb, variable->variable)->name;
 
-    complain(
-        j->c, "off_grid",
-        "`%s`: `%s` may tell people apart and is cut only at the codebook's cut points, "
-        "written `%s < cut` or `%s >= cut`; %s",
-        ast_text(j->cx, j->cb, a), name, name, name, grid_text(j, variable));
+    complain(j->c, "off_grid",
+             "`%s`: `%s` %s cut only at the codebook's cut points, "
+             "written `%s < cut` or `%s >= cut`; %s",
+             ast_text(j->cx, j->cb, a), name,
+             variable_is_quasi(codebook_variable(j->cb, variable->variable))
+                 ? "may tell people apart and is"
+                 : "is",
+             name, name, grid_text(j, variable));
 }
 
 /* Both edges of low <= x <= high on the grid? */
@@ -160,6 +163,12 @@ static bool leaf_is_on_grid(struct judge *j, const struct ast *a,
     }
 }
 
+/* Of a quasi-identifier always; of others where the codebook says so (R12). */
+static bool has_cut_points(const Cohortium__Variable *v)
+{
+    return variable_is_quasi(v) || v->n_grid > 0;
+}
+
 static void judge(struct judge *j, const struct ast *a)
 {
     const struct ast *variable = NULL;
@@ -198,7 +207,7 @@ static void judge(struct judge *j, const struct ast *a)
         if (a->args[i]->op == COHORTIUM__AST_OP__AST_VARIABLE)
             variable = a->args[i];
     if (variable == NULL || variable->type == AST_TYPE_LEVEL ||
-        !variable_is_quasi(codebook_variable(j->cb, variable->variable)))
+        !has_cut_points(codebook_variable(j->cb, variable->variable)))
         return;
     if (!leaf_is_on_grid(j, a, variable))
         off_grid(j, a, variable);

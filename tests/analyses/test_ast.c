@@ -615,6 +615,38 @@ static void test_ast__R24_closed_language(void **state)
     }
 }
 
+/* Other variables are cut at cut points where the codebook has some for them. */
+static void test_ast__R12_cut_points_of_any_variable(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t complaints;
+    } rows[] = {
+        {"score >= -1.5", 0},     {"score < 2.5", 0},   {"score >= -5", 0},
+        {"score > -1.5", 1},      {"score >= 2.25", 1}, {"score == 2.5", 1},
+        {"a >= 2.25", 0}, /* it has none */
+        {"is missing(score)", 0},
+    };
+    static double grid[] = {-1.5, 2.5};
+    Cohortium__Codebook *body = language_body();
+    struct codebook *other;
+
+    (void)state;
+    body->variables[V_SCORE]->grid = grid;
+    body->variables[V_SCORE]->n_grid = COUNT(grid);
+    CHECK_OK_("codebook", cx, codebook_from_body(cx, body, &other));
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct complaints c = complaints_new(cx);
+        struct ast *a;
+
+        CHECK_OK_(rows[i].text, cx, cohort_parse(cx, other, rows[i].text, &a));
+        ast_complain_closed(&c, cx, other, a);
+        CHECK_EQ_(rows[i].text, c.n, rows[i].complaints);
+        if (c.n > 0)
+            assert_null(strstr(c.list[0]->text, "tell people apart"));
+    }
+}
+
 static void test_ast__builders(void **state)
 {
     struct ast *parts[2] = {ast_is_level(cx, cb, V_SEX, 1),
@@ -654,6 +686,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ast__depth_and_size_are_bounded, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_ast__R24_closed_language, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_ast__R12_cut_points_of_any_variable, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_ast__builders, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,7 +27,7 @@ struct alone {
     struct result *result;   /* NULL: its numbers failed */
     struct site_sums guards; /* of the newest scan that had some */
     double *sums_of_guards;
-    const char *why;         /* objection; NULL: none */
+    const char *why;           /* objection; NULL: none */
     struct memory_entry entry; /* to be written with the charge; memory NULL: none */
 };
 
@@ -176,16 +176,13 @@ enum fault bysite_answer(struct vault *v, struct session *s, struct release **re
     struct alone *a;
 
     CX_NEW(s->cx, a, 1);
-    *a = (struct alone){.v = v,
-                        .s = s,
-                        .o = &s->o,
-                        .session = &s->policy,
-                        .question = s->question};
+    *a = (struct alone){
+        .v = v, .s = s, .o = &s->o, .session = &s->policy, .question = s->question};
     TRY(judge_regions(s->cx, a));
     bool stands = a->why == NULL;
     TRY(judge(s->cx, a, ret));
-    *ret_details = cx_printf(s->cx, "%s%s", a->why != NULL ? a->why : "",
-                             release_details(*ret));
+    *ret_details =
+        cx_printf(s->cx, "%s%s", a->why != NULL ? a->why : "", release_details(*ret));
     if (*ret_details == NULL)
         return FAULT_MEMORY;
     if (stands && session_remembers(s))
@@ -238,9 +235,9 @@ static enum fault find_withheld(struct session *s, struct alone *a)
     a->taken = missing;
     TRY(release_alone(s->cx, a, a->result, &r));
     a->taken = NULL;
-    second = release_places(r);
+    second = release_places(r); /* NULL: not a number is left */
     for (size_t i = 0; i < s->n_places; i++)
-        s->taken[i] = first[i] || (second != NULL && second[i] && !missing[i]);
+        s->taken[i] = first[i] || ((second == NULL || second[i]) && !missing[i]);
     return FAULT_NONE;
 }
 

@@ -11,7 +11,8 @@
  *        a yes-or-no response outside a binomial fit     -> invalid
  *   R2   complement below minimum_complement, zero alike    -> not released
  *   R3   zero or nearly all of a sensitive variable's class -> withhold the class
- *   R4   one patient has dominance_k / dominance_n of a sum -> veto
+ *   R4   one patient has dominance_k / dominance_n of a sum, or of a model's response, or
+ *        of that in a cell of its factors                    -> veto
  *   R6   residual degrees of freedom below residual_dof_min -> not released; of a spread
  *                                                           -> withhold
  *   R7   more parameters a patient than max_parameter_ratio -> not released
@@ -25,6 +26,7 @@
  *   R22  missing below the threshold, zero alike -> withhold; n is before exclusions
  *   R25  a withheld cell follows from cells and totals     -> withhold more
  *   0.1  numbers a cell of a key x rounds > patients / k    -> its sums stay zero
+ *   1.3  every number withheld                              -> not released, alike
  *   0.5  blur of estimates, errors, means, spreads
  *   3.5  noise_mechanism: noise in each vault's sums before masks; then R1 judges what is
  *        noised, nothing else judges anything, and nothing is blurred

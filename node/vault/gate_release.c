@@ -235,7 +235,7 @@ static enum fault put_notes(const struct making *m, Cohortium__Result *to)
         notes[n++] = r->notes[i];
     if (m->before_exclusions)
         notes[n++] = BEFORE_EXCLUSIONS;
-    if (m->needed > 0) { /* of policy and question alone, whatever was withheld */
+    if (m->needed > 0 && !r->is_model) { /* of policy and question alone, whatever was withheld */
         notes[n] = cx_printf(m->cx,
                              "Means and spreads of a group are given where it has at least "
                              "%.0f patients.",
@@ -466,6 +466,59 @@ static enum fault head_of(struct cx *cx, const struct policy *session,
     return FAULT_NONE;
 }
 
+/* An answer whose every number is withheld is none: it must not be told from one that was
+ * refused for a region, a class, the ledger or a fit (DISCLOSURE.md 1.3). */
+static bool is_withheld_whole(const struct making *m, const Cohortium__Result *r)
+{
+    bool withheld = false;
+
+    for (size_t i = 0; i < r->n_items; i++)
+        for (size_t k = 0; k < r->items[i]->state.len; k++) {
+            if (r->items[i]->state.data[k] == CELL_GIVEN)
+                return false;
+            withheld = withheld || r->items[i]->state.data[k] == CELL_WITHHELD;
+        }
+    return withheld && m->result->trouble == NULL && !m->session->testing;
+}
+
+/* Judged as a whole: why it is NOT_RELEASED, or NULL. */
+static enum fault judge_whole(struct making *m, const struct pool *pool,
+                              const char **ret_why)
+{
+    const struct result *result = m->result;
+
+    *ret_why = result != NULL ? judge_model(m->session, result) : "";
+    if (result != NULL && !policy_is_noised(m->session))
+        TRY(judge_cohort(m->cx, m->session, m->asked, pool, result, &m->class_why));
+    if (*ret_why == NULL && result->is_model)
+        *ret_why = m->class_why;
+    return FAULT_NONE;
+}
+
+/* *ret_why: as of judge_whole. */
+static enum fault make_result(struct making *m, struct release *r, const char **ret_why)
+{
+    Cohortium__Result *made;
+    const char *details;
+
+    TRY(put_result(m, &made, &r->items));
+    details = details_of(m);
+    if (details == NULL)
+        return cx_fail(m->cx, FAULT_MEMORY, "gate: no memory for the log's words");
+    if (is_withheld_whole(m, made)) {
+        *ret_why = details;
+        return FAULT_NONE;
+    }
+    TRY(places_withheld(m, &r->withheld));
+    r->message->result = made;
+    r->message->released = true;
+    r->details = details;
+    r->whole = m->class_why == NULL && m->withheld.r1 + m->withheld.r3 + m->withheld.r6 +
+                                               m->withheld.r25 + m->withheld.keyed ==
+                                           0;
+    return FAULT_NONE;
+}
+
 enum fault gate_release(struct cx *cx, const struct policy *session,
                         const struct asked *asked, const uint8_t question_digest[32],
                         const struct bytes *participants, const struct bytes *versions,
@@ -481,24 +534,14 @@ enum fault gate_release(struct cx *cx, const struct policy *session,
     TRY(head_of(cx, session, asked, question_digest, participants, versions, n,
                 r->message));
     /* Judged once more: what the veto should have stopped does not leave by this door. */
-    const char *why = result != NULL ? judge_model(session, result) : "";
-    if (result != NULL && !policy_is_noised(session))
-        TRY(judge_cohort(cx, session, asked, pool, result, &m.class_why));
-    if (why == NULL && result->is_model)
-        why = m.class_why;
+    const char *why;
+    TRY(judge_whole(&m, pool, &why));
     if (pool != NULL && !session->testing)
         m.needed = rounds_patients_needed(pool->rounds);
     m.taken = pool != NULL ? pool->taken : NULL;
-
-    if (why == NULL) {
-        TRY(put_result(&m, &r->message->result, &r->items));
-        TRY(places_withheld(&m, &r->withheld));
-        r->message->released = true;
-        r->details = details_of(&m);
-        r->whole = m.class_why == NULL && m.withheld.r1 + m.withheld.r3 + m.withheld.r6 +
-                                                  m.withheld.r25 + m.withheld.keyed ==
-                                              0;
-    } else {
+    if (why == NULL)
+        TRY(make_result(&m, r, &why));
+    if (why != NULL) {
         const void *copy = cx_memdup(cx, reference, REFERENCE);
 
         if (copy == NULL)
@@ -506,8 +549,6 @@ enum fault gate_release(struct cx *cx, const struct policy *session,
         r->message->reference = PB_DATA(bytes_of(copy, REFERENCE));
         r->details = why;
     }
-    if (r->details == NULL)
-        return cx_fail(cx, FAULT_MEMORY, "gate: no memory for the log's words");
     TRY(pb_pack(cx, &r->message->base, &r->body));
     *ret = r;
     return FAULT_NONE;

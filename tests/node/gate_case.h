@@ -18,6 +18,7 @@ struct gate_case {
     struct result *result;
     struct release *release;
     const Cohortium__Release *body; /* unpacked from the released bytes */
+    bool whole;                     /* everything was withheld, though nobody refused */
 };
 
 static const uint8_t gate_reference[8] = {1, 2, 3, 4, 5, 6, 7, 8};
@@ -59,12 +60,14 @@ static inline void gate_case_release(struct gate_case *g, bool refused)
               pb_unpack(g->cx, &cohortium__release__descriptor, release_body(g->release),
                         1 << 20, &body));
     g->body = body;
+    g->whole = !refused && !body->released;
 }
 
-/* State and value of one number of the release; 3: there is no such item. */
+/* State and value of one number of the release; 3: there is no such item. Where none is
+ * left at all the answer is NOT_RELEASED, and each is withheld. */
 static inline int gate_case_state(const struct gate_case *g, const char *item, size_t i)
 {
-    int state = 3;
+    int state = g->whole ? 1 : 3;
 
     if (g->body->result != NULL)
         (void)released_value(released_item(g->body->result, item), i, &state);

@@ -215,11 +215,43 @@ static void test_gate_attacks__R3_a_cohort_tells_no_class(void **state)
 
         assert_non_null(rows[i].cohort);
         const Cohortium__Release *r = ask_whole(&p, &q, rows[i].cohort);
-        CHECK_(rows[i].what, r->released);
-        CHECK_EQ_(rows[i].what, state_of(r, "patients", 0), rows[i].state);
-        CHECK_EQ_(rows[i].what, state_of(r, "rows", 0), rows[i].state);
+        CHECK_EQ_(rows[i].what, r->released, rows[i].state == 0);
+        if (r->released) {
+            CHECK_EQ_(rows[i].what, state_of(r, "patients", 0), 0);
+            CHECK_EQ_(rows[i].what, state_of(r, "rows", 0), 0);
+        }
         play_free(&p);
     }
+}
+
+/* ---- R4: a model whose response is one patient's ---- */
+
+/* One patient of home has the first score, everybody else the other. */
+static void score(double one, double others)
+{
+    for (size_t s = 0; s < VAULTS; s++) {
+        for (size_t i = 0; i < t.site[s].n; i++)
+            t.site[s].rows[i].score = s == HOME && i == 10 ? one : others;
+        vaults_import(&t, s);
+    }
+}
+
+static void test_gate_attacks__R4_a_mean_that_is_one_patients(void **state)
+{
+    static const struct question rows[] = {
+        {.analysis = "describe", .variable = "score"},
+        {.analysis = "lm", .formula = "score ~ 1"},
+        {.analysis = "lm", .formula = "score ~ sex"},
+        {.analysis = "glm", .formula = "score ~ 1", .family = "gaussian"},
+    };
+    (void)state;
+
+    score(10, 0.03125); /* 10 of 16.5 */
+    for (size_t i = 0; i < COUNT(rows); i++)
+        CHECK_EQ_(rows[i].analysis, is_released(&rows[i], NULL, HOME, "R4"), false);
+    score(10, 0.25); /* 10 of 62.25, and of some 30 of those who are of the same sex */
+    for (size_t i = 0; i < COUNT(rows); i++)
+        CHECK_EQ_(rows[i].analysis, is_released(&rows[i], NULL, HOME, ""), true);
 }
 
 int main(void)

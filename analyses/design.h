@@ -134,6 +134,10 @@ void design_to_raw(const struct design *d, const struct opening *o, const double
 /* Guard R9: a row's share w x'(X'WX)^-1 x of the fit. */
 void design_guard(struct measure *m, const ref *columns, size_t n, ref w,
                   const struct dd *inverse, struct measure_guard *ret);
+/* Guards R4: the response's absolute value (times weight), of everybody and of each cell of
+ * the factors, whose means a model may give. */
+void design_guard_response(const struct design *d, struct measure *m,
+                           const struct design_nodes *nodes, ref y);
 /* What all models release besides: terms, accounting, R6 and R7. */
 CHECKED enum fault design_result(struct cx *cx, const struct design *d,
                                  const struct opening *o, size_t rank, struct result *r);

@@ -438,6 +438,28 @@ void design_guard(struct measure *m, const ref *columns, size_t n, ref w,
     ret->expr = m_binary(m, M_MAX, share, m_const(m, 0));
 }
 
+void design_guard_response(const struct design *d, struct measure *m,
+                           const struct design_nodes *nodes, ref y)
+{
+    struct measure_key keys[FORMULA_FACTORS_MAX];
+    ref size = m_unary(m, M_ABS, nodes->w == 0 ? y : m_binary(m, M_MUL, nodes->w, y));
+    struct measure_guard guard = {.rule = GUARD_DOMINANCE, .expr = size};
+    struct block block = {.where = nodes->where,
+                          .keys = keys,
+                          .sums = &size,
+                          .n_sums = 1,
+                          .guards = &guard,
+                          .n_guards = 1};
+
+    (void)measure_block(m, &block);
+    for (size_t g = 0; g < d->n_groups; g++) {
+        block.n_keys = d->groups[g].n;
+        for (size_t i = 0; i < d->groups[g].n; i++)
+            keys[i] = group_key(d, m, d->groups[g].factors[i]);
+        (void)measure_block(m, &block);
+    }
+}
+
 enum fault design_result(struct cx *cx, const struct design *d, const struct opening *o,
                          size_t rank, struct result *r)
 {

@@ -8,13 +8,13 @@
  *             iterations: score, expected and (off the canonical link) observed
  *             information, deviance, Pearson's sum at one coefficient vector; beside it
  *             the same for the null model where it has an offset; under production the
- *             last distinct round carries R9's leverages, and rounds are 8, 25 or 50
- *             whatever the data say
+ *             last distinct round carries R9's leverages and R4's shares, and rounds
+ *             are 8, 25 or 50 whatever the data say
  * Finish      coefficients, errors from the expected information, dispersion (Pearson / df
  *             where R estimates it), deviance, null deviance, log-likelihood, AIC, BIC; a
  *             note, or no numbers, where steps of the sums leave few digits (accuracy.h)
  *
- * Disclosure  R1 R6 R7 R9 R22 R24; DISCLOSURE.md 0.5, 0.7
+ * Disclosure  R1 R4 R6 R7 R9 R22 R24; DISCLOSURE.md 0.5, 0.7
  * Source      R 4.2.2 glm.R, family.R; McCullagh and Nelder (1989), section 2.5
  * Checked     tests/data/{lung,birthwt}/expected.json
  */
@@ -144,6 +144,8 @@ static void ask_iteration(const struct glm_question *q, const struct glm_state *
                             : INFINITY;
     glm_totals(m, q->design, own->opening, least, null_least, &block);
     (void)measure_block(m, &block);
+    if (own->phase >= PHASE_GUARD && q->family->kind != GLM_BINOMIAL) /* classes count */
+        design_guard_response(q->design, m, nodes, y);
 }
 
 static enum fault glm_ask(struct cx *cx, const struct asked *asked,
@@ -486,7 +488,7 @@ const struct analysis analysis_glm = {
     .name = "glm",
     .version = 1,
     .title = "generalised linear model",
-    .rules = "R1 R6 R7 R9 R22 R24",
+    .rules = "R1 R4 R6 R7 R9 R22 R24",
     .noised = &analysis_noised_glm,
     .check = glm_check,
     .begin = glm_begin,

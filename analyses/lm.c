@@ -10,7 +10,7 @@
  * Finish      L D L' in double-double: coefficients, standard errors, sigma, R2, F,
  *             log-likelihood; sequential sums of squares from the same sweep; a note, or
  *             no numbers, where steps of the sums leave few digits (accuracy.h)
- * Disclosure  R1 R6 R7 R9 R22 R24; DISCLOSURE.md 0.5
+ * Disclosure  R1 R4 R6 R7 R9 R22 R24; DISCLOSURE.md 0.5
  * Source      R 4.2.2 lm.c, summary.lm, logLik.lm; Longley (1967) for what is difficult
  * Checked     tests/data/{lung,birthwt}/expected.json; NIST StRD Longley, Wampler1, NoInt1
  */
@@ -81,7 +81,7 @@ static enum fault ask_gram(const struct design *d, const struct lm_state *own,
         columns[i] = design_scaled(m, o, nodes, input, i);
     struct block block = {.where = nodes->where};
     struct measure_guard guard;
-    if (own->fit != NULL) { /* the last round: leverages only */
+    if (own->fit != NULL) { /* the last round: guards only */
         design_guard(m, columns, o->n, nodes->w, own->fit->scaled_inverse, &guard);
         block.guards = &guard;
         block.n_guards = 1;
@@ -97,6 +97,8 @@ static enum fault ask_gram(const struct design *d, const struct lm_state *own,
         design_totals(m, d, o, nodes->w == 0, INFINITY, &block);
     }
     (void)measure_block(m, &block);
+    if (own->fit != NULL)
+        design_guard_response(d, m, nodes, nodes->y);
     return m->fault;
 }
 
@@ -359,7 +361,7 @@ const struct analysis analysis_lm = {
     .name = "lm",
     .version = 1,
     .title = "linear regression",
-    .rules = "R1 R6 R7 R9 R22 R24",
+    .rules = "R1 R4 R6 R7 R9 R22 R24",
     .noised = &analysis_noised_lm,
     .check = lm_check,
     .begin = lm_begin,

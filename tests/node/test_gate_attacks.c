@@ -265,6 +265,7 @@ int main(void)
         UNDER(cautious, test_gate_attacks__R2_all_but_nine_by_group_are_all_but_nine),
         UNDER(cautious, test_gate_attacks__R1_few_in_a_group_withhold_the_group),
         UNDER(cautious, test_gate_attacks__R3_a_cohort_tells_no_class),
+        UNDER(cautious, test_gate_attacks__R4_a_mean_that_is_one_patients),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,6 +31,7 @@ static const struct {
                            ENVELOPE_SIGNATURES_MAX},
     [ENVELOPE_CREDENTIAL] = {TYPE("credential"), "credential", CONTROL_MAX, 1},
     [ENVELOPE_REVOCATION] = {TYPE("revocation"), "revocation", CONTROL_MAX, 1},
+    [ENVELOPE_REVIEW] = {TYPE("review"), "review", CONTROL_MAX, 1},
     [ENVELOPE_PERMIT] = {TYPE("permit"), "permit", CONTROL_MAX, ENVELOPE_SIGNATURES_MAX},
     [ENVELOPE_POLICY] = {TYPE("policy"), "policy", DOCUMENT_MAX, ENVELOPE_SIGNATURES_MAX},
     [ENVELOPE_CODEBOOK] = {TYPE("codebook"), "codebook", DOCUMENT_MAX,

@@ -248,6 +248,30 @@ const struct admin_command admin_commands[] = {
      "The sheet says pass or fail by attack and is signed by this node; --check verifies one.\n"
      "Without --policy it is the policy in force. Exit status 1: some attack learned something.\n\n"
      "example: cohortiumd policy redteam lung --policy looser.yaml -o sheet.txt"},
+    {"review list", admin_review_list, "[--all]",
+     "answers that wait for an officer (reviewed_statistics)", "all",
+     "The policy's reviewed_statistics names the analyses of which an officer looks at each\n"
+     "answer before it leaves. --all also shows what was decided, by whom and why.\n\n"
+     "example: cohortiumd review list"},
+    {"review show", admin_review_show, "NAME",
+     "the question in words, and the very numbers that would leave", "",
+     "example: cohortiumd review show 3f09ab12"},
+    {"review accept", admin_review_accept, "--key KEY --reason TEXT NAME",
+     "let an answer leave as it is", "key: reason:",
+     "The yes is for the very numbers that `review show` shows. They leave when the question\n"
+     "comes again; one that was left with --later comes by itself.\n\n"
+     "example: cohortiumd review accept --key officer.key --reason \"fits the study\" 3f09ab12"},
+    {"review round", admin_review_round, "--multiple N --key KEY --reason TEXT NAME",
+     "let it leave with its counts rounded more coarsely", "multiple: key: reason:",
+     "Only where this site alone makes the numbers (--by-site). A pooled answer is made by all\n"
+     "sites together under masks: it can be accepted or refused.\n\n"
+     "example: cohortiumd review round --multiple 20 --key officer.key --reason \"few sites\" "
+     "3f09ab12"},
+    {"review refuse", admin_review_refuse, "--key KEY --reason TEXT NAME",
+     "answer NOT_RELEASED, for good", "key: reason:",
+     "Whoever asked hears what they hear of any refusal; the reason stays in this site's log.\n\n"
+     "example: cohortiumd review refuse --key officer.key --reason \"not of this study\" "
+     "3f09ab12"},
     {"permit new", admin_permit_new,
      "--title TEXT --purpose TEXT --dataset D --researcher CARD --member NAME|all [--days "
      "N] "

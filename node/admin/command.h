@@ -83,5 +83,8 @@ admin_run admin_ledger_report;
 admin_run admin_audit_verify, admin_audit_show, admin_explain, admin_audit_prove,
     admin_audit_witnesses, admin_audit_export, admin_audit_report;
 
+admin_run admin_review_list, admin_review_show, admin_review_accept, admin_review_round,
+    admin_review_refuse;
+
 extern const struct admin_command admin_commands[];
 extern const size_t admin_command_count;

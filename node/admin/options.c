@@ -80,6 +80,8 @@ static const struct option_help table[] = {
     {"policy simulate", "policy", "FILE", "the policy to try (YAML; not signed)", false},
     {"policy redteam", "policy", "FILE", "the policy to try (YAML; not signed)", false},
     {"policy redteam", "check", "SHEET", "verify this sheet's signature", false},
+    {NULL, "all", NULL, "those that are decided, too", false},
+    {NULL, "multiple", "N", "counts to multiples of this, coarser than by policy", false},
     {NULL, "key", "KEY", "the officer's key that signs", false},
     {NULL, "title", "TEXT", "the study's title", false},
     {NULL, "purpose", "TEXT", "what the answers are for, in words", false},

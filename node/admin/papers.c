@@ -44,11 +44,14 @@ static enum fault check_allowed(struct invocation *in, const char *path,
     for (size_t i = 0; i < body->n_fields; i++) {
         const Cohortium__PolicyField *f = body->fields[i];
 
-        if (strcmp(f->name, "allowed_statistics") != 0)
+        bool reviewed = strcmp(f->name, "reviewed_statistics") == 0;
+
+        if (!reviewed && strcmp(f->name, "allowed_statistics") != 0)
             continue;
         for (size_t k = 0; k < f->n_words; k++)
-            TRY(check_analysis(in, cx_printf(in->cx, "%s: allowed_statistics", path),
-                               f->words[k]));
+            if (!reviewed || strcmp(f->words[k], "all") != 0)
+                TRY(check_analysis(in, cx_printf(in->cx, "%s: %s", path, f->name),
+                                   f->words[k]));
     }
     return FAULT_NONE;
 }

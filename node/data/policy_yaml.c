@@ -11,8 +11,8 @@ enum { ALLOWED_MAX = 100, REASON_BYTES = 2000, STATISTIC_BYTES = 64 };
 static const int64_t DAY_MS = 86400000;
 static const int64_t LIFE_DAYS = 365, LIFE_DAYS_MAX = 10 * 366;
 
-static const char *const own_keys[] = {"class", "allowed_statistics", "valid_from",
-                                       "valid_until", "reason"};
+static const char *const own_keys[] = {"class",       "allowed_statistics", "reviewed_statistics",
+                                       "valid_from",  "valid_until",        "reason"};
 enum { OWN_KEYS = COUNT(own_keys) };
 
 const char policy_yaml_exact_for_testing[] = "class: testing\n";
@@ -146,6 +146,23 @@ static enum fault read_allowed(struct cx *cx, const struct yaml_node *root,
     return FAULT_NONE;
 }
 
+static enum fault read_reviewed(struct cx *cx, const struct yaml_node *root,
+                                struct policy *p)
+{
+    const struct yaml_node *node = yaml_get(root, "reviewed_statistics");
+
+    if (node == NULL)
+        return FAULT_NONE;
+    TRY(yaml_texts(cx, node, "reviewed_statistics", ALLOWED_MAX, STATISTIC_BYTES, false,
+                   &p->reviewed, &p->n_reviewed));
+    for (size_t i = 0; i < p->n_reviewed; i++)
+        if (!name_is_valid(p->reviewed[i]))
+            return yaml_fail(cx, node->items[i],
+                             "reviewed_statistics: `%.60s` is not the name of an analysis",
+                             p->reviewed[i]);
+    return FAULT_NONE;
+}
+
 static enum fault read_dates(struct cx *cx, const struct yaml_node *root, struct policy *p)
 {
     const struct yaml_node *from = yaml_get(root, "valid_from");
@@ -188,6 +205,7 @@ enum fault policy_from_yaml(struct cx *cx, const char *path, const char *text, s
     TRY(read_class(cx, root, lab, &p));
     TRY(read_fields(cx, root, &p));
     TRY(read_allowed(cx, root, &p));
+    TRY(read_reviewed(cx, root, &p));
     TRY(read_dates(cx, root, &p));
     CX_NEW(cx, body, 1);
     cohortium__policy__init(body);

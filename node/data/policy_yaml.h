@@ -6,6 +6,7 @@
  *   by_site: yes
  *   collusion_assumed: none
  *   allowed_statistics: [count, table]   left out: all
+ *   reviewed_statistics: [glm]           left out: none; the word all: every one
  *   valid_from: 2026-11-24               left out: now
  *   valid_until: 2027-11-23              this day included; left out: 12 months
  *   reason: first policy of this site

@@ -309,6 +309,7 @@ static bool is_tried_again(enum fault fault, struct bytes trouble)
     switch (fault) {
     case FAULT_UNAVAILABLE:
     case FAULT_BUSY:
+    case FAULT_HELD:
     case FAULT_TIMEOUT:
     case FAULT_MEMORY:
     case FAULT_STORAGE:

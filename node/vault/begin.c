@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "node/log.h"
+#include "node/vault/review.h"
 #include "node/vault/session.h"
 #include "protocol/base/clock.h"
 
@@ -405,8 +406,10 @@ static enum fault begin(struct cx *cx, struct vault *v, const struct caller *who
         return repeat_answer(cx, v, s, &held.row, &reply->answer);
     if (fault == FAULT_NONE)
         TRY(hold(cx, s, held.row.release));
-    else
+    else {
         TRY(check_budget(cx, v, s));
+        TRY(review_look(cx, v, &s->o, s->question));
+    }
     fault = session_remember(v, s, claims);
     if (fault != FAULT_NONE)
         return cx_fault(s->cx) == fault ? cx_fail(cx, fault, "%s", cx_message(s->cx)) : fault;

@@ -13,6 +13,7 @@
  */
 #include <string.h>
 
+#include "node/vault/review.h"
 #include "node/vault/session.h"
 
 struct alone {
@@ -22,6 +23,7 @@ struct alone {
     const struct policy *session;
     const uint8_t *question;
     const bool *taken; /* by place; NULL: nothing */
+    uint32_t multiple; /* an officer has counts rounded to this; 0: by policy */
     uint64_t *sizes, population;
     bool *small;             /* regions: not remembered, their cells are withheld */
     struct result *result;   /* NULL: its numbers failed */
@@ -136,7 +138,8 @@ static enum fault release_alone(struct cx *cx, const struct alone *a,
     const struct pool own = {.regions = &a->o->regions,
                              .sizes = a->sizes,
                              .population = a->population,
-                             .taken = a->taken};
+                             .taken = a->taken,
+                             .multiple = a->multiple};
     struct bytes self = PB_BYTES(a->v->self->node_id);
     struct bytes version = bytes_of(a->o->dataset->version, ID_BYTES);
     uint8_t reference[32];
@@ -169,6 +172,27 @@ static enum fault judge(struct cx *cx, struct alone *a, struct release **ret)
 
 /* ---- one site alone ---- */
 
+/* What an officer makes of it. While it waits, charge and regions are durable with it. */
+static enum fault review(struct alone *a, struct owed owed, struct release **release)
+{
+    struct session *s = a->s;
+    struct review_verdict verdict;
+    enum fault fault = review_judge(s->cx, a->v, a->o, a->question, *release, a->why,
+                                    !a->session->testing, owed, &verdict);
+
+    if (fault != FAULT_NONE) {
+        if (a->entry.memory != NULL)
+            memory_written(&a->entry, fault == FAULT_HELD);
+        return fault;
+    }
+    if (verdict.objection == NULL && verdict.multiple == 0)
+        return FAULT_NONE;
+    a->multiple = verdict.multiple;
+    if (a->why == NULL)
+        a->why = verdict.objection;
+    return release_alone(s->cx, a, a->why == NULL ? a->result : NULL, release);
+}
+
 enum fault bysite_answer(struct vault *v, struct session *s, struct release **ret,
                          const char **ret_details, struct owed *ret_owed,
                          const struct memory_entry **ret_entry)
@@ -181,13 +205,17 @@ enum fault bysite_answer(struct vault *v, struct session *s, struct release **re
     TRY(judge_regions(s->cx, a));
     bool stands = a->why == NULL;
     TRY(judge(s->cx, a, ret));
-    *ret_details =
-        cx_printf(s->cx, "%s%s", a->why != NULL ? a->why : "", release_details(*ret));
-    if (*ret_details == NULL)
-        return FAULT_MEMORY;
     if (stands && session_remembers(s))
         TRY(session_enter_memory(s, &a->entry));
     *ret_owed = (struct owed){.write = write_owed, .user = a};
+    TRY(review(a, *ret_owed, ret));
+    *ret_details = cx_printf(s->cx, "%s%s", a->why != NULL ? a->why : "",
+                             release_details(*ret));
+    if (*ret_details == NULL) {
+        if (a->entry.memory != NULL)
+            memory_written(&a->entry, false);
+        return FAULT_MEMORY;
+    }
     *ret_entry = a->entry.memory != NULL ? &a->entry : NULL;
     return FAULT_NONE;
 }
@@ -254,6 +282,7 @@ enum fault bysite_votes(struct vault *v, struct session *s, struct votes **ret)
     s->population = a.population;
     s->result = a.result;
     s->objection = a.why;
+    TRY(session_review(v, s));
     return gate_votes(s->cx, s->objection != NULL, s->taken, s->n_places, ret);
 }
 

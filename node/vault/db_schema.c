@@ -116,9 +116,19 @@ static const char version_10[] =
     "CREATE TABLE IF NOT EXISTS left_out(namespace TEXT NOT NULL, hash BLOB NOT NULL,"
     " at INTEGER NOT NULL, PRIMARY KEY(namespace, hash)) WITHOUT ROWID;";
 
+/* Answers that wait for an officer (review.h), then what was decided, with the signed paper. */
+static const char version_11[] =
+    "CREATE TABLE IF NOT EXISTS review(question BLOB PRIMARY KEY, digest BLOB NOT NULL,"
+    " state INTEGER NOT NULL, multiple INTEGER NOT NULL, body BLOB NOT NULL,"
+    " words TEXT NOT NULL, details TEXT NOT NULL, may_round INTEGER NOT NULL,"
+    " permit BLOB NOT NULL, who BLOB NOT NULL, held_at INTEGER NOT NULL,"
+    " reason TEXT NOT NULL DEFAULT '', officer TEXT NOT NULL DEFAULT '', paper BLOB,"
+    " decided_at INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;";
+
 /* upgrades[v] takes a file of version v to v + 1. */
 static const char *const upgrades[] = {version_1, version_2, version_3, version_4, version_5,
-                                       version_6, version_7, version_8, version_9, version_10};
+                                       version_6, version_7, version_8, version_9, version_10,
+                                       version_11};
 
 static enum fault read_version(struct cx *cx, sqlite3 *sql, int64_t *ret)
 {

@@ -64,6 +64,7 @@ CHECKED enum fault desk_check_refresh(struct desk *d, const char *staging, const
                                       struct bytes codebook);
 desk_command desk_audit_verify, desk_audit_show, desk_audit_prove,
     desk_audit_witnesses, desk_audit_export, desk_audit_report;
+desk_command desk_review_list, desk_review_show, desk_review_decide; /* desk_review.c */
 desk_command desk_audit_accept_restore;
 desk_command desk_status, desk_ready, desk_doctor, desk_manifest;
 desk_command desk_manifest_publish, desk_manifest_thaw;

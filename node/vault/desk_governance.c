@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "node/vault/desk.h"
+#include "node/vault/review.h"
 #include "protocol/base/clock.h"
 
 static const int64_t DAY = 24 * 3600 * 1000;
@@ -154,6 +155,12 @@ static enum fault list_papers(struct cx *cx, sqlite3 *sql, void *user)
                             "%" PRIu64
                             " question%s left for later wait%s at this node until every "
                             "site can answer",
+                            waiting, waiting == 1 ? "" : "s", waiting == 1 ? "s" : ""));
+    TRY(reviews_waiting(cx, sql, &waiting));
+    if (waiting > 0)
+        notice(n, cx_printf(cx,
+                            "%" PRIu64 " answer%s wait%s for an officer of this site: "
+                            "`cohortiumd review list`",
                             waiting, waiting == 1 ? "" : "s", waiting == 1 ? "s" : ""));
     TRY(permits_list(cx, sql, &permits, &n_permits));
     for (size_t i = 0; i < n_permits; i++) {

@@ -50,6 +50,7 @@ struct pool { /* what is known when the numbers are judged */
     uint64_t population;
     struct rounds *rounds; /* NULL: by site, where nobody sees anything between rounds */
     const bool *taken;     /* by site: values that some site withholds, by place; or NULL */
+    uint32_t multiple;     /* by site: an officer has counts rounded to this; 0: by policy */
 };
 
 /* Static rules, from question and policy alone. */

@@ -97,6 +97,7 @@ struct making {
     double **chosen;              /* ROUND_CONTROLLED: by item, or NULL */
     double *blur_n;               /* by entry of the accounting: patients, rounded */
     bool before_exclusions;
+    uint32_t multiple; /* of rounding by an officer; 0: by policy */
     struct withheld withheld;
 };
 

@@ -228,7 +228,7 @@ static enum fault put_notes(const struct making *m, Cohortium__Result *to)
     const char **notes;
     size_t n = 0;
 
-    CX_NEW(m->cx, notes, r->n_notes + 3);
+    CX_NEW(m->cx, notes, r->n_notes + 4);
     if (r->trouble != NULL)
         notes[n++] = r->trouble;
     for (size_t i = 0; i < r->n_notes; i++)
@@ -240,6 +240,12 @@ static enum fault put_notes(const struct making *m, Cohortium__Result *to)
                              "Means and spreads of a group are given where it has at least "
                              "%.0f patients.",
                              m->needed);
+        if (notes[n++] == NULL)
+            return FAULT_MEMORY;
+    }
+    if (m->multiple > 0) {
+        notes[n] = cx_printf(m->cx, "An officer had counts rounded to multiples of %u.",
+                             m->multiple);
         if (notes[n++] == NULL)
             return FAULT_MEMORY;
     }
@@ -525,7 +531,8 @@ enum fault gate_release(struct cx *cx, const struct policy *session,
                         size_t n, const struct result *result, const struct pool *pool,
                         const uint8_t reference[8], struct release **ret)
 {
-    struct making m = {.cx = cx, .session = session, .asked = asked, .result = result};
+    struct policy rounded = *session;
+    struct making m = {.cx = cx, .session = &rounded, .asked = asked, .result = result};
     struct release *r;
     enum { REFERENCE = 8 };
 
@@ -539,6 +546,8 @@ enum fault gate_release(struct cx *cx, const struct policy *session,
     if (pool != NULL && !session->testing)
         m.needed = rounds_patients_needed(pool->rounds);
     m.taken = pool != NULL ? pool->taken : NULL;
+    if (pool != NULL && pool->multiple > rounded.number[POLICY_ROUNDING_BASE])
+        rounded.number[POLICY_ROUNDING_BASE] = m.multiple = pool->multiple;
     if (why == NULL)
         TRY(make_result(&m, r, &why));
     if (why != NULL) {

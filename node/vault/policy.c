@@ -310,6 +310,8 @@ static const struct policy_field_info table[POLICY_FIELDS] = {
 };
 
 static const char ALLOWED[] = "allowed_statistics", NOTHING[] = "none";
+static const char REVIEWED[] = "reviewed_statistics", EVERYTHING[] = "all";
+enum { REVIEWED_SINCE = 4, LISTS = 2 };
 enum { ALLOWED_WORDS_MAX = 100 };
 
 const struct policy_field_info *policy_field(enum policy_field f)
@@ -403,9 +405,46 @@ static enum fault open_allowed(struct cx *cx, const Cohortium__PolicyField *fiel
     return FAULT_NONE;
 }
 
+static bool is_listed(const char *const *list, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i], name) == 0)
+            return true;
+    return false;
+}
+
+static enum fault open_reviewed(struct cx *cx, const Cohortium__PolicyField *field,
+                                struct policy *p)
+{
+    if (field->number != 0 || field->n_words > ALLOWED_WORDS_MAX)
+        return cx_fail(cx, FAULT_INVALID, "policy: %s holds a number or more than %d names",
+                       REVIEWED, ALLOWED_WORDS_MAX);
+    CX_NEW(cx, p->reviewed, field->n_words);
+    for (size_t i = 0; i < field->n_words; i++) {
+        bool alone = strcmp(field->words[i], EVERYTHING) != 0 || field->n_words == 1;
+
+        if (!name_is_valid(field->words[i]) || strcmp(field->words[i], NOTHING) == 0 ||
+            !alone || is_listed(p->reviewed, i, field->words[i]))
+            return cx_fail(cx, FAULT_INVALID,
+                           "policy: %s: `%.40s` is no name of an analysis or stands twice",
+                           REVIEWED, field->words[i]);
+        p->reviewed[i] = cx_strdup(cx, field->words[i]);
+        if (p->reviewed[i] == NULL)
+            return FAULT_MEMORY;
+        p->n_reviewed = i + 1;
+    }
+    return FAULT_NONE;
+}
+
+bool policy_reviews(const struct policy *p, const char *analysis)
+{
+    return is_listed(p->reviewed, p->n_reviewed, EVERYTHING) ||
+           is_listed(p->reviewed, p->n_reviewed, analysis);
+}
+
 static const char *field_name(size_t i)
 {
-    return i < POLICY_FIELDS ? table[i].name : ALLOWED;
+    return i < POLICY_FIELDS ? table[i].name : i == POLICY_FIELDS ? ALLOWED : REVIEWED;
 }
 
 /* From field i on, the first that this version of the table has; POLICY_FIELDS: the list of
@@ -423,7 +462,8 @@ static enum fault wrong_field(struct cx *cx, const Cohortium__Policy *body, size
 {
     const char *name = body->fields[i]->name;
 
-    if (policy_field_find(name) < 0 && strcmp(name, ALLOWED) != 0)
+    if (policy_field_find(name) < 0 && strcmp(name, ALLOWED) != 0 &&
+        strcmp(name, REVIEWED) != 0)
         return cx_fail(
             cx, FAULT_INVALID,
             "policy: this version knows no field `%.40s`; nothing is answered under "
@@ -491,18 +531,21 @@ enum fault policy_open(struct cx *cx, const Cohortium__Policy *body, bool lab,
     for (size_t f = 0; f < POLICY_FIELDS; f++)
         p.number[f] = p.testing ? table[f].testing : table[f].standard;
     size_t field = field_of(0, body->version);
+    size_t end = POLICY_FIELDS + (body->version >= REVIEWED_SINCE ? LISTS : 1);
 
     for (size_t i = 0; i < body->n_fields; i++) {
-        if (field > POLICY_FIELDS || strcmp(body->fields[i]->name, field_name(field)) != 0)
+        if (field >= end || strcmp(body->fields[i]->name, field_name(field)) != 0)
             return wrong_field(cx, body, i, field);
         if (field < POLICY_FIELDS)
             TRY(open_number(cx, body->fields[i], &table[field], p.testing,
                             &p.number[field]));
-        else
+        else if (field == POLICY_FIELDS)
             TRY(open_allowed(cx, body->fields[i], &p));
+        else
+            TRY(open_reviewed(cx, body->fields[i], &p));
         field = field < POLICY_FIELDS ? field_of(field + 1, body->version) : field + 1;
     }
-    if (field != POLICY_FIELDS + 1)
+    if (field != end)
         return cx_fail(cx, FAULT_INVALID,
                        "policy: %s is missing; every field must be there",
                        field_name(field));
@@ -518,12 +561,12 @@ enum fault policy_to_pb(struct cx *cx, const struct policy *p, Cohortium__Policy
     Cohortium__Policy body = COHORTIUM__POLICY__INIT;
     Cohortium__PolicyField *fields;
 
-    CX_NEW(cx, fields, POLICY_FIELDS + 1);
-    CX_NEW(cx, body.fields, POLICY_FIELDS + 1);
+    CX_NEW(cx, fields, POLICY_FIELDS + LISTS);
+    CX_NEW(cx, body.fields, POLICY_FIELDS + LISTS);
     body.version = POLICY_TABLE_VERSION;
     body.policy_class = (char *)(p->testing ? "testing" : "cautious");
-    body.n_fields = POLICY_FIELDS + 1;
-    for (size_t i = 0; i <= POLICY_FIELDS; i++) {
+    body.n_fields = POLICY_FIELDS + LISTS;
+    for (size_t i = 0; i < body.n_fields; i++) {
         cohortium__policy_field__init(&fields[i]);
         fields[i].name = (char *)field_name(i);
         if (i < POLICY_FIELDS)
@@ -540,6 +583,8 @@ enum fault policy_to_pb(struct cx *cx, const struct policy *p, Cohortium__Policy
         fields[POLICY_FIELDS].words = (char **)words;
         fields[POLICY_FIELDS].n_words = n;
     }
+    fields[POLICY_FIELDS + 1].words = (char **)p->reviewed;
+    fields[POLICY_FIELDS + 1].n_words = p->n_reviewed;
     body.not_before = p->not_before;
     body.not_after = p->not_after;
     *ret = body;

@@ -54,6 +54,8 @@ struct policy {
     size_t n_allowed; /* allowed_statistics; 0 with all_allowed */
     const char **allowed;
     bool all_allowed;
+    size_t n_reviewed; /* reviewed_statistics; the one word "all": every analysis */
+    const char **reviewed;
     uint64_t not_before, not_after;
 };
 
@@ -84,7 +86,7 @@ bool policy_uses_keys(const struct policy *p);
 /* From and to the packed form (a table of an earlier version lacks later fields, which then
  * have the value that was in force without them, the standard one): the numbered fields in
  * order, then "allowed_statistics" with words (no word: all; the one word "none": no
- * analysis). open: every field present once, in order, in range, whole where whole, class
+ * analysis), then "reviewed_statistics" with words (no word: none). open: every field present once, in order, in range, whole where whole, class
  * known, testing only when `lab`. FAULT_INVALID names field, value and range. */
 CHECKED enum fault policy_open(struct cx *cx, const Cohortium__Policy *body, bool lab,
                                struct policy *ret);
@@ -107,6 +109,9 @@ CHECKED enum fault policy_verify(struct cx *cx, const struct manifest *m,
 bool policy_is_noised(const struct policy *p);
 /* Whether its site's numbers may be told apart from the others', so that it judges alone. */
 bool policy_judges_alone(const struct policy *p);
+/* Whether an officer looks at each answer of this analysis before it leaves its site. A
+ * session's policy never says so: it is the site's own matter. */
+bool policy_reviews(const struct policy *p, const char *analysis);
 /* Whether allowed_statistics holds this analysis. */
 bool policy_allows(const struct policy *p, const char *analysis);
 /* Whether `after` lets anything out that `before` did not. */

@@ -37,12 +37,21 @@ bool policy_allows_more(const struct policy *after, const struct policy *before)
     return false;
 }
 
+bool policy_reviews_more(const struct policy *after, const struct policy *before)
+{
+    for (size_t i = 0; i < after->n_reviewed; i++)
+        if (!policy_reviews(before, after->reviewed[i]))
+            return true;
+    return false;
+}
+
 bool policy_is_looser(const struct policy *after, const struct policy *before)
 {
     for (int f = 0; f < POLICY_FIELDS; f++)
         if (policy_compare((enum policy_field)f, after->number[f], before->number[f]) < 0)
             return true;
-    return (after->testing && !before->testing) || policy_allows_more(after, before);
+    return (after->testing && !before->testing) || policy_allows_more(after, before) ||
+           policy_reviews_more(before, after);
 }
 
 /* ---- a session's policy ---- */
@@ -121,6 +130,8 @@ enum fault policy_session(struct cx *cx, const struct manifest *m,
         return cx_fail(cx, FAULT_INVALID, "policy of a session without sites");
     p = *sites[0];
     p.not_before = p.not_after = 0;
+    p.n_reviewed = 0;
+    p.reviewed = NULL;
     for (size_t i = 0; i < n; i++) /* the first with itself: its list gets sorted as well */
         TRY(tighten(cx, &p, sites[i]));
     if (m->body->ceiling != NULL) {
@@ -260,6 +271,14 @@ void policy_put_allowed(struct buffer *b, const struct policy *p)
             buffer_printf(b, "%s%s", i > 0 ? ", " : "", p->allowed[i]);
 }
 
+void policy_put_reviewed(struct buffer *b, const struct policy *p)
+{
+    if (p->n_reviewed == 0)
+        buffer_text(b, "none");
+    for (size_t i = 0; i < p->n_reviewed; i++)
+        buffer_printf(b, "%s%s", i > 0 ? ", " : "", p->reviewed[i]);
+}
+
 const char *policy_words(struct cx *cx, const struct policy *p)
 {
     struct buffer b = buffer_new(cx, WORDS_BYTES_MAX);
@@ -274,7 +293,10 @@ const char *policy_words(struct cx *cx, const struct policy *p)
     }
     buffer_text(&b, "allowed_statistics: ");
     policy_put_allowed(&b, p);
-    buffer_text(&b, "\n    Which analyses are answered.\n");
+    buffer_text(&b, "\n    Which analyses are answered.\nreviewed_statistics: ");
+    policy_put_reviewed(&b, p);
+    buffer_text(&b, "\n    Of which analyses an officer here looks at each answer before it "
+                    "leaves.\n");
     const char *text = buffer_string(&b);
 
     return text != NULL ? text : "out of memory";
@@ -306,6 +328,15 @@ const char *policy_difference(struct cx *cx, const struct policy *a, const struc
         buffer_text(&out, " -> ");
         policy_put_allowed(&out, b);
         buffer_text(&out, wider ? " (looser)\n" : " (stricter)\n");
+    }
+    bool more = policy_reviews_more(b, a), less = policy_reviews_more(a, b);
+
+    if (more || less) {
+        buffer_text(&out, "reviewed_statistics: ");
+        policy_put_reviewed(&out, a);
+        buffer_text(&out, " -> ");
+        policy_put_reviewed(&out, b);
+        buffer_text(&out, less ? " (looser)\n" : " (stricter)\n");
     }
     if (out.n == 0)
         buffer_text(&out, "no number changes\n");

@@ -359,13 +359,32 @@ static enum fault change_of_allowed(struct cx *cx, const struct policy *from,
                                                                          : FAULT_MEMORY;
 }
 
+static enum fault change_of_reviewed(struct cx *cx, const struct policy *from,
+                                     const struct policy *to, struct policy_change *ret)
+{
+    struct buffer old = buffer_new(cx, SENTENCE_BYTES_MAX);
+    struct buffer new = buffer_new(cx, SENTENCE_BYTES_MAX);
+    bool less = policy_reviews_more(from, to);
+
+    policy_put_reviewed(&old, from);
+    policy_put_reviewed(&new, to);
+    *ret = (struct policy_change){
+        .name = "reviewed_statistics",
+        .way = less ? -1 : 1,
+        .from = buffer_string(&old),
+        .to = buffer_string(&new),
+        .sentence = less ? "lets answers leave that an officer looked at first"
+                         : "holds answers until an officer has looked at them"};
+    return ret->from != NULL && ret->to != NULL ? FAULT_NONE : FAULT_MEMORY;
+}
+
 enum fault policy_changes(struct cx *cx, const struct policy *from, const struct policy *to,
                           struct policy_change **ret, size_t *ret_n)
 {
     struct policy_change *list;
     size_t n = 0;
 
-    CX_NEW(cx, list, POLICY_FIELDS + 2);
+    CX_NEW(cx, list, POLICY_FIELDS + 3);
     if (from->testing != to->testing)
         list[n++] = (struct policy_change){
             .name = "class",
@@ -380,6 +399,8 @@ enum fault policy_changes(struct cx *cx, const struct policy *from, const struct
             TRY(change_of(cx, (enum policy_field)f, from, to, &list[n++]));
     if (policy_allows_more(to, from) || policy_allows_more(from, to))
         TRY(change_of_allowed(cx, from, to, &list[n++]));
+    if (policy_reviews_more(to, from) || policy_reviews_more(from, to))
+        TRY(change_of_reviewed(cx, from, to, &list[n++]));
     *ret = list;
     *ret_n = n;
     return FAULT_NONE;

@@ -1,4 +1,5 @@
 /* session.c - the rounds of one masked question at one vault (session.h draws them). */
+#include "node/vault/review.h"
 #include "node/vault/session.h"
 
 #include <sodium.h>
@@ -351,14 +352,13 @@ static bool has_boxes(Cohortium__RoundKind kind)
 
 /* The reference is of the question, so that the same question has the same one however
  * often it has to be run. An answer given before is proposed again to the byte. */
-static enum fault make_release(struct session *s)
+static enum fault release_of(struct session *s, const struct result *result,
+                             struct release **ret)
 {
     uint8_t hash[32], reference[8];
     static const char label[] = "cohortium/reference/1";
     crypto_hash_sha256_state h;
 
-    if (s->release != NULL)
-        return FAULT_NONE;
     (void)crypto_hash_sha256_init(&h);
     (void)crypto_hash_sha256_update(&h, (const uint8_t *)label, sizeof label);
     (void)crypto_hash_sha256_update(&h, s->question, 32);
@@ -368,12 +368,20 @@ static enum fault make_release(struct session *s)
                               .sizes = s->region_sizes,
                               .population = s->population,
                               .rounds = s->rounds,
-                              .taken = s->by_site ? s->taken : s->lost};
+                              .taken = s->by_site ? s->taken : s->lost,
+                              .multiple = s->multiple};
     size_t first = s->by_site ? s->self : 0;
 
-    TRY(gate_release(s->cx, &s->policy, &s->o.asked, s->question, s->ids + first,
-                     s->versions + first, s->by_site ? 1 : s->n,
-                     s->refused ? NULL : s->result, &pool, reference, &s->release));
+    return gate_release(s->cx, &s->policy, &s->o.asked, s->question, s->ids + first,
+                        s->versions + first, s->by_site ? 1 : s->n, result, &pool,
+                        reference, ret);
+}
+
+static enum fault make_release(struct session *s)
+{
+    if (s->release != NULL)
+        return FAULT_NONE;
+    TRY(release_of(s, s->refused ? NULL : s->result, &s->release));
     return s->held.n > 0 ? gate_adopt(s->cx, s->release, s->held) : FAULT_NONE;
 }
 
@@ -565,6 +573,28 @@ enum fault session_judge_own_part(struct vault *v, struct session *s)
     return FAULT_NONE;
 }
 
+/* An answer given before was looked at then. */
+enum fault session_review(struct vault *v, struct session *s)
+{
+    const char *why = s->refused ? "another site objected, or the rules of the pool" : NULL;
+    struct review_verdict verdict;
+    struct release *r;
+
+    if (s->held.n > 0)
+        return review_multiple(s->cx, v, s->question, &s->multiple);
+    if (!policy_reviews(&s->o.policy->numbers, s->o.request.body->question->analysis))
+        return FAULT_NONE;
+    if (s->objection != NULL)
+        why = s->objection;
+    TRY(release_of(s, why == NULL ? s->result : NULL, &r));
+    TRY(review_judge(s->cx, v, &s->o, s->question, r, why,
+                     s->by_site && !s->policy.testing, (struct owed){0}, &verdict));
+    s->multiple = verdict.multiple;
+    if (s->objection == NULL)
+        s->objection = verdict.objection;
+    return FAULT_NONE;
+}
+
 static enum fault own_tally(struct vault *v, struct session *s, struct tally **ret,
                             bool *ret_zeros)
 {
@@ -575,6 +605,7 @@ static enum fault own_tally(struct vault *v, struct session *s, struct tally **r
         *ret_zeros = s->objection != NULL;
         return FAULT_NONE;
     case COHORTIUM__ROUND_KIND__VETO:
+        TRY(session_review(v, s));
         TRY(gate_word(s->cx, s->objection != NULL, ret));
         *ret_zeros = false;
         return FAULT_NONE;

@@ -72,6 +72,7 @@ struct session {
     struct zcdp_plan *noise;        /* of the newest measure; NULL: without noise */
     struct rounds *rounds;          /* what the rounds so far have shown the members */
     const char *objection;          /* ours; NULL: none. For our own log only */
+    uint32_t multiple;              /* by site: an officer has our counts rounded to this */
     bool refused;                   /* the pooled verdict or veto said no */
     bool by_site;                   /* of two sites or more; one alone has no session */
     size_t n_places;                /* by site: of a result of this question (gate_places) */
@@ -105,6 +106,9 @@ struct bytes session_vector_context(const struct session *s, uint8_t context[VEC
 CHECKED enum fault session_seal_input(struct session *s, Cohortium__Proposal *p);
 CHECKED enum fault session_adopt_input(struct cx *cx, struct session *s,
                                        const Cohortium__Proposal *p);
+/* Of an analysis that an officer here looks at: what would leave, before our last word is made
+ * (review.h). */
+CHECKED enum fault session_review(struct vault *v, struct session *s);
 /* session_regions.c: whether what is released is remembered; who judges together, and the lease
  * (FAULT_BUSY, FAULT_INVALID, FAULT_CONFLICT); own sizes and products; what all of them say;
  * the words; entry. products of session_judge_leverages: the pooled counts of the round, or

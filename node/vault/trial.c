@@ -179,6 +179,7 @@ enum fault trial_side_open(struct cx *cx, struct vault *v, const struct policy *
     Cohortium__Policy body = COHORTIUM__POLICY__INIT;
 
     *ret = (struct trial_side){.now.numbers = *own};
+    ret->now.numbers.n_reviewed = 0; /* nobody is asked to look at what does not leave */
     if (pthread_mutex_init(&ret->memories.lock, NULL) != 0)
         return cx_fail(cx, FAULT_MEMORY, "out of memory for a lock");
     ret->is_open = true;

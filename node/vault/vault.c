@@ -88,7 +88,7 @@ static void send_failure(struct cx *cx, struct queue *q, uint64_t id, enum fault
                         fault == FAULT_EXPIRED || fault == FAULT_REPLAY ||
                         fault == FAULT_MISSING || fault == FAULT_CONFLICT ||
                         fault == FAULT_FORMAT || fault == FAULT_REFUSED ||
-                        fault == FAULT_BUSY;
+                        fault == FAULT_BUSY || fault == FAULT_HELD;
 
     t.fault = (char *)fault_name(fault);
     t.text = (char *)(about_papers               ? cx_message(cx)

@@ -30,7 +30,7 @@ struct cx {
 static const char *const names[] = {
     "none",    "memory",  "invalid", "refused", "denied",    "format",      "bound",
     "expired", "replay",  "missing", "numeric", "storage",   "io",          "timeout",
-    "cancelled", "unavailable", "conflict", "busy", "usage", "internal",
+    "cancelled", "unavailable", "conflict", "busy", "held", "usage", "internal",
 };
 
 const char *fault_name(enum fault fault)

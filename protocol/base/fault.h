@@ -25,6 +25,7 @@ enum fault {
     FAULT_UNAVAILABLE, /* a peer or a child process is not there */
     FAULT_CONFLICT,    /* two parties do not agree, or a lie was found */
     FAULT_BUSY,        /* somebody else is at it; again in a moment */
+    FAULT_HELD,        /* an officer must look at it first */
     FAULT_USAGE,       /* command line */
     FAULT_INTERNAL     /* a defect of ours */
 };

@@ -548,7 +548,65 @@ def test_progress():
         check("a quick question says nothing", a.err == "", a.err)
 
 
+def test_review():
+    """An officer of one site looks at each fit before it leaves."""
+    with Lab(policy="cautious") as lab:
+        (lab.home / "looks.yaml").write_text(
+            "class: cautious\nreviewed_statistics: [lm]\nreason: new analyses\n")
+        key = lab.dir / "keys" / "hospital_b.key"
+        a = lab.noded(1, "policy", "sign", "--key", key, lab.home / "looks.yaml",
+                      "-o", lab.home / "looks")
+        b = lab.noded(1, "policy", "apply", lab.home / "looks")
+        check("one officer is enough to look at more", a.status == 0 and b.status == 0,
+              a.err + b.err)
+        fit = ["lm", "lung", "wt_loss ~ age + sex"]
+        before = charges(lab)
+        a = lab.ask(*fit)
+        check("the answer is held, and it says where", a.status == 1 and "officer of hospital_b"
+              in a.err and "--later" in a.err and "items" not in a.out, a.out + a.err)
+        a = lab.ask("count", "lung")
+        check("another analysis is not", a.status == 0, a.err)
+        left = lab.ask(*fit, "--later").json["later"]["id"]
+        time.sleep(3)
+        state = pending(lab)[left]
+        check("left for later it waits, and says for what", state["state"] == "waiting"
+              and "officer" in json.dumps(state), state)
+        listed = lab.noded(1, "review", "list")
+        name = listed.out.split()[0]
+        check("the officer sees it, once", len(listed.out.splitlines()) == 1
+              and "lm lung 'wt_loss ~ age + sex'" in listed.out, listed.out)
+        check("nobody else does", "no answer waits" in lab.noded(0, "review", "list").out)
+        shown = lab.noded(1, "review", "show", name)
+        check("... with every number that would leave", "coef" in shown.out
+              and "cannot be rounded" in shown.out, shown.out)
+        a = lab.noded(1, "review", "round", "--multiple", "20", "--key", key, "--reason", "x", name)
+        check("a pooled answer is not rounded by one site", a.status == 3
+              and "under masks" in a.err, a.err)
+        a = lab.noded(1, "review", "accept", "--key", lab.dir / "keys" / "hospital_a.key",
+                      "--reason", "x", name)
+        check("another site's officer decides nothing", a.status == 1, a.err)
+        a = lab.noded(1, "review", "accept", "--key", key, "--reason", "fits the study", name)
+        check("the officer accepts it", a.status == 0 and "accepted" in a.out, a.err)
+        check("it comes by itself", wait_for(
+            lambda: pending(lab)[left]["state"] == "done", 30) is not False)
+        a = lab.cohortium("collect", left, "--json", "--profile", "lab-test")
+        check("and is what was shown", a.status == 0 and a.json["released"]
+              and all(f"{x:.10g}" in shown.out for x in a.item("coef")), a.out + a.err)
+        check("it was charged once", charges(lab) == [n + 2 for n in before], charges(lab))
+        a = lab.noded(1, "audit", "show", "--kind", "review")
+        check("the log has who and why", "held" in a.out and "accepted" in a.out
+              and "fits the study" in a.out, a.out)
+        other = ["lm", "lung", "wt_loss ~ age"]
+        lab.ask(*other)
+        name = lab.noded(1, "review", "list").out.split()[0]
+        a = lab.noded(1, "review", "refuse", "--key", key, "--reason", "not of this study", name)
+        b = lab.ask(*other)
+        check("what an officer refuses is not released, like any other", a.status == 0
+              and b.status == 3 and "not of this study" not in b.out + b.err, b.out + b.err)
+
+
 test_progress()
+test_review()
 test_later()
 test_cancel()
 test_expired()

@@ -207,7 +207,7 @@ static void test_policy__what_is_not_understood_whole_is_refused(void **state)
     } rows[] = {
         {"an unknown field", UNKNOWN, "zeros_are_disclosve"},
         {"the first is missing", MISSING_FIRST, "minimum_frequency_threshold is missing"},
-        {"the last is missing", MISSING_LAST, "allowed_statistics is missing"},
+        {"the last is missing", MISSING_LAST, "reviewed_statistics is missing"},
         {"a field twice", TWICE, "class_disclosure_max_share stands twice"},
         {"two exchanged", EXCHANGED, "class_disclosure_max_share is missing"},
         {"one more", ONE_MORE, "minimum_frequency_threshold stands twice"},
@@ -785,7 +785,9 @@ static void test_policy__a_table_of_an_earlier_version_stands(void **state)
         {"as the second was signed", 2, POLICY_NOISE_MECHANISM, NULL},
         {"the second with noise", 2, POLICY_FIELDS, "is missing where"},
         {"a new one without it", 3, POLICY_NOISE_MECHANISM, "noise_mechanism is missing"},
-        {"whole", 3, POLICY_FIELDS, NULL},
+        {"as the third was signed", 3, POLICY_FIELDS, NULL},
+        {"a new one without what is reviewed", 4, POLICY_FIELDS,
+         "reviewed_statistics is missing"},
     };
 
     (void)state;
@@ -807,6 +809,51 @@ static void test_policy__a_table_of_an_earlier_version_stands(void **state)
             assert_non_null(strstr(cx_message(cx), rows[i].says));
         else
             CHECK_(rows[i].what, memcmp(out.number, p.number, sizeof p.number) == 0);
+    }
+}
+
+/* Whoever looks at less lets more out: two officers. A session never speaks of it. */
+static void test_policy__what_an_officer_looks_at(void **state)
+{
+    static const char *const none[] = {NULL}, *const glm[] = {"glm"},
+                             *const both[] = {"count", "glm"}, *const all[] = {"all"};
+    static const struct {
+        const char *what;
+        const char *const *before, *const *after;
+        size_t n_before, n_after;
+        bool looser, changes;
+    } rows[] = {
+        {"one more", glm, both, 1, 2, false, true},
+        {"one less", both, glm, 2, 1, true, true},
+        {"none any more", glm, none, 1, 0, true, true},
+        {"the first", none, glm, 0, 1, false, true},
+        {"all", both, all, 2, 1, false, true},
+        {"no longer all", all, both, 1, 2, true, true},
+        {"the same", both, both, 2, 2, false, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        AUTO_CX struct cx *cx = cx_new(8 * MB, CX_NO_DEADLINE);
+        struct policy a, b, again;
+        struct policy_change *list;
+        size_t n;
+
+        policy_cautious(&a);
+        policy_cautious(&b);
+        a.reviewed = (const char **)rows[i].before;
+        a.n_reviewed = rows[i].n_before;
+        b.reviewed = (const char **)rows[i].after;
+        b.n_reviewed = rows[i].n_after;
+        CHECK_EQ_(rows[i].what, policy_is_looser(&b, &a), rows[i].looser);
+        CHECK_OK_(rows[i].what, cx, policy_changes(cx, &a, &b, &list, &n));
+        CHECK_EQ_(rows[i].what, n, rows[i].changes);
+        CHECK_EQ_(rows[i].what, strstr(policy_difference(cx, &a, &b), "reviewed") != NULL,
+                  rows[i].changes);
+        CHECK_OK_(rows[i].what, cx, policy_open(cx, packed(cx, &b), false, &again));
+        CHECK_EQ_(rows[i].what, again.n_reviewed, rows[i].n_after);
+        CHECK_EQ_(rows[i].what, policy_reviews(&again, "glm"), rows[i].n_after > 0);
+        CHECK_EQ_(rows[i].what, policy_reviews(&again, "lm"), rows[i].after == all);
     }
 }
 
@@ -841,6 +888,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_policy__a_table_of_an_earlier_version_stands),
+        cmocka_unit_test(test_policy__what_an_officer_looks_at),
         cmocka_unit_test(test_policy__an_error_needs_room),
         cmocka_unit_test(test_policy__table_is_that_of_the_manual),
         cmocka_unit_test(test_policy__every_field_keeps_to_its_range),

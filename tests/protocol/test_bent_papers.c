@@ -6,6 +6,7 @@
  * Signed again by all who may, it is another paper of theirs: taken or refused, and over no
  * bound.
  */
+#include "protocol/review.h"
 #include "protocol/revocation.h"
 #include "tests/check.h"
 #include "tests/protocol/bend.h"
@@ -60,6 +61,13 @@ static enum fault verify_revocation(struct cx *cx, struct bytes packed)
     struct revocation revocation;
 
     return revocation_verify(cx, c.manifest, packed, c.now, &revocation);
+}
+
+static enum fault verify_review(struct cx *cx, struct bytes packed)
+{
+    struct review review;
+
+    return review_verify(cx, c.manifest, packed, c.now, &review);
 }
 
 /* ---- bending ---- */
@@ -219,6 +227,30 @@ static void test_bent__request(void **state)
     play(&p);
 }
 
+static void test_bent__review(void **state)
+{
+    Cohortium__Review r = COHORTIUM__REVIEW__INIT;
+    struct paper p = {.name = "review",
+                      .d = &cohortium__review__descriptor,
+                      .kind = ENVELOPE_REVIEW,
+                      .few = &c.officer[1],
+                      .all = c.officer,
+                      .n_all = 1,
+                      .verify = verify_review};
+    (void)state;
+
+    r.consortium = PB_DATA(bytes_of(c.manifest->consortium, DIGEST_BYTES));
+    r.member = PB_DATA(bytes_of(c.id[0], DIGEST_BYTES));
+    r.question = PB_DATA(bytes_of(c.codebook, DIGEST_BYTES));
+    r.release = PB_DATA(bytes_of(c.codebook, DIGEST_BYTES));
+    r.decision = (char *)"round";
+    r.multiple = 50;
+    r.reason = (char *)"a test";
+    r.issued_at = (uint64_t)c.now - 1000;
+    p.packed = consortium_seal(all_cx, ENVELOPE_REVIEW, &r.base, c.officer, 1);
+    play(&p);
+}
+
 /* By an officer of another member than it names: never believed. */
 static void test_bent__revocation(void **state)
 {
@@ -301,6 +333,7 @@ int main(void)
         cmocka_unit_test(test_bent__credential),
         cmocka_unit_test(test_bent__permit),
         cmocka_unit_test(test_bent__request),
+        cmocka_unit_test(test_bent__review),
         cmocka_unit_test(test_bent__revocation),
         cmocka_unit_test(test_bent__manifests_of_the_past),
     };

@@ -21,6 +21,7 @@ static const ProtobufCMessageDescriptor *const roots[] = {
     KIND(credential),
     KIND(permit),
     KIND(revocation),
+    KIND(review),
     KIND(revocations_call),
     KIND(sites_call),
 

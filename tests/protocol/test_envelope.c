@@ -171,7 +171,7 @@ static void test_envelope__signatures_are_bounded(void **state)
         enum envelope_kind kind;
         size_t most;
     } rows[] = {
-        {ENVELOPE_MANIFEST, 1024}, {ENVELOPE_CREDENTIAL, 1}, {ENVELOPE_REVOCATION, 1},
+        {ENVELOPE_MANIFEST, 1024}, {ENVELOPE_CREDENTIAL, 1}, {ENVELOPE_REVOCATION, 1},   {ENVELOPE_REVIEW, 1},
         {ENVELOPE_PERMIT, 1024},   {ENVELOPE_POLICY, 1024},  {ENVELOPE_CODEBOOK, 1024},
         {ENVELOPE_REQUEST, 1},     {ENVELOPE_PREFLIGHT, 1},  {ENVELOPE_ACCEPT, 1},
         {ENVELOPE_PROPOSAL, 1},    {ENVELOPE_VECTOR, 1},     {ENVELOPE_RELEASE, 1024},

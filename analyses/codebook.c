@@ -132,6 +132,13 @@ static enum fault check_bounds(struct cx *cx, const Cohortium__Variable *v)
             "variable `%s`: bounds of integers and dates are whole numbers of at "
             "most 2^53",
             v->name);
+    if (v->type == COHORTIUM__VAR_TYPE__INTEGER && v->upper - v->lower == 1)
+        return cx_fail(
+            cx, FAULT_FORMAT,
+            "variable `%s`: the mean of a number of two values counts who has the higher "
+            "one; make it binary, or categorical with two levels, whose patients are "
+            "counted",
+            v->name);
     if (v->type == COHORTIUM__VAR_TYPE__DATE &&
         (v->lower < DATE_FIRST || v->upper > DATE_LAST))
         return cx_fail(cx, FAULT_FORMAT,

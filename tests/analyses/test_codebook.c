@@ -162,6 +162,9 @@ static void spoil(Cohortium__Codebook *b, int row)
     case 29:
         v[V_STATUS]->bounded = true, v[V_STATUS]->upper = 2;
         break;
+    case 30:
+        v[V_G]->upper = v[V_G]->lower + 1;
+        break;
     default:
         break;
     }
@@ -202,6 +205,7 @@ static void test_codebook__refuses(void **state)
         {"a namespace with a blank", "patient_namespace"},
         {"a label that is no text", "UTF-8"},
         {"a binary up to 2", "remove them"},
+        {"a number of two values", "make it binary"},
     };
     struct codebook *cb;
 

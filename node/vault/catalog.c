@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "node/vault/ledger.h"
-#include "node/vault/people.h"
 #include "node/vault/vault.h"
 #include "protocol/base/clock.h"
 
@@ -60,21 +59,13 @@ static enum fault append(struct cx *cx, sqlite3 *sql, void *user)
     struct find *f = user;
     uint64_t index;
 
-    if (f->who != NULL)
-        TRY(people_note(cx, sql, f->who));
     return audit_append(cx, sql, f->record, f->details, &index);
 }
 
 enum fault vault_log(struct cx *cx, struct vault *v, Cohortium__LogRecord *record,
                      const char *details)
 {
-    return vault_log_asked(cx, v, record, details, NULL);
-}
-
-enum fault vault_log_asked(struct cx *cx, struct vault *v, Cohortium__LogRecord *record,
-                           const char *details, const struct credential *who)
-{
-    struct find f = {.record = record, .details = details, .who = who};
+    struct find f = {.record = record, .details = details};
 
     return db_write(cx, v->db, append, &f);
 }

@@ -125,10 +125,16 @@ static const char version_11[] =
     " reason TEXT NOT NULL DEFAULT '', officer TEXT NOT NULL DEFAULT '', paper BLOB,"
     " decided_at INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;";
 
+/* Questions that were refused before data were looked at, by the digest of their request: for
+ * simulate.h. The oldest go. */
+static const char version_12[] =
+    "CREATE TABLE IF NOT EXISTS refused(row INTEGER PRIMARY KEY, request BLOB NOT NULL UNIQUE,"
+    " question BLOB NOT NULL);";
+
 /* upgrades[v] takes a file of version v to v + 1. */
 static const char *const upgrades[] = {version_1, version_2, version_3, version_4, version_5,
                                        version_6, version_7, version_8, version_9, version_10,
-                                       version_11};
+                                       version_11, version_12};
 
 static enum fault read_version(struct cx *cx, sqlite3 *sql, int64_t *ret)
 {

@@ -234,7 +234,7 @@ static void put_what_it_is_not(struct desk *d, const struct simulation *s)
             parts, s->n);
     if (s->lost > 0)
         buffer_printf(&d->text,
-                      "%" PRIu64 " records name a question of which no answer is kept.\n",
+                      "%" PRIu64 " records name a question that is not kept.\n",
                       s->lost);
     if (s->cut)
         buffer_text(&d->text, "The log holds more questions; only the newest were judged.\n");

@@ -4,7 +4,9 @@
  */
 #include <string.h>
 
+#include "node/vault/people.h"
 #include "node/vault/revocations.h"
+#include "node/vault/simulate_past.h"
 #include "node/vault/vault.h"
 #include "protocol/base/clock.h"
 
@@ -263,6 +265,22 @@ enum fault question_prepare(struct cx *cx, struct vault *v, const struct caller 
     return complain_circle(cx, v, c, o);
 }
 
+struct refusal {
+    const struct request *request;
+    Cohortium__LogRecord *record;
+    const char *details;
+};
+
+static enum fault write_refusal(struct cx *cx, sqlite3 *sql, void *user)
+{
+    const struct refusal *r = user;
+    uint64_t index;
+
+    TRY(people_note(cx, sql, &r->request->who));
+    TRY(simulate_keep(cx, sql, r->request->envelope.digest, r->request->body->question));
+    return audit_append(cx, sql, r->record, r->details, &index);
+}
+
 /* A refused request is a decision too: it is logged before it is told. */
 static enum fault log_complaints(struct cx *cx, struct vault *v, const struct opened *o,
                                  const struct complaints *c)
@@ -277,9 +295,9 @@ static enum fault log_complaints(struct cx *cx, struct vault *v, const struct op
     record.subject = PB_DATA(bytes_of(o->request.envelope.digest, DIGEST_BYTES));
     record.who = PB_DATA(bytes_of(o->request.who.subject, DIGEST_BYTES));
     record.permit = o->request.body->permit;
-    const char *details = buffer_string(&text);
+    struct refusal r = {&o->request, &record, buffer_string(&text)};
     TRY(text.fault);
-    return vault_log_asked(cx, v, &record, details, &o->request.who);
+    return db_write(cx, v->db, write_refusal, &r);
 }
 
 enum fault vault_preflight(struct cx *cx, struct vault *v, const struct caller *who,

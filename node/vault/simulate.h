@@ -52,7 +52,7 @@ struct simulated {
     uint64_t times;        /* how often it stands in the log */
     struct bytes permit;   /* of then */
     bool released;         /* then */
-    const char *reference; /* 16 digits; "": it was released */
+    const char *reference; /* 16 digits; "": released, or refused without data */
 };
 
 struct simulation {

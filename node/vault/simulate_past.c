@@ -3,7 +3,8 @@
  *
  * A record names the question by its digest, over versions and policy as well; the question
  * itself is in the answer that was kept under it. The same question of other rows or under
- * another policy has another digest and the same form.
+ * another policy has another digest and the same form. A request that was refused before data
+ * were looked at has no answer; its question is kept beside the log.
  */
 #include "node/vault/simulate_past.h"
 
@@ -12,11 +13,12 @@
 
 #include "analyses/question_words.h"
 
-enum { RECORDS_MAX = 50000, LEFT_OUT = 4096 };
+enum { RECORDS_MAX = 50000, LEFT_OUT = 4096, KEPT_MAX = 10000, KEPT_BYTES_MAX = 16 * 1024 };
 
 struct past { /* of one record, then of all with its form */
     const struct audit_entry *entry;
-    uint8_t key[DIGEST_BYTES]; /* the question's digest, then its form's */
+    uint8_t key[DIGEST_BYTES]; /* the question's digest, or its request's; then its form's */
+    bool released;
     uint64_t first, times;
     const Cohortium__Question *question;
     const char *reference;
@@ -72,10 +74,57 @@ static size_t merge(struct past *list, size_t n)
 
 /* ---- the question of a record ---- */
 
-static bool names_a_question(const Cohortium__LogRecord *r)
+static bool was_refused(const Cohortium__LogRecord *r)
 {
-    return (strcmp(r->kind, "question") == 0 || strcmp(r->kind, "repeat") == 0) &&
-           r->question.len == DIGEST_BYTES;
+    return strcmp(r->kind, "invalid") == 0;
+}
+
+/* NULL: it is of something else. */
+static const uint8_t *key_of(const Cohortium__LogRecord *r)
+{
+    if (was_refused(r) && r->subject.len == DIGEST_BYTES)
+        return r->subject.data;
+    if ((strcmp(r->kind, "question") == 0 || strcmp(r->kind, "repeat") == 0) &&
+        r->question.len == DIGEST_BYTES)
+        return r->question.data;
+    return NULL;
+}
+
+enum fault simulate_keep(struct cx *cx, sqlite3 *sql, const uint8_t request[DIGEST_BYTES],
+                         const Cohortium__Question *question)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL, *purge = NULL;
+    struct bytes packed;
+
+    TRY(pb_pack(cx, &question->base, &packed));
+    if (packed.n > KEPT_BYTES_MAX)
+        return FAULT_NONE;
+    TRY(db_prepare(cx, sql, &stmt,
+                   "INSERT OR IGNORE INTO refused(request, question) VALUES(?,?)", "bb",
+                   bytes_of(request, DIGEST_BYTES), packed));
+    TRY(db_run(cx, sql, stmt));
+    TRY(db_prepare(cx, sql, &purge,
+                   "DELETE FROM refused WHERE row <= (SELECT max(row) FROM refused) - ?",
+                   "i", (int64_t)KEPT_MAX));
+    return db_run(cx, sql, purge);
+}
+
+static enum fault read_refused(struct cx *cx, sqlite3 *sql, struct past *p)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+    Cohortium__Question *question;
+    bool row = false;
+
+    TRY(db_prepare(cx, sql, &stmt, "SELECT question FROM refused WHERE request=?", "b",
+                   bytes_of(p->key, DIGEST_BYTES)));
+    TRY(db_step(cx, sql, stmt, &row));
+    if (!row)
+        return cx_fail(cx, FAULT_MISSING, "the question of this request is not kept");
+    TRY(pb_unpack(cx, &cohortium__question__descriptor, db_bytes(cx, stmt, 0),
+                  KEPT_BYTES_MAX, &question));
+    p->question = question;
+    p->reference = "";
+    return FAULT_NONE;
 }
 
 static enum fault take_answer(struct cx *cx, const struct answer_row *row, struct past *p)
@@ -87,6 +136,7 @@ static enum fault take_answer(struct cx *cx, const struct answer_row *row, struc
     TRY(pb_unpack(cx, &cohortium__release__descriptor, e.body,
                   envelope_bound(ENVELOPE_RELEASE), &r));
     p->question = r->question;
+    p->released = r->released;
     p->reference =
         r->released ? "" : bytes_hex(cx, r->reference.data, r->reference.len);
     return p->reference != NULL ? FAULT_NONE : FAULT_MEMORY;
@@ -94,10 +144,12 @@ static enum fault take_answer(struct cx *cx, const struct answer_row *row, struc
 
 static enum fault read_question(struct cx *cx, sqlite3 *sql, struct past *p)
 {
+    bool refused = was_refused(p->entry->record);
     struct answer_row row;
-    enum fault fault = answers_find(cx, sql, p->key, &row);
+    enum fault fault =
+        refused ? read_refused(cx, sql, p) : answers_find(cx, sql, p->key, &row);
 
-    if (fault == FAULT_NONE)
+    if (fault == FAULT_NONE && !refused)
         fault = take_answer(cx, &row, p);
     if (fault == FAULT_MISSING || fault == FAULT_FORMAT) {
         p->question = NULL;
@@ -123,12 +175,12 @@ static enum fault read_past(struct cx *cx, sqlite3 *sql, void *user)
     for (size_t i = 0; i < r->n_entries; i++) {
         const struct audit_entry *e = &r->entries[i];
 
-        if (!names_a_question(e->record))
+        if (key_of(e->record) == NULL)
             continue;
         struct past *p = &r->list[r->n++];
 
         *p = (struct past){.entry = e, .first = e->index, .times = 1};
-        memcpy(p->key, e->record->question.data, DIGEST_BYTES);
+        memcpy(p->key, key_of(e->record), DIGEST_BYTES);
     }
     r->n = merge(r->list, r->n);
     for (size_t i = 0; i < r->n; i++) {
@@ -154,7 +206,7 @@ static enum fault say(struct cx *cx, const struct past *p, struct simulated *ret
                               .asked_at = (int64_t)p->entry->record->time,
                               .times = p->times,
                               .permit = PB_BYTES(p->entry->record->permit),
-                              .released = p->reference[0] == '\0',
+                              .released = p->released,
                               .reference = p->reference};
     if (ret->words != NULL && strlen(ret->words) > LEFT_OUT)
         ret->words = "a question too long to write here";

@@ -154,12 +154,9 @@ void vault_log_trouble(struct vault *v, const char *text);
 /* Peers are to see the log; without a net nothing happens. */
 void vault_show_log(struct cx *cx, struct vault *v);
 
-/* One log record on its own; asked: of a request of this person, whose name is kept. */
+/* One log record on its own. */
 CHECKED enum fault vault_log(struct cx *cx, struct vault *v, Cohortium__LogRecord *record,
                              const char *details);
-CHECKED enum fault vault_log_asked(struct cx *cx, struct vault *v,
-                                   Cohortium__LogRecord *record, const char *details,
-                                   const struct credential *who);
 CHECKED enum fault vault_find_permit(struct cx *cx, struct vault *v, const uint8_t id[16],
                                      struct bytes *ret_packed);
 /* FAULT_DENIED: an officer has taken this permit back here. */

@@ -160,6 +160,29 @@ static void test_simulate__of_pooled_questions_its_own_part(void **state)
     CHECK_EQ_("its form says so", of(&s, "age >= 60")->other.basis, SIMULATED_FORM);
 }
 
+/* What was refused without data has no answer, and is judged all the same. */
+static void test_simulate__what_was_refused_without_data(void **state)
+{
+    AUTO_CX struct cx *cx = cx_new((size_t)256 << 20, CX_NO_DEADLINE);
+    static const char narrow[] =
+        "class: cautious\nresponse_quantum_ms: 0\nallowed_statistics: [count]\n";
+    struct play p;
+    (void)state;
+
+    vaults_policy(&t, 1, narrow);
+    play_ask(&p, &t, "table", "~ sex", NULL);
+    CHECK_EQ_("preflight", play_preflight(&p, 1), FAULT_NONE);
+    CHECK_EQ_("refused", play_preflight_of(&p, 1)->n_complaints, 1);
+    play_free(&p);
+    struct simulation s = try_policy(cx, 1, narrow, CAUTIOUS);
+    CHECK_EQ_("it is there", s.n, 1);
+    CHECK_EQ_("not then", s.list[0].released, false);
+    CHECK_EQ_("now", s.list[0].outcome, SIMULATED_RELEASED);
+    CHECK_EQ_("nothing is lost", s.lost, 0);
+    s = try_policy(cx, 1, narrow, narrow);
+    CHECK_EQ_("nor now", s.list[0].other.released, false);
+}
+
 /* 3 here, 9 in all: refused by this site's own under both, and by the pool under one. */
 static void test_simulate__leaves_to_the_pool_what_it_decides(void **state)
 {
@@ -269,6 +292,7 @@ int main(void)
         UNDER(by_site, test_simulate__looser_and_stricter),
         UNDER(cautious, test_simulate__of_pooled_questions_its_own_part),
         UNDER(cautious, test_simulate__leaves_to_the_pool_what_it_decides),
+        UNDER(cautious, test_simulate__what_was_refused_without_data),
         UNDER(cautious, test_simulate__touches_nothing),
     };
 

@@ -1,10 +1,10 @@
 /* expression.c - expressions by descent: or, and, not, comparison, + -, * /, sign, ^. */
-#include "analyses/expression.h"
+#include "analyses/cut.h"
 
 #include <string.h>
 
 /* Words that another language or analysis knows. */
-static const char *const other_functions[] = {"abs",   "cut",   "floor", "ifelse",
+static const char *const other_functions[] = {"abs",   "floor", "ifelse",
                                               "log10", "log1p", "log2",  "max",
                                               "mean",  "min",   "round"};
 
@@ -48,6 +48,8 @@ enum fault expression_variable(struct parser *p, struct operand *ret)
     struct build_error error;
     struct ast *a;
 
+    if (cut_is_next(p))
+        return cut_variable(p, ret);
     if (p->token.kind != TOKEN_WORD)
         return parser_fail(p, p->token.at, "expected the name of a variable");
     TRY(ast_build_variable(p->cx, p->cb, p->token.text, &a, &error));
@@ -145,6 +147,8 @@ static enum fault parse_primary(struct parser *p, struct operand *ret)
                            "expected a variable, a number, a text in quotes or `(`");
     if (parser_is(p, "true") || parser_is(p, "false"))
         return leaf(p, ast_constant(p->cx, t.text[0] == 't'), ret);
+    if (cut_is_next(p))
+        return cut_variable(p, ret);
     if (call_follows(p)) {
         TRY(parser_next(p));
         return parse_call(p, t, ret);
@@ -364,6 +368,8 @@ enum fault expression_comparison(struct parser *p, struct operand *ret)
 
     if (parser_is(p, "is"))
         return parse_missing(p, NULL, ret);
+    if (!p->formula && cut_is_next(p))
+        return cut_condition(p, ret);
     TRY(expression_number(p, &both[0]));
     at = p->token.at;
     if (comparison_ahead(p, &op)) {

@@ -7,8 +7,8 @@
 
 #include "analyses/expression.h"
 
-static const char *const symbols[] = {"==", "!=", "<=", ">=", "<", ">", "+", "-",
-                                      "*",  "/",  "^",  "(",  ")", ",", "~", ":"};
+static const char *const symbols[] = {"==", "!=", "<=", ">=", "<", ">", "+", "-", "*",
+                                      "/",  "^",  "(",  ")",  ",", "~", ":", "[", "]"};
 
 /* Other languages' ways, and ours. */
 static const struct {

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#include "analyses/expression.h"
+#include "analyses/cut.h"
 
 enum {
     FACTORS_IN_ALL_MAX = 256,
@@ -251,7 +251,12 @@ static enum fault parse_offset(struct formula *f, struct terms *ret)
 static enum fault parse_named(struct formula *f, struct terms *ret)
 {
     const char *name = f->p.token.text;
+    struct operand o;
 
+    if (cut_is_next(&f->p)) {
+        TRY(expression_variable(&f->p, &o));
+        return one_factor(f, o.ast, false, o.column, ret);
+    }
     if (strcmp(name, "I") == 0)
         return parse_as_is(f, ret);
     if (strcmp(name, "log") == 0)

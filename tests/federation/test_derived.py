@@ -53,6 +53,29 @@ with Lab(codebook=book) as lab:
     a = lab.ask("count", "lung", "--where", 'age_band in ("50-59", ">=70") and ecog_group == "poor"')
     check("and a cohort", a.item("patients") == sum(band(r) in (1, 3) and group(r) is True
                                                     for r in ROWS), a.out + a.err)
+    same = [lab.ask("count", "lung", "--where", w) for w in (
+        "age >= 50 and age < 60", 'cut(age, [50, 60, 70]) == "50-59"',
+        'cut(age) in ("50-54", "55-59")', 'cut(age, c(50, 60)) not in ("<50", ">=60")')]
+    check("cut() in a cohort is its comparisons, and the same question", {
+        (a.json["cohort"], a.item("patients")) for a in same if a.status == 0} == {
+            ("age >= 50 and age < 60", sum(band(r) == 1 for r in ROWS))} and
+          all(a.status == 0 for a in same), "".join(a.out + a.err for a in same))
+    a = lab.ask("table", "lung", "cut(age, [50, 60, 70]) * sex")
+    b = lab.ask("table", "lung", "age_band * sex")
+    check("and in a table the codebook's variable", a.status == 0 and
+          a.json["items"] == b.json["items"], a.out + a.err)
+    a = lab.ask("lm", "lung", "wt_loss ~ cut(age, [50, 60, 70])")
+    b = lab.ask("lm", "lung", "wt_loss ~ age_band")
+    check("and in a formula", a.status == 0 and a.json["items"] == b.json["items"], a.out + a.err)
+    for words, says in [
+            (["count", "lung", "--where", 'cut(age, [50, 57]) == "<50"'],
+             "cut point 57 is not on the codebook's grid of `age`: 50, 55, 60, 65, 70, 75"),
+            (["table", "lung", "cut(age, [55, 65]) * sex"],
+             "derives no variable from `age` cut at 55, 65; it has `age_band` (50, 60, 70), "
+             "`old` (75)"),
+            (["lm", "lung", "wt_loss ~ cut(time, [400])"], "derives no variable from `time`")]:
+        a = lab.ask(*words)
+        check(f"{words[-1]} is refused", a.status == 2 and says in a.err, a.out + a.err)
     a = lab.ask("lm", "lung", "wt_loss ~ age_band")
     means = [statistics.mean(int(r["wt_loss"]) for r in ROWS if r["wt_loss"] and band(r) == i)
              for i in range(4)]

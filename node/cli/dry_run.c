@@ -293,19 +293,22 @@ static enum fault open_rows(struct cli *cli, struct home *home, struct cx *cx,
     return FAULT_NONE;
 }
 
-static void put_json_rows(struct buffer *out, const struct row *rows, size_t n)
+static void put_json_rows(struct buffer *out, const struct row *rows, size_t n,
+                          const char *analysis)
 {
     buffer_text(out, "{\"cohortium\":1,\"dry_run\":true,\"valid\":true,\"sites\":[");
     for (size_t i = 0; i < n; i++) {
         buffer_text(out, i > 0 ? ",{\"site\":" : "{\"site\":");
         put_json_text(out, rows[i].site);
-        buffer_printf(out, ",\"rounds\":%llu,\"by_site\":%s}",
+        buffer_printf(out, ",\"rounds\":%llu,\"by_site\":%s,\"held\":%s}",
                       (unsigned long long)rows[i].p->rounds,
-                      rows[i].p->by_site ? "true" : "false");
+                      rows[i].p->by_site ? "true" : "false",
+                      policy_reviews(rows[i].policy, analysis) ? "true" : "false");
     }
 }
 
-static enum fault put_rows(struct buffer *out, const struct row *rows, size_t n)
+static enum fault put_rows(struct buffer *out, const struct row *rows, size_t n,
+                           const char *analysis)
 {
     static const char *const head[] = {"site", "threshold", "counts to", "by site"};
     static const bool numeric[] = {false, true, true, false};
@@ -327,6 +330,12 @@ static enum fault put_rows(struct buffer *out, const struct row *rows, size_t n)
     }
     struct grid grid = {COUNT(head), n, head, cells, numeric};
     put_grid(out, &grid, "  ");
+    for (size_t i = 0; i < n; i++)
+        if (policy_reviews(rows[i].policy, analysis))
+            buffer_printf(out,
+                          "  %s holds each answer of `%s` until an officer has looked at it: "
+                          "leave it with --later\n",
+                          rows[i].site, analysis);
     return FAULT_NONE;
 }
 
@@ -346,12 +355,12 @@ enum fault dry_run_show(struct cli *cli, struct home *home, struct cx *cx,
     TRY(open_question(cx, home, sent, &d));
     TRY(find_price(cx, &d, &price));
     if (asking->json) {
-        put_json_rows(&out, rows, n);
+        put_json_rows(&out, rows, n, sent->request->question->analysis);
         put_json_price(&out, sent, &d, &price);
     } else {
         buffer_text(&out,
                     "valid at every site; no data was touched and nothing was charged\n\n");
-        TRY(put_rows(&out, rows, n));
+        TRY(put_rows(&out, rows, n, sent->request->question->analysis));
         put_price(&out, sent, &d, &price);
         put_dry_rules(&out, &d);
     }

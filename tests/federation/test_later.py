@@ -561,6 +561,9 @@ def test_review():
               a.err + b.err)
         fit = ["lm", "lung", "wt_loss ~ age + sex"]
         before = charges(lab)
+        a = lab.ask(*fit, "--dry-run")
+        check("a dry run says who will hold it", [s["held"] for s in a.json["sites"]]
+              == [False, True, False], a.out)
         a = lab.ask(*fit)
         check("the answer is held, and it says where", a.status == 1 and "officer of hospital_b"
               in a.err and "--later" in a.err and "items" not in a.out, a.out + a.err)

@@ -97,7 +97,9 @@ static enum fault find_price(struct cx *cx, const struct dry *d, struct price *p
             "remember %zu columns of it, too many at once; ask for fewer variables "
             "or levels",
             p->regions, p->columns);
-    p->room = (REGIONS_PRODUCTS_MAX - products_alone(p->columns)) / p->columns;
+    p->room = p->columns == 0
+                  ? REGIONS_PRODUCTS_MAX
+                  : (REGIONS_PRODUCTS_MAX - products_alone(p->columns)) / p->columns;
     return FAULT_NONE;
 }
 
@@ -123,14 +125,15 @@ static void put_permit(struct buffer *out, const Cohortium__PermitCard *permit)
 
 static void put_ledger(struct buffer *out, const struct dry *d, const struct price *p)
 {
-    if (p->columns <= 1) {
+    if (p->regions == 0 && p->columns <= 1) {
         buffer_text(out, "  ledger    nothing: it is about everybody\n");
         return;
     }
     buffer_text(out, "  ledger    ");
     if (p->regions > 0)
         buffer_printf(out, "%zu region%s of patients, as ", p->regions, plural(p->regions));
-    buffer_printf(out, "%zu columns that every site remembers for good\n", p->columns);
+    buffer_printf(out, "%zu column%s that every site remembers for good\n", p->columns,
+                  plural(p->columns));
     if (is_bounded(d))
         buffer_printf(
             out,

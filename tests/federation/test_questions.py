@@ -71,8 +71,8 @@ with Lab(policy="cautious") as lab:
           and a.json["rules"]["threshold"] == 10 and a.json["rules"]["rounding_base"] == 5, a.out)
     price, rules = a.json["price"], {r["rule"]: r for r in a.json["rules"]["list"]}
     check("it counts cells, and the columns that sites would remember", price["cells"] == 4 and
-          price["regions"] == 2 and price["columns"] == 3 and
-          price["columns_before_max"] == (2**19 - 6) // 3, a.out)
+          price["regions"] == 2 and price["columns"] == 2 and
+          price["columns_before_max"] == (2**19 - 3) // 2, a.out)
     check("it names the rules of this question, with their values", set(rules) ==
           {"R1", "R2", "R11", "R13", "R17", "R20", "R21", "R25", "0.4"} and
           rules["R1"]["fields"] == {"minimum_frequency_threshold": 10, "zeros_are_disclosive": 1}

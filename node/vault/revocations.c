@@ -356,13 +356,13 @@ enum fault researchers_end_links(struct cx *cx, struct vault *v)
     return FAULT_NONE;
 }
 
-enum fault revocation_take(struct cx *cx, struct vault *v, struct bytes packed, bool once,
-                           struct revocation_taken *ret)
+static enum fault take_at(struct cx *cx, struct vault *v, struct bytes packed, int64_t now,
+                          bool once, struct revocation_taken *ret)
 {
     struct revocation_taken taken = {0};
     struct taking t = {.v = v, .t = &taken, .once = once};
 
-    TRY(revocation_verify(cx, v->manifest, packed, clock_utc_ms(), &taken.paper));
+    TRY(revocation_verify(cx, v->manifest, packed, now, &taken.paper));
     TRY(db_write(cx, v->db, write_taken, &t));
     if (!taken.paper.of_permit && taken.binds)
         TRY(researchers_end_links(cx, v));
@@ -371,7 +371,27 @@ enum fault revocation_take(struct cx *cx, struct vault *v, struct bytes packed, 
     return FAULT_NONE;
 }
 
+enum fault revocation_take(struct cx *cx, struct vault *v, struct bytes packed, bool once,
+                           struct revocation_taken *ret)
+{
+    return take_at(cx, v, packed, clock_utc_ms(), once, ret);
+}
+
 /* ---- from members ---- */
+
+/* By our clock it may be dated ahead: ours is behind then, or its member's is ahead. Either
+ * way it is taken, for it takes back what may not wait, and is told once a link. */
+static enum fault time_of(struct cx *cx, const struct envelope *claimed, int64_t *ret)
+{
+    Cohortium__Revocation *r;
+
+    TRY(pb_unpack(cx, &cohortium__revocation__descriptor, claimed->body,
+                  envelope_bound(ENVELOPE_REVOCATION), &r));
+    *ret = clock_utc_ms();
+    if (r->issued_at <= INT64_MAX / 2 && (int64_t)r->issued_at > *ret)
+        *ret = (int64_t)r->issued_at;
+    return FAULT_NONE;
+}
 
 /* Known ones cost no signature check: each comes again with every link. */
 static enum fault take_of_peer(struct cx *cx, struct vault *v, struct bytes packed)
@@ -383,7 +403,10 @@ static enum fault take_of_peer(struct cx *cx, struct vault *v, struct bytes pack
     TRY(db_read(cx, v->db, is_known, &t));
     if (t.known)
         return FAULT_NONE;
-    enum fault fault = revocation_take(cx, v, packed, false, &taken);
+    int64_t now;
+
+    TRY(time_of(cx, &taken.paper.envelope, &now));
+    enum fault fault = take_at(cx, v, packed, now, false, &taken);
     if (fault != FAULT_NONE) /* by another member meanwhile; or it has had its time */
         return fault == FAULT_REPLAY || fault == FAULT_EXPIRED ? FAULT_NONE : fault;
     log_notice("%s \"%.64s\" was revoked by %s of %s: %s", taken.paper.body->what,

@@ -308,6 +308,31 @@ static void test_revocation__what_is_refused(void **state)
     cx_free(&cx);
 }
 
+/* A member's clock is behind, or the officer's ahead, when a paper comes, once a link: it
+ * binds all the same, at once and after a restart. What had ended before it does not come
+ * to life. */
+static void test_revocation__heard_by_a_clock_behind(void **state)
+{
+    struct cx *cx = cx_new(64 << 20, CX_NO_DEADLINE);
+
+    (void)state;
+    assert_non_null(cx);
+    Cohortium__Revocation r = of_permit(cx, t.permit, VICTIM);
+    old(&r);
+    CHECK_OK_("had its time", cx, told(cx, VICTIM, by_officer(cx, r, VICTIM)));
+    check_complaint("nothing", VICTIM, NULL);
+    r = of_permit(cx, t.permit, VICTIM);
+    early(&r);
+    struct bytes paper = by_officer(cx, r, VICTIM);
+    for (int again = 0; again < 2; again++) {
+        CHECK_OK_("told", cx, told(cx, VICTIM, paper));
+        check_complaint("it binds", VICTIM, "revoked_permit");
+        vaults_reopen(&t, VICTIM);
+    }
+    check_complaint("after a restart", VICTIM, "revoked_permit");
+    cx_free(&cx);
+}
+
 static void test_revocation__a_flipped_bit(void **state)
 {
     struct cx *cx = cx_new(64 << 20, CX_NO_DEADLINE);
@@ -420,6 +445,7 @@ int main(void)
         UNDER(cautious, test_revocation__the_issuers_binds_all),
         UNDER(cautious, test_revocation__before_the_permit),
         UNDER(cautious, test_revocation__what_is_refused),
+        UNDER(cautious, test_revocation__heard_by_a_clock_behind),
         UNDER(cautious, test_revocation__a_flipped_bit),
         UNDER(cautious, test_revocation__a_credential),
         UNDER(cautious, test_revocation__bounded),

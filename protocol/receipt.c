@@ -60,6 +60,18 @@ enum fault policy_digest(struct cx *cx, const Cohortium__Policy *policy, uint8_t
     return FAULT_NONE;
 }
 
+void transcript_next(uint8_t transcript[32], struct bytes round)
+{
+    static const char label[] = "cohortium/transcript/1";
+    crypto_hash_sha256_state state;
+
+    (void)crypto_hash_sha256_init(&state);
+    (void)crypto_hash_sha256_update(&state, (const uint8_t *)label, sizeof label);
+    (void)crypto_hash_sha256_update(&state, transcript, DIGEST_BYTES);
+    (void)crypto_hash_sha256_update(&state, round.p, round.n);
+    (void)crypto_hash_sha256_final(&state, transcript);
+}
+
 /* ---- file ---- */
 
 static const char first_line[] = "cohortium receipt 1\n";

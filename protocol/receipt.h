@@ -1,8 +1,8 @@
 /*
  * receipt.h - one file that proves an answer, offline, for anyone.
  *
- * Holds the manifest chain, request with credential, permits, preflights, ACCEPTs, the
- * release with every participant's signature, and each participant's log leaf, inclusion
+ * Holds the manifest chain, request with credential, permits, preflights, ACCEPTs, digests of
+ * all that the session's rounds were made of, the release with every participant's signature, and each participant's log leaf, inclusion
  * proof and checkpoint. Text form of the file: a first line "cohortium receipt 1", then
  * base64.
  */
@@ -52,7 +52,8 @@ struct receipt_facts { /* what is proved, for people; all in cx */
  * ACCEPTs (same question digest, participants, versions, policy, in all; none by site);
  * release: question equals the request's, digest, participants, versions, signed by every
  * participant; each leaf: kind, request, question and release digests, inclusion,
- * checkpoint signature. The first thing that is wrong is named: FAULT_DENIED with a
+ * checkpoint signature; from the ACCEPTs over the rounds' digests follows the transcript that
+ * the sites have logged. The first thing that is wrong is named: FAULT_DENIED with a
  * sentence. A dry run has no release (FAULT_INVALID). Cosignatures of others beside a
  * checkpoint's own are counted last; that there are none is a fact, not a fault.
  */
@@ -72,5 +73,9 @@ CHECKED enum fault receipt_read(struct cx *cx, const char *path, struct bytes *r
 CHECKED enum fault question_digest(struct cx *cx, const Cohortium__Question *question,
                                    const struct bytes *versions, size_t n,
                                    const uint8_t policy_digest[32], uint8_t ret[32]);
+/* A session's transcript after one more round: `round` is the digest of the proposal's body, then
+ * those of the vectors' bodies in order of participants. It begins with session_id. One function
+ * for vaults and verifiers. */
+void transcript_next(uint8_t transcript[32], struct bytes round);
 CHECKED enum fault policy_digest(struct cx *cx, const Cohortium__Policy *policy,
                                  uint8_t ret[32]);

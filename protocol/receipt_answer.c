@@ -106,10 +106,8 @@ static enum fault check_accept(struct check *k, const Cohortium__Accept *a, size
 /* The session that they opened; accepts: in order of participants. */
 static enum fault state_accepts(struct check *k, const struct bytes *accepts)
 {
-    uint8_t session[DIGEST_BYTES];
-
-    session_id(accepts, k->n, session);
-    const char *hex = bytes_hex(k->cx, session, sizeof session);
+    session_id(accepts, k->n, k->session);
+    const char *hex = bytes_hex(k->cx, k->session, sizeof k->session);
     if (hex == NULL)
         return FAULT_MEMORY;
     return receipt_state(
@@ -386,6 +384,37 @@ static enum fault state_sites(struct check *k)
     return FAULT_NONE;
 }
 
+/* The ACCEPTs and the rounds shown are those of the session that the sites have logged:
+ * what was proposed and sent in each is named by its digest. */
+static enum fault check_rounds(struct check *k, const Cohortium__LogRecord *logged)
+{
+    const Cohortium__Receipt *r = k->receipt;
+    uint8_t transcript[DIGEST_BYTES];
+
+    if (logged == NULL)
+        return r->n_rounds == 0
+                   ? FAULT_NONE
+                   : receipt_denied(k, "rounds: %zu of no session", r->n_rounds);
+    memcpy(transcript, k->session, sizeof transcript);
+    for (size_t i = 0; i < r->n_rounds; i++) {
+        if (r->rounds[i].len != (1 + k->n) * DIGEST_BYTES)
+            return receipt_denied(k, "rounds: round %zu does not hold %zu digests", i,
+                                  1 + k->n);
+        transcript_next(transcript, PB_BYTES(r->rounds[i]));
+    }
+    if (!data_equal(logged->transcript, transcript, sizeof transcript))
+        return receipt_denied(k,
+                              "rounds: what the sites have logged does not follow from the "
+                              "ACCEPTs and the rounds shown");
+    const char *hex = bytes_hex(k->cx, transcript, sizeof transcript);
+    return hex == NULL
+               ? FAULT_MEMORY
+               : receipt_state(k,
+                               "that session's %zu round%s lead to the transcript that "
+                               "the sites have logged, %s",
+                               r->n_rounds, r->n_rounds == 1 ? "" : "s", hex);
+}
+
 /* Their logs bind the sites to one session: by site no common release does, and a pooled
  * one says nothing of who was in it. An answer given before may be of several. */
 static enum fault check_session(struct check *k)
@@ -406,7 +435,7 @@ static enum fault check_session(struct check *k)
                                   k->who[i]->name);
         first = r;
     }
-    return FAULT_NONE;
+    return check_rounds(k, first);
 }
 
 static enum fault check_leaves(struct check *k)

@@ -31,6 +31,7 @@ struct check {
     struct site_release *releases;
     Cohortium__LogRecord **records; /* claimed until their proofs are checked */
     int64_t first, last;            /* times of the records */
+    uint8_t session[32];            /* that the ACCEPTs opened */
     bool from_sessions; /* some record says that the question was answered anew */
 };
 

@@ -233,8 +233,11 @@ void changes_show(struct invocation *in, const Cohortium__Manifest *old,
 {
     const char *text = manifest_differences(in->cx, old, next);
 
-    (void)fputs(text != NULL ? text : "  out of memory: what changes is not known\n", stdout);
-    if (text != NULL && (strstr(text, "  new ") != NULL || strstr(text, "  changed ") != NULL))
-        (void)printf("  a member card proves nothing by itself, nor which of two is the newer: "
-                     "compare what is new with its institution by another way than the file\n");
+    (void)fputs(text != NULL ? text : "  out of memory: what changes is not known\n",
+                stdout);
+    if (text != NULL &&
+        (strstr(text, "  new ") != NULL || strstr(text, "  changed ") != NULL))
+        (void)printf(
+            "  a member card proves nothing by itself, nor which of two is the newer: "
+            "compare what is new with its institution by another way than the file\n");
 }

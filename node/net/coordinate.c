@@ -489,6 +489,7 @@ static void preflight_again(void *user)
 static void end_everywhere(struct ask *a)
 {
     a->rerun = false;
+    a->n_seen = 0;
     a->phase = CLEARING;
     for (size_t i = 0; i < a->n; i++) {
         a->parts[i].answer = NULL;
@@ -593,6 +594,9 @@ static void next(struct ask *a)
             finish(a);
         } else if (answers > 0) {
             ask_fail(a, FAULT_CONFLICT, "the sites do not agree on the last round", a->n);
+            ask_settle(a);
+        } else if (ask_keep_round(a) != FAULT_NONE) {
+            ask_fail(a, FAULT_FORMAT, "a site's vector was not understood", a->n);
             ask_settle(a);
         } else {
             propose(a);

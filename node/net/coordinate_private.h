@@ -44,6 +44,8 @@ struct ask {
     bool busy; /* a site judges another question first */
     unsigned busies;
     uint32_t rounds, rounds_max;
+    ProtobufCBinaryData *seen; /* of each round: digests of its proposal and vectors */
+    size_t n_seen, seen_room;
     int64_t deadline, linking_until;
     struct bytes proposal;
     uint64_t timer, clear_timer;
@@ -80,7 +82,9 @@ void part_forget_again(struct part *p); /* no more */
 /* coordinate.c: a call is over, or has failed for good. */
 void part_call_ended(void *user, enum fault fault, struct bytes body);
 
-/* coordinate_receipt.c: what all sites have said, packed for the researcher. */
+/* coordinate_receipt.c. A round's vectors are all here: what it was made of is kept by digest. */
+CHECKED enum fault ask_keep_round(struct ask *a);
+/* What all sites have said, packed for the researcher. */
 CHECKED enum fault ask_receipt(struct ask *a, struct bytes *ret);
 /* coordinate_witness.c. A site has answered: its record is wanted under a cosigned checkpoint,
  * where there is time for that. Counts in a->waiting. */

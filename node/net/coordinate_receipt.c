@@ -65,6 +65,40 @@ static enum fault put_answers(struct ask *a, Cohortium__Receipt *r)
     return FAULT_NONE;
 }
 
+static enum fault put_digest(struct ask *a, enum envelope_kind kind, struct bytes packed,
+                             uint8_t ret[DIGEST_BYTES])
+{
+    struct cx *cx = a->round[a->turn];
+    struct envelope e;
+
+    if (envelope_open(cx, kind, packed, &e) != FAULT_NONE)
+        return cx_fail(a->cx, cx_fault(cx), "%s", cx_message(cx));
+    memcpy(ret, e.digest, DIGEST_BYTES);
+    return FAULT_NONE;
+}
+
+enum fault ask_keep_round(struct ask *a)
+{
+    const size_t size = (1 + a->n) * DIGEST_BYTES;
+    ProtobufCBinaryData *more;
+    uint8_t *digests;
+
+    if (a->n_seen == a->seen_room) {
+        a->seen_room = a->seen_room > 0 ? 2 * a->seen_room : 32;
+        CX_NEW(a->cx, more, a->seen_room);
+        if (a->n_seen > 0)
+            memcpy(more, a->seen, a->n_seen * sizeof *more);
+        a->seen = more;
+    }
+    CX_NEW(a->cx, digests, size);
+    TRY(put_digest(a, ENVELOPE_PROPOSAL, a->proposal, digests));
+    for (size_t i = 0; i < a->n; i++)
+        TRY(put_digest(a, ENVELOPE_VECTOR, a->parts[i].vector,
+                       digests + (1 + i) * DIGEST_BYTES));
+    a->seen[a->n_seen++] = PB_DATA(bytes_of(digests, size));
+    return FAULT_NONE;
+}
+
 enum fault ask_receipt(struct ask *a, struct bytes *ret)
 {
     Cohortium__Receipt r = COHORTIUM__RECEIPT__INIT;
@@ -84,5 +118,7 @@ enum fault ask_receipt(struct ask *a, struct bytes *ret)
     TRY(put_permits(a, &r));
     if (!a->request.body->dry_run)
         TRY(put_answers(a, &r));
+    r.rounds = a->seen;
+    r.n_rounds = a->n_seen;
     return pb_pack(a->cx, &r.base, ret);
 }

@@ -21,7 +21,7 @@ enum {
     DRAWER_MEMORY = 64 * 1024 * 1024,
     CALL_MAX = 256,
     KEPT_RECEIPT_MAX =
-        4 * 1024 * 1024, /* longer: the answer is asked for again when collected */
+        4 * 1024 * 1024,          /* longer: the answer is asked for again when collected */
     KEPT_TROUBLE_MAX = 64 * 1024, /* as the drawer takes it */
     ID_LEAST = 4
 };
@@ -319,16 +319,16 @@ static bool is_tried_again(enum fault fault, struct bytes trouble)
         return true;
     case FAULT_INVALID:
         return cx != NULL &&
-               pb_unpack(cx, &cohortium__trouble__descriptor, trouble, LINK_MESSAGE_MAX, &t) ==
-                   FAULT_NONE &&
+               pb_unpack(cx, &cohortium__trouble__descriptor, trouble, LINK_MESSAGE_MAX,
+                         &t) == FAULT_NONE &&
                may_pass(t);
     default:
         return false;
     }
 }
 
-/* Many sites may have much to complain of; the first of it says enough. Nothing: not even that
- * is short. */
+/* Many sites may have much to complain of; the first of it says enough. Nothing: not even
+ * that is short. */
 static struct bytes cut_trouble(struct cx *cx, struct bytes packed)
 {
     Cohortium__Trouble *t;
@@ -353,7 +353,8 @@ static struct bytes kept_trouble(struct net *net, struct cx *cx, enum fault faul
 
     return cut.n > 0 || cx == NULL
                ? cut
-               : net_trouble(cx, fault, "why is not known: it was too long to keep", net->self);
+               : net_trouble(cx, fault, "why is not known: it was too long to keep",
+                             net->self);
 }
 
 /* A cancelled one is out of the drawer already. */

@@ -308,9 +308,7 @@ enum fault session_absorb(struct cx *cx, struct vault *v, struct session *s,
                           ProtobufCBinaryData *boxes, size_t n_boxes)
 {
     struct tally *sum;
-    crypto_hash_sha256_state h;
-    uint8_t digest[32];
-    static const char label[] = "cohortium/transcript/1";
+    uint8_t *round; /* digests: of the proposal, then of the vectors */
 
     if (!s->awaiting || n != s->n)
         return cx_fail(cx, FAULT_CONFLICT, "%zu vectors where %zu were expected", n,
@@ -318,15 +316,12 @@ enum fault session_absorb(struct cx *cx, struct vault *v, struct session *s,
     if (n_boxes != n)
         return cx_fail(cx, FAULT_FORMAT, "%zu boxes beside %zu vectors", n_boxes, n);
     TRY(tally_new(cx, s->own_masked->n_counts, s->own_masked->n_sums, &sum));
-    (void)crypto_hash_sha256_init(&h);
-    (void)crypto_hash_sha256_update(&h, (const uint8_t *)label, sizeof label);
-    (void)crypto_hash_sha256_update(&h, s->transcript, 32);
-    (void)crypto_hash_sha256_update(&h, s->proposal, 32);
-    for (size_t i = 0; i < n; i++) {
-        TRY(absorb_one(cx, v, s, PB_BYTES(vectors[i]), PB_BYTES(boxes[i]), i, sum, digest));
-        (void)crypto_hash_sha256_update(&h, digest, 32);
-    }
-    (void)crypto_hash_sha256_final(&h, s->transcript);
+    CX_NEW(cx, round, (1 + n) * DIGEST_BYTES);
+    memcpy(round, s->proposal, DIGEST_BYTES);
+    for (size_t i = 0; i < n; i++)
+        TRY(absorb_one(cx, v, s, PB_BYTES(vectors[i]), PB_BYTES(boxes[i]), i, sum,
+                       round + (1 + i) * DIGEST_BYTES));
+    transcript_next(s->transcript, bytes_of(round, (1 + n) * DIGEST_BYTES));
     /* A member that told two of us different tallies is found at the next box: the
      * transcript says what was signed, this what was in it for us. */
     tally_chain(s->learned, sum);

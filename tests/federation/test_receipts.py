@@ -91,7 +91,7 @@ def flip(data, at):
     return data[:at] + bytes([data[at] ^ 1]) + data[at + 1:]
 
 
-MANIFEST, REQUEST, PERMIT, PREFLIGHT, ACCEPT, RELEASE, PROOF = 2, 3, 4, 5, 6, 7, 8
+MANIFEST, REQUEST, PERMIT, PREFLIGHT, ACCEPT, RELEASE, PROOF, ROUND = 2, 3, 4, 5, 6, 7, 8, 10
 # Within an envelope: its body (the end of it lies in the signed part), its signature.
 PARTS = [(MANIFEST, "manifest chain"), (REQUEST, "request"), (PERMIT, "permit"),
          (PREFLIGHT, "preflight"), (ACCEPT, "ACCEPT"), (RELEASE, "release")]
@@ -153,7 +153,14 @@ def tampering(lab, path):
     for which in ("record", "index", "size", "path", "checkpoint"):
         refused(f"a changed {which} of a log's proof", fields[:first]
                 + [(PROOF, change_proof(fields[first][1], which))] + fields[first + 1:], "log")
-    for number, name in PARTS + [(PROOF, "log")]:
+    rounds = [i for i, f in enumerate(fields) if f[0] == ROUND]
+    check("it holds the digests of every round, each site's and the proposal's",
+          len(rounds) > 2 and all(len(fields[i][1]) == 4 * 32 for i in rounds), fields)
+    for i in rounds[0], rounds[-1]:
+        refused("a flipped bit in a round's digest", fields[:i]
+                + [(ROUND, flip(fields[i][1], 50))] + fields[i + 1:], "rounds: ")
+        refused("without a round", fields[:i] + fields[i + 1:], "rounds: ")
+    for number, name in PARTS + [(PROOF, "log"), (ROUND, "rounds: ")]:
         refused(f"without its {name}", [f for f in fields if f[0] != number],
                 name if number != RELEASE else "release")
     pack(bad, [(n, b"cohortium 9" if n == 9 else p) for n, p in fields])
@@ -261,7 +268,8 @@ def words(lab, path):
                  "hospital_a, hospital_b, hospital_c", "answered from version",
                  'policy class "cautious"', "is signed by every site: SHA-256",
                  "hospital_b answered from version", "of a log of", "the pinned one",
-                 "session whose transcript begins with", "put together by cohortium"):
+                 "session whose transcript begins with", "lead to the transcript that the sites",
+                 "put together by cohortium"):
         check(f"verify says: {part}", part in v.out or part == "hospital_a, hospital_b, hospital_c"
               and all(h in v.out for h in part.split(", ")), v.out)
     proofs = lab.cohortium("verify", path, "--genesis", genesis, "--json").json["proofs"]

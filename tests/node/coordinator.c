@@ -175,10 +175,37 @@ static enum fault step(struct play *p, size_t site, bool vectors, struct bytes p
     return FAULT_NONE;
 }
 
+static void put_digest(struct play *p, enum envelope_kind kind, struct bytes packed,
+                       uint8_t ret[DIGEST_BYTES])
+{
+    struct envelope e;
+
+    if (envelope_open(p->cx, kind, packed, &e) == FAULT_NONE)
+        memcpy(ret, e.digest, DIGEST_BYTES);
+}
+
+/* What the round before was made of, as the receipt shows it. */
+static void keep_round(struct play *p)
+{
+    size_t size = (1 + p->n) * DIGEST_BYTES;
+    uint8_t *digests;
+
+    if (p->round == 0)
+        return;
+    digests = cx_alloc(p->cx, size);
+    assert_true(digests != NULL && p->round <= PLAY_ROUNDS_MAX);
+    put_digest(p, ENVELOPE_PROPOSAL, p->proposal, digests);
+    for (size_t i = 0; i < p->n; i++)
+        put_digest(p, ENVELOPE_VECTOR, p->vector[i], digests + (1 + i) * DIGEST_BYTES);
+    p->seen[p->round - 1] = PB_DATA(bytes_of(digests, size));
+    p->n_seen = p->round;
+}
+
 enum fault play_propose(struct play *p, play_lie *lie)
 {
     Cohortium__StepReply *reply;
 
+    keep_round(p);
     memcpy(p->before, p->vector, sizeof p->before);
     memcpy(p->boxes_before, p->boxes, sizeof p->boxes_before);
     TRY(step(p, 0, true, (struct bytes){0}, lie, &reply));
@@ -362,6 +389,8 @@ Cohortium__Receipt *play_receipt(struct play *p)
                       envelope_join(p->cx, ENVELOPE_RELEASE, joined, one, &joined));
     }
     r->permits[r->n_permits++] = play_preflight_of(p, 0)->permit_envelope;
+    r->rounds = p->seen;
+    r->n_rounds = r->n_accepts > 0 ? p->n_seen : 0;
     if (!p->by_site)
         r->releases[r->n_releases++] = PB_DATA(joined);
     return r;

@@ -8,6 +8,8 @@
 
 #include "tests/node/vaults.h"
 
+enum { PLAY_ROUNDS_MAX = 128 };
+
 struct play {
     struct vaults *t;
     struct cx *cx;
@@ -23,6 +25,8 @@ struct play {
     size_t as;         /* the site that calls, over a link or at itself; 0: the home node */
     uint32_t round;    /* the next proposal's, or the one that was just made */
     char message[512]; /* of the newest fault */
+    ProtobufCBinaryData seen[PLAY_ROUNDS_MAX]; /* digests of each round, for the receipt */
+    size_t n_seen;
 };
 
 void play_new(struct play *p, struct vaults *t, struct bytes request);

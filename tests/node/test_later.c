@@ -380,8 +380,8 @@ static Cohortium__LaterReply *begin(void)
     return drawer(&s, FAULT_NONE);
 }
 
-/* Net begins: what was being tried when the one before died is due at once, and nothing else
- * is sooner for it. */
+/* Net begins: what was being tried when the one before died is due at once, and nothing
+ * else is sooner for it. */
 static void test_later__what_died_amid_a_try(void **state)
 {
     Cohortium__Request *r = question(), *other = question();

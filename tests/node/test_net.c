@@ -381,8 +381,8 @@ static struct ipc_message complain_of(uint64_t id, size_t complaints, size_t len
     return m;
 }
 
-/* The drawer takes 64 kB of a trouble: of more it is told the first, or it would hear nothing
- * and the question would be tried on without a reason. */
+/* The drawer takes 64 kB of a trouble: of more it is told the first, or it would hear
+ * nothing and the question would be tried on without a reason. */
 static void test_net__a_long_trouble_is_kept_short(void **state)
 {
     enum { KEPT = 64 * 1024 };
@@ -415,9 +415,9 @@ static void test_net__a_long_trouble_is_kept_short(void **state)
                   pb_unpack(cx, &cohortium__later_store__descriptor, m.body, 1 << 20, &s));
         answer(&n, m.id, FAULT_DENIED);
         CHECK_(rows[i].what, s->trouble.len > 0 && s->trouble.len <= KEPT);
-        CHECK_OK_(rows[i].what, cx,
-                  pb_unpack(cx, &cohortium__trouble__descriptor, PB_BYTES(s->trouble), KEPT,
-                            &t));
+        CHECK_OK_(
+            rows[i].what, cx,
+            pb_unpack(cx, &cohortium__trouble__descriptor, PB_BYTES(s->trouble), KEPT, &t));
         assert_string_equal(s->act, "again");
         CHECK_(rows[i].what, t->text[0] != '\0');
         CHECK_(rows[i].what, rows[i].complaints == 0 || t->n_complaints > 0);

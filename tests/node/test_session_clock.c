@@ -48,23 +48,24 @@ static struct bytes credential_until(struct cx *cx, int64_t until)
               pb_unpack(cx, &cohortium__credential__descriptor, e.body,
                         envelope_bound(ENVELOPE_CREDENTIAL), &c));
     c->not_after = (uint64_t)until;
-    CHECK_OK_("seal", cx,
-              envelope_seal(cx, ENVELOPE_CREDENTIAL, &c->base, t.site[HOME].v.signing,
-                            &packed));
+    CHECK_OK_(
+        "seal", cx,
+        envelope_seal(cx, ENVELOPE_CREDENTIAL, &c->base, t.site[HOME].v.signing, &packed));
     return packed;
 }
 
-/* What a site's preflight says of the question under these papers: a complaint's code, "" or a
- * fault's name. */
-static const char *said(struct cx *cx, size_t site, int64_t permit_ms, int64_t credential_ms)
+/* What a site's preflight says of the question under these papers: a complaint's code, ""
+ * or a fault's name. */
+static const char *said(struct cx *cx, size_t site, int64_t permit_ms,
+                        int64_t credential_ms)
 {
     struct play p;
     uint8_t permit[ID_BYTES];
 
     Cohortium__Request *r = vaults_request(&t, cx, "count", NULL, "age >= 40");
-    vaults_permit(&t,
-                  &(struct vaults_permit){.researcher = t.researcher, .lasts_ms = permit_ms},
-                  permit);
+    vaults_permit(
+        &t, &(struct vaults_permit){.researcher = t.researcher, .lasts_ms = permit_ms},
+        permit);
     r->permit = PB_DATA(bytes_of(permit, sizeof permit));
     r->credential = PB_DATA(credential_until(cx, clock_utc_ms() + credential_ms));
     play_new(&p, &t, vaults_seal(cx, r, t.researcher));
@@ -89,9 +90,10 @@ static void test_session__a_clock_put_back(void **state)
         {"nothing ends before what was logged", HOUR, 2 * HOUR, 2 * HOUR, ""},
         {"a permit that had ended by then", HOUR, HOUR / 2, 2 * HOUR, "expired_permit"},
         {"a credential that had", HOUR, 2 * HOUR, HOUR / 2, "expired"},
-        {"both last for days, and the clock is put back by one", DAY - HOUR, 2 * DAY, 2 * DAY,
-         ""},
-        {"by more: nobody could verify an answer", DAY + HOUR, 9 * DAY, 9 * DAY, "not_ready"},
+        {"both last for days, and the clock is put back by one", DAY - HOUR, 2 * DAY,
+         2 * DAY, ""},
+        {"by more: nobody could verify an answer", DAY + HOUR, 9 * DAY, 9 * DAY,
+         "not_ready"},
     };
 
     (void)state;

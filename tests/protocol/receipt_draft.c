@@ -1,6 +1,7 @@
 /* receipt_draft.c - a receipt of the small consortium, made part by part. */
 #include "tests/protocol/receipt_draft.h"
 
+#include "protocol/mask.h"
 #include "protocol/merkle.h"
 #include "tests/check.h"
 
@@ -58,6 +59,11 @@ void draft_new(struct draft *d, struct cx *cx, const struct consortium *c, bool 
         cohortium__log_proof__init(&d->proofs[i]);
     }
     d->n_accepts = SITES;
+    d->n_rounds = COUNT(d->rounds);
+    for (size_t i = 0; i < d->n_rounds; i++) {
+        memset(d->round_digests[i], 0x20 + (int)i, sizeof d->round_digests[i]);
+        d->rounds[i] = PB_DATA(bytes_of(d->round_digests[i], sizeof d->round_digests[i]));
+    }
     d->release_signers = SITES;
     d->preflight_key = d->accept_key = d->log_key = d->c->node[1];
 }
@@ -77,7 +83,7 @@ static void draft_question(struct draft *d)
 
 void draft_fill(struct draft *d)
 {
-    static uint8_t transcript[32] = {0x77}, head[32] = {0x55}, key[32] = {0x66};
+    static uint8_t head[32] = {0x55}, key[32] = {0x66};
     struct bytes request = seal(d, ENVELOPE_REQUEST, &d->request->base, d->c->researcher);
 
     body_digest(d, ENVELOPE_REQUEST, request, d->request_digest);
@@ -127,7 +133,7 @@ void draft_fill(struct draft *d)
         l->permit = d->request->permit;
         l->policy = a->policy;
         if (!d->repeat)
-            l->transcript = PB_DATA(bytes_of(transcript, sizeof transcript));
+            l->transcript = PB_DATA(bytes_of(d->transcript, sizeof d->transcript));
     }
 }
 
@@ -147,9 +153,24 @@ void seal_releases(struct draft *d)
     }
 }
 
+static void seal_accepts(struct draft *d)
+{
+    struct bytes accepts[SITES];
+
+    for (int i = 0; i < SITES; i++) {
+        accepts[i] = seal(d, ENVELOPE_ACCEPT, &d->accepts[i].base,
+                          i == 1 ? d->accept_key : d->c->node[i]);
+        d->sealed_accepts[i] = PB_DATA(accepts[i]);
+    }
+    session_id(accepts, SITES, d->transcript);
+    for (size_t i = 0; i < d->n_rounds; i++)
+        transcript_next(d->transcript, PB_BYTES(d->rounds[i]));
+}
+
 /* Each site's log: two records, ours is the second. */
 void seal_logs(struct draft *d)
 {
+    seal_accepts(d);
     for (int i = 0; i < SITES; i++) {
         uint8_t root[32], leaf[32];
         const char *name = d->c->manifest->body->members[i]->name, *note;
@@ -189,13 +210,12 @@ void seal_rest(struct draft *d)
     d->sealed_permits[0] = PB_DATA(d->permit);
     r->permits = d->sealed_permits;
     r->n_permits = 1;
-    for (int i = 0; i < SITES; i++) {
+    for (int i = 0; i < SITES; i++)
         d->sealed_preflights[i] =
             PB_DATA(seal(d, ENVELOPE_PREFLIGHT, &d->preflights[i].base,
                          i == 1 ? d->preflight_key : d->c->node[i]));
-        d->sealed_accepts[i] = PB_DATA(seal(d, ENVELOPE_ACCEPT, &d->accepts[i].base,
-                                            i == 1 ? d->accept_key : d->c->node[i]));
-    }
+    r->rounds = d->rounds;
+    r->n_rounds = d->repeat ? 0 : d->n_rounds;
     r->preflights = d->sealed_preflights;
     r->n_preflights = SITES;
     r->accepts = d->sealed_accepts;

@@ -35,6 +35,10 @@ struct draft {
         path[CONSORTIUM_SITES][1];
     size_t n_manifests; /* the second is the test's */
     uint8_t siblings[CONSORTIUM_SITES][32];
+    uint8_t transcript[32]; /* of ACCEPTs and rounds, in the records that name it */
+    uint8_t round_digests[2][32 * (1 + CONSORTIUM_SITES)];
+    ProtobufCBinaryData rounds[2];
+    size_t n_rounds;
     Cohortium__Receipt receipt;
 };
 

@@ -153,7 +153,8 @@ static void test_relay__another_when_it_dies(void **state)
     peer_free(r[1 - used]);
 }
 
-/* One that lets links begin and ends them when something is carried is not asked first again.
+/* One that lets links begin and ends them when something is carried is not asked first
+ * again.
  */
 static void test_relay__not_the_one_that_breaks_links(void **state)
 {

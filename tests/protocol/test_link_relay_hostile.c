@@ -226,8 +226,8 @@ static void test_relay__a_flood_is_refused(void **state)
     CHECK_EQ_("they end with their link", counters().tunnels, 0);
 }
 
-/* Streams that are filled and ended at once, to nodes that do not read: what they left behind
- * is the sender's still. */
+/* Streams that are filled and ended at once, to nodes that do not read: what they left
+ * behind is the sender's still. */
 static void test_relay__what_ended_streams_left_counts(void **state)
 {
     enum { STREAMS = 120, DEAF = 4, PLENTY = 1 << 30 };

@@ -325,6 +325,11 @@ static void test_receipt__tampering_is_named(void **state)
         {"proofs out of order", "log: record 1 is not that of site_a"},
         {"a missing proof", "log: 2 records"},
         {"no proofs", "log: it holds no record"},
+        {"a round's digest", "rounds: what the sites have logged does not follow"},
+        {"a missing round", "rounds: what the sites have logged does not follow"},
+        {"no rounds", "rounds: what the sites have logged does not follow"},
+        {"rounds out of order", "rounds: what the sites have logged does not follow"},
+        {"a round of a site too few", "rounds: round 1 does not hold 4 digests"},
         {"version", "version 2, expected 1"},
     };
     static struct draft d;
@@ -415,6 +420,22 @@ static void test_receipt__tampering_is_named(void **state)
         case 22:
             r->n_proofs = 0;
             break;
+        case 23:
+            part = &r->rounds[0];
+            break;
+        case 24:
+            r->n_rounds = 1;
+            break;
+        case 25:
+            r->n_rounds = 0;
+            break;
+        case 26:
+            d.rounds[0] = d.rounds[1];
+            d.rounds[1] = PB_DATA(bytes_of(d.round_digests[0], sizeof d.round_digests[0]));
+            break;
+        case 27:
+            r->rounds[1].len -= 32;
+            break;
         default:
             r->version = 2;
             break;
@@ -429,6 +450,42 @@ static void test_receipt__tampering_is_named(void **state)
         /* The pooled release loses only the signature that was hit. */
         refused(rows[i].what, &d, rows[i].words);
     }
+}
+
+/* The same sites have begun this very request twice; all signed both times. What is shown
+ * must be of the session that they logged: another ephemeral key, or another memory gone on
+ * from, is nobody's to choose afterwards. A repeated answer is of no session shown here. */
+static void test_receipt__accepts_of_another_session(void **state)
+{
+    static struct draft d, other;
+
+    (void)state;
+    for (size_t i = 0; i <= SITES; i++) {
+        static uint8_t nonce[32] = {0x99};
+
+        draft_new(&d, cx, &c, false);
+        draft_fill(&d);
+        draft_seal(&d);
+        draft_new(&other, cx, &c, false);
+        other.request = d.request;
+        draft_fill(&other);
+        for (size_t k = 0; k < SITES; k++)
+            if (k == i || i == SITES)
+                other.accepts[k].nonce = PB_DATA(bytes_of(nonce, sizeof nonce));
+        draft_seal(&other);
+        for (size_t k = 0; k < SITES; k++)
+            if (k == i || i == SITES)
+                d.receipt.accepts[k] = other.receipt.accepts[k];
+        refused("ACCEPTs of another session", &d,
+                "rounds: what the sites have logged does not follow");
+    }
+    draft_new(&d, cx, &c, false);
+    d.repeat = true;
+    d.n_accepts = 0;
+    draft_fill(&d);
+    draft_seal(&d);
+    d.receipt.n_rounds = 1;
+    refused("rounds beside a repeated answer", &d, "rounds: 1 of no session");
 }
 
 static void test_receipt__permit_of_its_time(void **state)
@@ -550,6 +607,7 @@ int main(void)
         cmocka_unit_test(test_receipt__testing_class_is_said),
         cmocka_unit_test(test_receipt__lies_are_named),
         cmocka_unit_test(test_receipt__tampering_is_named),
+        cmocka_unit_test(test_receipt__accepts_of_another_session),
         cmocka_unit_test(test_receipt__permit_of_its_time),
         cmocka_unit_test(test_receipt__question_digest),
         cmocka_unit_test(test_receipt__file),

@@ -161,7 +161,7 @@ struct list { /* one repeated field of a receipt */
     Cohortium__LogProof **proofs;
 };
 
-enum { LISTS = 6 };
+enum { LISTS = 7 };
 
 static void lists_of(Cohortium__Receipt *r, struct list ret[LISTS])
 {
@@ -172,6 +172,7 @@ static void lists_of(Cohortium__Receipt *r, struct list ret[LISTS])
         {"ACCEPT", &r->n_accepts, r->accepts, NULL},
         {"release", &r->n_releases, r->releases, NULL},
         {"proof", &r->n_proofs, NULL, r->proofs},
+        {"round", &r->n_rounds, r->rounds, NULL},
     };
 
     memcpy(ret, lists, sizeof lists);
@@ -197,6 +198,7 @@ static Cohortium__Receipt *copy_of(const Cohortium__Receipt *r)
     copy->preflights = cx_array(cx, 16, sizeof *copy->preflights);
     copy->accepts = cx_array(cx, 16, sizeof *copy->accepts);
     copy->releases = cx_array(cx, 16, sizeof *copy->releases);
+    copy->rounds = cx_array(cx, 16, sizeof *copy->rounds);
     copy->proofs = cx_array(cx, 16, sizeof *copy->proofs);
     assert_non_null(copy->proofs);
     lists_of((Cohortium__Receipt *)r, from);

@@ -16,6 +16,7 @@ size_t columns_count(const struct opened *o)
 
 struct making_columns {
     struct cx *cx;
+    const struct opened *o;
     const uint32_t *places;
     uint64_t people, patients;
     const uint16_t *const *fractions; /* by quasi-identifier, by ordinal */
@@ -23,7 +24,9 @@ struct making_columns {
     struct leverage_column *next;
 };
 
-static enum fault add_set(struct making_columns *c, const uint64_t *bitmap)
+/* expression: of the bitmap; NULL: everybody. */
+static enum fault add_set(struct making_columns *c, const struct ast *expression,
+                          const uint64_t *bitmap)
 {
     uint64_t *set;
 
@@ -31,11 +34,12 @@ static enum fault add_set(struct making_columns *c, const uint64_t *bitmap)
     for (uint64_t i = 0; i < c->patients; i++)
         if (bitmap[i / 64] >> (i % 64) & 1)
             set[c->places[i] / 64] |= (uint64_t)1 << (c->places[i] % 64);
-    *c->next++ = (struct leverage_column){.set = set};
-    return FAULT_NONE;
+    *c->next = (struct leverage_column){.set = set};
+    return memory_meaning(c->cx, c->o->asked.cb, expression, "", &c->next++->meaning);
 }
 
-static enum fault add_values(struct making_columns *c, const uint64_t *bitmap)
+static enum fault add_values(struct making_columns *c, const struct ast *expression,
+                             const uint64_t *bitmap)
 {
     for (size_t k = 0; k < c->n_fractions; k++) {
         uint16_t *values;
@@ -44,7 +48,11 @@ static enum fault add_values(struct making_columns *c, const uint64_t *bitmap)
         for (uint64_t i = 0; i < c->patients; i++)
             if (bitmap[i / 64] >> (i % 64) & 1)
                 values[c->places[i]] = c->fractions[k][i];
-        *c->next++ = (struct leverage_column){.values = values};
+        *c->next = (struct leverage_column){.values = values};
+        TRY(memory_meaning(
+            c->cx, c->o->asked.cb, expression,
+            codebook_variable(c->o->asked.cb, c->o->plan.quasi_columns[k])->name,
+            &c->next++->meaning));
     }
     return FAULT_NONE;
 }
@@ -74,6 +82,7 @@ enum fault columns_make(struct cx *cx, const struct opened *o, struct memory *m,
                         uint64_t lease, uint64_t *const *bitmaps, struct columns *ret)
 {
     struct making_columns c = {.cx = cx,
+                               .o = o,
                                .patients = o->dataset->patients.count,
                                .n_fractions = o->plan.n_quasi_columns};
     const uint16_t **fractions;
@@ -95,12 +104,14 @@ enum fault columns_make(struct cx *cx, const struct opened *o, struct memory *m,
     c.next = ret->list;
     if (o->regions.everybody) {
         TRY(find_everybody(cx, o->dataset, &everybody));
-        TRY(add_set(&c, everybody));
-        TRY(add_values(&c, everybody));
+        TRY(add_set(&c, NULL, everybody));
+        TRY(add_values(&c, NULL, everybody));
     }
     for (size_t i = 0; i < o->regions.n; i++) {
-        TRY(add_set(&c, bitmaps[ret->order[i]]));
-        TRY(add_values(&c, bitmaps[ret->order[i]]));
+        size_t at = ret->order[i];
+
+        TRY(add_set(&c, o->regions.list[at], bitmaps[at]));
+        TRY(add_values(&c, o->regions.list[at], bitmaps[at]));
     }
     return FAULT_NONE;
 }

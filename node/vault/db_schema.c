@@ -131,10 +131,16 @@ static const char version_12[] =
     "CREATE TABLE IF NOT EXISTS refused(row INTEGER PRIMARY KEY, request BLOB NOT NULL UNIQUE,"
     " question BLOB NOT NULL);";
 
+/* Of what a column of `memory` is (memory_meaning.c). */
+static const char version_13[] =
+    "CREATE TABLE IF NOT EXISTS memory_meaning(namespace TEXT NOT NULL, dataset TEXT NOT NULL,"
+    " place INTEGER NOT NULL, meaning BLOB NOT NULL, PRIMARY KEY(namespace, dataset, place))"
+    " WITHOUT ROWID;";
+
 /* upgrades[v] takes a file of version v to v + 1. */
 static const char *const upgrades[] = {version_1, version_2, version_3, version_4, version_5,
                                        version_6, version_7, version_8, version_9, version_10,
-                                       version_11, version_12};
+                                       version_11, version_12, version_13};
 
 static enum fault read_version(struct cx *cx, sqlite3 *sql, int64_t *ret)
 {

@@ -141,7 +141,7 @@ const uint64_t *leverage_gram(const struct leverage *l, size_t i)
 
 struct leverage_column leverage_at(const struct leverage *l, size_t i)
 {
-    return (struct leverage_column){l->basis[i].set, l->basis[i].values};
+    return (struct leverage_column){.set = l->basis[i].set, .values = l->basis[i].values};
 }
 
 double leverage_highest(const struct leverage *l)
@@ -392,9 +392,29 @@ static enum fault add_leverages(struct cx *cx, struct leverage *l, struct levera
 
 enum outcome { FOLLOWS, JOINED, NOT_BORNE };
 
+struct asking { /* about one column that follows */
+    const struct leverage_logic *logic; /* NULL: nobody is asked */
+    size_t column, n_joined;
+    const size_t *joined;
+};
+
+static enum fault ask(struct cx *cx, const struct leverage *l, const struct asking *a,
+                      const double *c, enum outcome *ret)
+{
+    bool follows = true;
+
+    if (a->logic != NULL)
+        TRY(a->logic->follows(a->logic->user, a->column, c, l->n, a->joined, a->n_joined,
+                              &follows));
+    TRY(cx_on_time(cx));
+    *ret = follows ? FOLLOWS : NOT_BORNE;
+    return FAULT_NONE;
+}
+
 /* g: products with the basis, then with itself. */
 static enum fault append(struct cx *cx, struct leverage *l, struct leverage_column z,
-                         const uint64_t *g, double limit, enum outcome *ret)
+                         const uint64_t *g, double limit, const struct asking *asking,
+                         enum outcome *ret)
 {
     AUTO_CX struct cx *own = cx_new((size_t)256 * 1024 * 1024, cx_deadline(cx));
     struct leverage_fit fit;
@@ -405,7 +425,9 @@ static enum fault append(struct cx *cx, struct leverage *l, struct leverage_colu
     double nothing = z.set != NULL ? NOTHING : NOTHING * LEVERAGE_UNIT * LEVERAGE_UNIT;
     enum fault fault = leverage_solve(own, l, g, &fit);
     if (fault == FAULT_NONE && fit.left <= nothing) {
-        *ret = fit.left < -nothing ? NOT_BORNE : FOLLOWS; /* no sets have such products */
+        if (fit.left >= -nothing)
+            return ask(cx, l, asking, fit.c, ret);
+        *ret = NOT_BORNE; /* no sets have such products */
         return FAULT_NONE;
     }
     if (fault == FAULT_NONE)
@@ -438,7 +460,8 @@ static enum fault mark_new(struct cx *cx, const struct leverage *l,
  */
 static enum fault append_all(struct cx *cx, struct leverage *l,
                              const struct leverage_column *columns, size_t n,
-                             const uint64_t *pooled, double limit, bool force, bool *take,
+                             const uint64_t *pooled, double limit,
+                             const struct leverage_logic *logic, bool force, bool *take,
                              bool *ret_basis)
 {
     size_t before = l->n, n_joined = 0, *joined;
@@ -462,7 +485,9 @@ static enum fault append_all(struct cx *cx, struct leverage *l,
             g[before + k] = row[before + joined[k]];
         g[before + n_joined] = row[before + i];
         mark_again(l, &mark);
-        TRY(append(cx, l, columns[i], g, force ? INFINITY : limit, &outcome));
+        const struct asking asking = {logic, i, n_joined, joined};
+
+        TRY(append(cx, l, columns[i], g, force ? INFINITY : limit, &asking, &outcome));
         if (outcome == NOT_BORNE && !force) {
             back_to(l, &mark);
             take[i] = false;
@@ -477,7 +502,8 @@ static enum fault append_all(struct cx *cx, struct leverage *l,
 
 enum fault leverage_judge(struct cx *cx, struct leverage *l,
                           const struct leverage_column *columns, size_t n,
-                          const uint64_t *pooled, double limit, bool *kept)
+                          const uint64_t *pooled, double limit,
+                          const struct leverage_logic *logic, bool *kept)
 {
     AUTO_CX struct cx *own = cx_new((size_t)1 << 30, cx_deadline(cx));
     struct leverage_mark mark;
@@ -485,7 +511,7 @@ enum fault leverage_judge(struct cx *cx, struct leverage *l,
     if (own == NULL)
         return cx_fail(cx, FAULT_MEMORY, "leverages: out of memory");
     TRY(mark_new(own, l, &mark));
-    enum fault fault = append_all(own, l, columns, n, pooled, limit, false, kept, NULL);
+    enum fault fault = append_all(own, l, columns, n, pooled, limit, logic, false, kept, NULL);
     back_to(l, &mark);
     return fault == FAULT_NONE ? fault : cx_fail(cx, fault, "%s", cx_message(own));
 }
@@ -504,7 +530,7 @@ enum fault leverage_add(struct cx *cx, struct leverage *l,
     CX_NEW(own, taken, n);
     memcpy(taken, take, n * sizeof *taken);
     enum fault fault =
-        append_all(own, l, columns, n, pooled, INFINITY, true, taken, ret_basis);
+        append_all(own, l, columns, n, pooled, INFINITY, NULL, true, taken, ret_basis);
     if (fault == FAULT_NONE)
         return fault;
     back_to(l, &mark);

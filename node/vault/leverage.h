@@ -30,6 +30,21 @@ struct leverage; /* malloc memory */
 struct leverage_column {
     const uint64_t *set;    /* (patients + 63) / 64 words, no bit beyond; or NULL: */
     const uint16_t *values; /* by patient, 0 to 65535 for the codebook's bounds */
+    struct bytes meaning;   /* the caller's, see leverage_logic */
+};
+
+/*
+ * What follows from the basis among these patients follows by meaning, too, or tells that
+ * somebody is not there: a group that adds one person to another one is not borne, so neither
+ * may one that adds nobody be.
+ *
+ * column: which of the new ones. It is the sum of c[k] times column k of the basis; the last
+ * n_joined of these n are the new columns `joined`.
+ */
+struct leverage_logic {
+    enum fault (*follows)(void *user, size_t column, const double *c, size_t n,
+                          const size_t *joined, size_t n_joined, bool *ret);
+    void *user;
 };
 
 CHECKED enum fault leverage_new(struct cx *cx, uint64_t patients, struct leverage **ret);
@@ -55,10 +70,12 @@ CHECKED enum fault leverage_products(struct cx *cx, const struct leverage *l,
 
 /* Which of the new columns this site's patients can bear, taken in turn: kept[i] on entry:
  * to be judged; after it: it may enter, after the kept ones before it. A subset of the kept
- * ones is no worse. pooled: all sites' products. Changes nothing else. */
+ * ones is no worse. pooled: all sites' products. logic: NULL: whatever follows is kept.
+ * Changes nothing else. */
 CHECKED enum fault leverage_judge(struct cx *cx, struct leverage *l,
                                   const struct leverage_column *columns, size_t n,
-                                  const uint64_t *pooled, double limit, bool *kept);
+                                  const uint64_t *pooled, double limit,
+                                  const struct leverage_logic *logic, bool *kept);
 /* Adds those that `take` names, whatever they do to the leverages (judged before).
  * ret_basis[i]: it does not follow from those before it. FAULT_BOUND: the basis is full. */
 CHECKED enum fault leverage_add(struct cx *cx, struct leverage *l,

@@ -15,6 +15,8 @@
 static void memory_free(struct memory *m)
 {
     leverage_free(&m->l);
+    memory_drop_meanings(m, 0);
+    free(m->meanings);
     free(m->name_space);
     free(m->dataset);
     free(m->members);
@@ -255,6 +257,7 @@ static enum fault load(struct cx *cx, struct memory *m, struct db *db, uint64_t 
     if (db == NULL)
         return cx_fail(cx, FAULT_STORAGE, "what a blank ledger held is gone");
     leverage_free(&m->l);
+    memory_drop_meanings(m, 0);
     if (own == NULL)
         return cx_fail(cx, FAULT_MEMORY, "out of memory for the ledger");
     TRY(leverage_new(cx, m->people_n, &m->l));
@@ -378,6 +381,8 @@ enum fault memory_places(struct cx *cx, struct memory *m, uint64_t lease,
 
 /* ---- products, judgement, entry ---- */
 
+enum { LOOKS_MAX = 1 << 27 }; /* at kinds of patients, in one judgement */
+
 enum fault memory_products(struct cx *cx, struct memory *m, uint64_t lease,
                            const struct leverage_column *columns, size_t n, uint64_t *ret)
 {
@@ -386,11 +391,15 @@ enum fault memory_products(struct cx *cx, struct memory *m, uint64_t lease,
 }
 
 enum fault memory_judge(struct cx *cx, struct memory *m, uint64_t lease,
-                        const struct leverage_column *columns, size_t n,
-                        const uint64_t *pooled, double limit, bool *kept)
+                        const struct codebook *cb, const struct leverage_column *columns,
+                        size_t n, const uint64_t *pooled, double limit, bool *kept)
 {
+    struct judging judging = {.cx = cx, .m = m, .cb = cb, .columns = columns};
+    const struct leverage_logic logic = {memory_follows, &judging};
+
+    judging.budget = LOOKS_MAX;
     TRY(work_begin(cx, m, lease));
-    return work_end(m, leverage_judge(cx, m->l, columns, n, pooled, limit, kept));
+    return work_end(m, leverage_judge(cx, m->l, columns, n, pooled, limit, &logic, kept));
 }
 
 static enum fault enter(struct cx *cx, struct memory_entry *e,
@@ -410,6 +419,9 @@ static enum fault enter(struct cx *cx, struct memory_entry *e,
         memory_chain(before, leverage_gram(m->l, i), i + 1, e->heads[i - e->before]);
         memcpy(before, e->heads[i - e->before], 32);
     }
+    for (size_t i = 0, place = (size_t)e->before; i < n; i++)
+        if (basis[i])
+            TRY(memory_keep_meaning(cx, m, place++, columns[i].meaning));
     memcpy(e->head, before, sizeof e->head);
     e->after = leverage_rank(m->l);
     e->changes = e->parts || !m->settled || e->after != m->stored || e->before != e->after ||
@@ -497,9 +509,19 @@ static enum fault judge_anew(struct cx *cx, struct memory *m, struct db *db,
     CX_NEW(cx, take, n);
     CX_NEW(cx, products, leverage_products_size(m->l, n));
     for (size_t i = 0; i < n; i++) {
+        struct bytes meaning = {0};
+        uint8_t *copy;
+
+        if (m->meanings != NULL)
+            meaning = bytes_of(m->meanings[i].p, m->meanings[i].n);
+        CX_NEW(cx, copy, meaning.n);
+        if (meaning.n > 0)
+            memcpy(copy, meaning.p, meaning.n);
         columns[i] = leverage_at(before, i);
+        columns[i].meaning = bytes_of(copy, meaning.n);
         take[i] = true;
     }
+    memory_drop_meanings(m, 0);
     TRY(leverage_products(cx, m->l, columns, n, products));
     return enter(cx, e, columns, n, products, take);
 }

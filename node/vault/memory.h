@@ -21,6 +21,7 @@
 
 #include <pthread.h>
 
+#include "analyses/ast.h"
 #include "node/vault/dataset.h"
 #include "node/vault/db.h"
 #include "node/vault/leverage.h"
@@ -75,7 +76,13 @@ CHECKED enum fault memory_places(struct cx *cx, struct memory *m, uint64_t lease
 CHECKED enum fault memory_products(struct cx *cx, struct memory *m, uint64_t lease,
                                    const struct leverage_column *columns, size_t n,
                                    uint64_t *ret);
+/* Of what a column is: a set, or a variable (name; "" for none) over it. */
+CHECKED enum fault memory_meaning(struct cx *cx, const struct codebook *cb,
+                                  const struct ast *set, const char *variable,
+                                  struct bytes *ret);
+/* cb: of the dataset, by which meanings are read. */
 CHECKED enum fault memory_judge(struct cx *cx, struct memory *m, uint64_t lease,
+                                const struct codebook *cb,
                                 const struct leverage_column *columns, size_t n,
                                 const uint64_t *pooled, double limit, bool *kept);
 

@@ -25,12 +25,27 @@ struct memory {
 
     pthread_mutex_t work; /* of what follows */
     struct leverage *l;   /* NULL: not read */
+    struct meaning {
+        uint8_t *p;
+        size_t n;
+    } *meanings; /* of the columns that were read; room for LEVERAGE_RANK_MAX */
     uint64_t people_n, people_stored, people_room;
     struct person *people; /* by place */
     bool mapped;
     uint8_t version[16]; /* whose patients `places` has */
     uint32_t *places;
 };
+
+/* memory_meaning.c: what leverage_logic asks. */
+struct judging {
+    struct cx *cx;
+    struct memory *m;
+    const struct codebook *cb;
+    const struct leverage_column *columns; /* the new ones */
+    uint64_t budget;
+};
+CHECKED enum fault memory_follows(void *user, size_t column, const double *c, size_t n,
+                                  const size_t *joined, size_t n_joined, bool *ret);
 
 enum { MEMORY_COLUMN_BYTES_MAX = 512 * 1024 * 1024 };
 
@@ -39,6 +54,10 @@ CHECKED enum fault memory_read(struct cx *cx, sqlite3 *sql, struct memory *m);
 /* The first n columns into m->l, which is new. */
 CHECKED enum fault memory_read_columns(struct cx *cx, sqlite3 *sql, struct memory *m,
                                        uint64_t n);
+/* What column `place` is of, copied; and all from `first` on forgotten. */
+CHECKED enum fault memory_keep_meaning(struct cx *cx, struct memory *m, size_t place,
+                                       struct bytes meaning);
+void memory_drop_meanings(struct memory *m, size_t first);
 /* head := over before and one column more, by its products. */
 void memory_chain(const uint8_t before[32], const uint64_t *products, size_t n,
                   uint8_t ret[32]);

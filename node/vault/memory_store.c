@@ -222,8 +222,9 @@ enum fault memory_read_columns(struct cx *cx, sqlite3 *sql, struct memory *m, ui
     CX_NEW(cx, take, (size_t)n);
     CX_NEW(cx, basis, (size_t)n);
     TRY(db_prepare(cx, sql, &stmt,
-                   "SELECT place, head, is_set, column, products FROM memory"
-                   " WHERE namespace=? AND dataset=? ORDER BY place",
+                   "SELECT m.place, m.head, m.is_set, m.column, m.products, x.meaning"
+                   " FROM memory m LEFT JOIN memory_meaning x USING(namespace, dataset, place)"
+                   " WHERE m.namespace=? AND m.dataset=? ORDER BY m.place",
                    "tt", m->name_space, m->dataset));
     for (uint64_t i = 0; i < n; i++) {
         TRY(next_row(cx, sql, m, stmt, i, &row));
@@ -231,6 +232,9 @@ enum fault memory_read_columns(struct cx *cx, sqlite3 *sql, struct memory *m, ui
             return damaged(cx, m, "a column is missing");
         TRY(open_column(cx, m, stmt, &columns[i]));
         TRY(open_products(cx, m, stmt, i, products + i * (i + 1) / 2));
+        TRY(memory_keep_meaning(cx, m, (size_t)i,
+                                bytes_of(sqlite3_column_blob(stmt, 5),
+                                         (size_t)sqlite3_column_bytes(stmt, 5))));
         take[i] = true;
     }
     TRY(leverage_add(cx, m->l, columns, (size_t)n, products, take, basis));
@@ -314,6 +318,20 @@ static enum fault cut(struct cx *cx, sqlite3 *sql, const struct memory_entry *e,
     return db_run(cx, sql, stmt);
 }
 
+static enum fault write_meaning(struct cx *cx, sqlite3 *sql, const struct memory_entry *e,
+                                size_t place)
+{
+    AUTO_STMT sqlite3_stmt *stmt = NULL;
+    const struct meaning *meaning = &e->memory->meanings[place];
+
+    TRY(db_prepare(cx, sql, &stmt,
+                   "INSERT INTO memory_meaning(namespace, dataset, place, meaning)"
+                   " VALUES(?,?,?,?)",
+                   "ttib", e->memory->name_space, e->memory->dataset, (int64_t)place,
+                   bytes_of(meaning->p, meaning->n)));
+    return db_run(cx, sql, stmt);
+}
+
 enum fault memory_write(struct cx *cx, sqlite3 *sql, const struct memory_entry *e)
 {
     const struct memory *m = e->memory;
@@ -325,8 +343,11 @@ enum fault memory_write(struct cx *cx, sqlite3 *sql, const struct memory_entry *
     TRY(cut(cx, sql, e, "DELETE FROM memory WHERE namespace=? AND dataset=? AND place>=?"));
     TRY(cut(cx, sql, e,
             "DELETE FROM memory_permit WHERE namespace=? AND dataset=? AND place>=?"));
+    TRY(cut(cx, sql, e,
+            "DELETE FROM memory_meaning WHERE namespace=? AND dataset=? AND place>=?"));
     for (size_t i = e->before; i < leverage_rank(m->l); i++) {
         TRY(write_column(cx, sql, e, i));
+        TRY(write_meaning(cx, sql, e, i));
         if (e->permit.n > 0)
             TRY(write_permit(cx, sql, e, i));
     }

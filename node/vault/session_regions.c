@@ -174,7 +174,7 @@ enum fault session_judge_leverages(struct session *s, const struct tally *pooled
         s->region_in[i] = !small[i];
     TRY(find_products(s, pooled));
     TRY(columns_of(s->cx, &s->o, &s->columns, s->region_in, &kept));
-    TRY(memory_judge(s->cx, s->memory, s->lease, s->columns.list, s->columns.n, s->products,
+    TRY(memory_judge(s->cx, s->memory, s->lease, s->o.asked.cb, s->columns.list, s->columns.n, s->products,
                      leverage_limit(&s->policy), kept));
     columns_judged(&s->o, &s->columns, kept, s->region_in, &everybody);
     if (!everybody)

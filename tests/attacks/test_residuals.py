@@ -1,5 +1,5 @@
 """What the standard policy does not keep, stated in README.md: each of these attacks succeeds at it.
-One that fails is good news: strike it from the README. Under a policy with noise what they rest on
+One that fails is good news: strike it from the README, and from here or into CLOSED. Under a policy with noise what they rest on
 is not there: counts are off by more than one patient, models by more than one patient's part."""
 import pathlib
 import re
@@ -73,8 +73,8 @@ def invented(x):
 
 
 def presence(x):
-    """A cohort, then with the victim's cell beside it: if nobody is in the cell it is the old cohort
-    and free, if one is the ledger refuses."""
+    """A cohort, then with the victim's cell beside it: if one is in the cell the ledger refuses, and
+    if nobody is it must as well."""
     x.counts('sex == "M"', f'sex == "M" or {ZOE}')
     return '"released": false' in x.seen[-1]
 
@@ -86,15 +86,17 @@ RESIDUALS = [
            "everybody's hiv in a group of fourteen", 0, None, class_by_difference),
     Attack("B03", "the one patient whom a model leaves out", "etime_of_mis",
            "the patient's time within 150 of 0 to 1000 days", 150, None, complete_cases),
-    Attack("B04", "somebody or nobody in a cell, by what the ledger refuses", "is_there",
-           "whether a person known by quasi-identifiers is a patient", 0, None, presence),
     Attack("B05", "rows that a member invents (A79)", "etime", "the victim's time within 60 of 0 to "
            "1000 days", 60, None, invented),
+]
+CLOSED = [
+    Attack("B04", "somebody or nobody in a cell, by what the ledger refuses", "is_there",
+           "whether a person known by quasi-identifiers is a patient", 0, None, presence),
 ]
 
 
 def use(attacker):
-    return [r.try_it(attacker) for r in RESIDUALS]
+    return [r.try_it(attacker) for r in RESIDUALS + CLOSED]
 
 
 def under_noise(attacker):
@@ -125,13 +127,17 @@ with tempfile.TemporaryDirectory(prefix="cohortium-test-") as scratch:
     held = raise_worlds("cautious", folder, use, with_missing)
     suspicious = folder / "suspicious.yaml"
     suspicious.write_text(SUSPICIOUS)
-    alone = raise_worlds(suspicious, folder, RESIDUALS[4].try_it, with_missing)
+    alone = raise_worlds(suspicious, folder, RESIDUALS[3].try_it, with_missing)
     noised = raise_worlds(noise, folder, under_noise, with_missing)
 for i, r in enumerate(RESIDUALS):
     check(f"{r.ids} {r.name}: at the standard policy it learns {r.learned}",
           all(r.is_right(held[w][i][0], w) for w in (0, 1)),
           [(guess, seen[-2:]) for guess, seen in (held[0][i], held[1][i])])
     check(f"{r.ids} stands in README.md", f"| {r.ids} | {r.name} | {r.learned} |" in readme)
+for i, r in enumerate(CLOSED, len(RESIDUALS)):
+    check(f"{r.ids} {r.name}: refused alike", held[0][i][0] == held[1][i][0] and
+          all('"released": false' in held[w][i][1][-1] for w in (0, 1)), (held[0][i], held[1][i]))
+    check(f"{r.ids} stands in README.md", f"| {r.ids} | {r.name} | {r.learned} | nothing |" in readme)
 for off, _, gauge in noised:
     check("A72: the budget that a dry run tells is moved by own questions alone",
           gauge[0] == gauge[1] != gauge[2], gauge)

@@ -61,7 +61,7 @@ int main(int argc, char **argv)
         double start = ms();
         fault = leverage_products(cx, l, &c, 1, products);
         if (fault == FAULT_NONE && measured)
-            fault = leverage_judge(cx, l, &c, 1, products, 0.2, &yes);
+            fault = leverage_judge(cx, l, &c, 1, products, 0.2, NULL, &yes);
         judge[rank % TIMES] = ms() - start;
         if (fault == FAULT_NONE)
             fault = leverage_add(cx, l, &c, 1, products, &yes, &joined);

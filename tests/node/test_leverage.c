@@ -119,7 +119,7 @@ static void ask(struct fixture *f, const struct whole *list, size_t n, double li
         for (size_t i = 0; i < n; i++)
             one[i] = true;
         CHECK_OK_("judge", f->cx,
-                  leverage_judge(f->cx, f->site[s], columns[s], n, pooled, limit, one));
+                  leverage_judge(f->cx, f->site[s], columns[s], n, pooled, limit, NULL, one));
         assert_true(leverage_highest(f->site[s]) == before);
         assert_int_equal(leverage_rank(f->site[s]), rank);
         for (size_t i = 0; i < n; i++)
@@ -401,7 +401,7 @@ static void test_impossible(void **state)
     struct leverage_column c = part(&f, range(&f, 50, 120), 0);
     uint64_t more_than_all[] = {101, 70}; /* 101 of 70 in common */
     CHECK_OK_("judge", f.cx,
-              leverage_judge(f.cx, f.site[0], &c, 1, more_than_all, 0.2, kept));
+              leverage_judge(f.cx, f.site[0], &c, 1, more_than_all, 0.2, NULL, kept));
     CHECK_("impossible", !kept[0]);
     CHECK_EQ_("rank", leverage_rank(f.site[0]), 1);
     check_leverages(&f, "impossible");

@@ -194,6 +194,23 @@ static void test_memory__capacity_is_what_patients_bear(void **state)
     assert_int_equal(memory_about(12999), 12000);
 }
 
+/* A group beside which nobody stands is refused like one beside which three do: else the
+ * refusal would tell that they are there. */
+static void test_session__nobody_is_refused_like_few(void **state)
+{
+    (void)state;
+    for (size_t old = 0; old < 4; old += 3) {
+        leave_old(old);
+        CHECK_("the young", counted("age < 40"));
+        CHECK_("and the old, three or nobody", !counted("age < 40 or age >= 80"));
+        CHECK_("women", counted("sex == 'female' and age < 40"));
+        CHECK_("men, who follow by what they are", counted("sex == 'male' and age < 40"));
+        CHECK_("the young again", counted("not (age >= 40)"));
+        vaults_free(&t);
+        (void)cautious(state);
+    }
+}
+
 /* ---- who asks, when, after what ---- */
 
 static void test_session__another_researcher(void **state)
@@ -412,6 +429,7 @@ int main(void)
         UNDER(cautious, test_session__R23_a_tracker),
         UNDER(cautious, test_session__officers_see_how_full_it_is),
         cmocka_unit_test(test_memory__capacity_is_what_patients_bear),
+        UNDER(cautious, test_session__nobody_is_refused_like_few),
         UNDER(cautious, test_session__another_researcher),
         UNDER(cautious, test_session__restarted_sites_remember),
         UNDER(cautious, test_session__few_came_between),

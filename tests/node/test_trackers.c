@@ -431,7 +431,7 @@ static bool bears(struct cx *cx, struct sites *s, const struct regions *r, doubl
     for (size_t k = 0; k < SITES; k++) {
         memset(kept, true, sizeof kept);
         CHECK_OK_("judge", cx,
-                  leverage_judge(cx, s->l[k], columns[k], n, pooled, limit, kept));
+                  leverage_judge(cx, s->l[k], columns[k], n, pooled, limit, NULL, kept));
         for (size_t i = 0; i < n; i++)
             all = all && kept[i];
     }

@@ -2,7 +2,7 @@
 import pathlib
 import tempfile
 
-from attack import (Attack, check_table, judge_bare, judge_held, known, raise_worlds, world, write)
+from attack import (Attack, Stuck, check_table, judge_bare, judge_held, known, raise_worlds, world, write)
 from lab import Checks
 
 check = Checks()
@@ -37,6 +37,8 @@ def daily_load(x):
     before = x.counts(*cohorts)
     path = write(world(x.which)[0], x.lab.home / "tuesday.csv")
     a = x.lab.noded(0, "data", "import", "clinic", path)
+    if a.status == 3 and "1 patients came, 0 went" in a.err:
+        raise Stuck # one patient more is no new version
     if a.status != 0:
         raise SystemExit(a.out + a.err)
     after = x.counts(*cohorts)
@@ -47,7 +49,7 @@ ATTACKS = [
     (Attack("A73", "a site left out", "outcome", "the victim's outcome", 0, "rounded numbers",
             drop_a_site), of_four),
     (Attack("A10 A78", "the same question before and after a daily load", "outcome",
-            "the victim's outcome", 0, "rounded numbers", daily_load), before_the_load),
+            "the victim's outcome", 0, None, daily_load), before_the_load),
 ]
 
 with tempfile.TemporaryDirectory(prefix="cohortium-test-") as scratch:

@@ -261,9 +261,9 @@ static const struct {
      counts_missing,
      say_missing,
      {POLICY_MINIMUM_FREQUENCY_THRESHOLD, POLICY_FIELDS}},
+    {"R23", exactly, say_memory, {POLICY_MINIMUM_FREQUENCY_THRESHOLD, POLICY_FIELDS}},
     {"R24", blurs, say_blur, {POLICY_FIELDS, POLICY_FIELDS}},
     {"R25", completes, say_complements, {POLICY_FIELDS, POLICY_FIELDS}},
-    {"0.4", exactly, say_memory, {POLICY_MINIMUM_FREQUENCY_THRESHOLD, POLICY_FIELDS}},
 };
 
 void put_dry_rules(struct buffer *out, const struct dry *d)

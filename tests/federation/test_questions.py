@@ -74,7 +74,7 @@ with Lab(policy="cautious") as lab:
           price["regions"] == 2 and price["columns"] == 2 and
           price["columns_before_max"] == (2**19 - 3) // 2, a.out)
     check("it names the rules of this question, with their values", set(rules) ==
-          {"R1", "R2", "R11", "R13", "R17", "R20", "R21", "R25", "0.4"} and
+          {"R1", "R2", "R11", "R13", "R17", "R20", "R21", "R25", "R23"} and
           rules["R1"]["fields"] == {"minimum_frequency_threshold": 10, "zeros_are_disclosive": 1}
           and "fewer than 10 patients" in rules["R1"]["text"] and
           rules["R13"]["fields"]["max_levels"] == 40, a.out)

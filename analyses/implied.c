@@ -78,6 +78,43 @@ static size_t axis_of(struct trial *t, int variable)
     return t->n_axes++;
 }
 
+static bool holds_level(const struct set *s, size_t level)
+{
+    bool in = s->starts;
+
+    for (size_t i = 0; i < s->n && s->cuts[i].at <= (double)level; i++)
+        in = !in;
+    return in;
+}
+
+/* Levels of a derived variable are values of its source. */
+static enum fault to_source(struct trial *t, struct set *s)
+{
+    const Cohortium__Variable *v = codebook_variable(t->cb, s->variable), *source;
+    struct set made = {.variable = codebook_find(t->cb, v->from)};
+    size_t n = v->n_recode > 0 ? v->n_recode : v->n_cut + 1;
+    bool in = false;
+
+    if (made.variable < 0)
+        return cx_fail(t->cx, FAULT_INTERNAL, "`%s` is derived from nothing", v->name);
+    source = codebook_variable(t->cb, made.variable);
+    double first = source->type == COHORTIUM__VAR_TYPE__INTEGER ? source->lower : 0;
+
+    CX_NEW(t->cx, made.cuts, n);
+    for (size_t i = 0; i < n; i++) {
+        bool is = holds_level(s, v->n_recode > 0 ? v->recode[i] : i);
+
+        if (i == 0)
+            made.starts = is;
+        else if (is != in)
+            made.cuts[made.n++] = (struct cut){
+                v->n_recode > 0 ? first + (double)i : v->cut[i - 1], false};
+        in = is;
+    }
+    *s = made;
+    return FAULT_NONE;
+}
+
 static enum fault add_leaf(struct trial *t, const struct ast *a)
 {
     struct op op = {.what = CONDITION};
@@ -90,8 +127,11 @@ static enum fault add_leaf(struct trial *t, const struct ast *a)
         return op_new(t, (struct op){.what = CONSTANT, .value = false});
     TRY(set_of(t->cx, t->cb, a, &op.set, &is));
     t->known = t->known && is;
-    if (is)
+    if (is) {
+        if (variable_is_derived(codebook_variable(t->cb, op.set.variable)))
+            TRY(to_source(t, &op.set));
         op.axis = axis_of(t, op.set.variable);
+    }
     return op_new(t, op);
 }
 

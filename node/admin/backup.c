@@ -65,7 +65,9 @@ static enum fault copy(struct work *w, const char *path)
 static enum fault sql_failed(struct work *w, sqlite3 *sql, const char *path)
 {
     return cx_fail(w->cx, FAULT_STORAGE, "%s: %s", path,
-                   sql != NULL ? sqlite3_errmsg(sql) : "out of memory");
+                   sql == NULL       ? "out of memory"
+                   : db_is_full(sql) ? "the disk is full"
+                                     : sqlite3_errmsg(sql));
 }
 
 static enum fault run_copy(struct work *w, sqlite3 *from, sqlite3 *to)

@@ -86,7 +86,7 @@ static void fail_group(struct connection *c, struct piece *group, const struct p
 
 static const char *why_failed(sqlite3 *sql)
 {
-    return sqlite3_errcode(sql) == SQLITE_FULL ? "the disk is full" : sqlite3_errmsg(sql);
+    return db_is_full(sql) ? "the disk is full" : sqlite3_errmsg(sql);
 }
 
 /* Alone in its transaction: there is no neighbour that a savepoint would spare. */

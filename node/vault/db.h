@@ -34,6 +34,8 @@ uint64_t db_changes(struct db *db);
 /* Whether this work runs in db_write (a reader's connection refuses to write). */
 bool db_may_write(sqlite3 *sql);
 
+/* Whether it failed because there is no room on the disk. */
+bool db_is_full(sqlite3 *sql);
 /* Small helpers: prepare with typed binds, all copied: "b" a struct bytes (empty: an empty
  * blob), "t" text (NULL: null), "i" int64_t (cast to it!), "d" double, "n" null (takes no
  * argument). Give the statement back by db_done on every path; the connection keeps it for

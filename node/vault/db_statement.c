@@ -1,6 +1,7 @@
 /* db_statement.c - connections, their kept statements, and typed binds. */
 #include "node/vault/db_private.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,13 +9,22 @@ enum { BUSY_MS = 10000 };
 
 static _Thread_local struct connection *current;
 
+bool db_is_full(sqlite3 *sql)
+{
+    int code = sqlite3_errcode(sql), cause = sqlite3_system_errno(sql);
+
+    /* The index of the write-ahead log grows by a write whose errno is not kept. */
+    return code == SQLITE_FULL || sqlite3_extended_errcode(sql) == SQLITE_IOERR_SHMSIZE ||
+           (code == SQLITE_IOERR && (cause == ENOSPC || cause == EDQUOT));
+}
+
 enum fault db_failed(struct cx *cx, sqlite3 *sql)
 {
-    switch (sqlite3_errcode(sql)) {
-    case SQLITE_FULL:
+    if (db_is_full(sql))
         return cx_fail(cx, FAULT_STORAGE,
                        "database: the disk is full; make room in the "
                        "node's folder and ask again");
+    switch (sqlite3_errcode(sql)) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         return cx_fail(cx, FAULT_STORAGE,
